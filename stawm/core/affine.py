@@ -1,0 +1,90 @@
+"""The affine glimpse transform.
+
+    (x, y) = A (x', y', 1),    glimpse(y', x') = image(y, x)
+
+(x', y') runs over the pixels of what is made and (x, y) is where each of them looks, both in units in
+which an image reaches from -1 to 1. The six numbers of a pose are A, a 2x3 matrix, row by row. Between
+pixels the image is interpolated bilinearly. Jaderberg et al. 2015, Eq. 1 and 5.
+"""
+
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Padding: TypeAlias = Literal["zeros", "border", "reflection"]
+
+
+def base_grid(
+    height: int,
+    width: int,
+    *,
+    align_corners: bool = False,
+    dtype: torch.dtype | None = None,
+    device: torch.device | None = None,
+) -> Float[Tensor, "3 h w"]:
+    """Return (x', y', 1) for each pixel.
+
+    Args:
+        height: h, in pixels.
+        width: w, in pixels.
+        align_corners: Whether -1 and 1 are the centres of the outermost pixels, not their outer edges.
+        dtype: Of what type.
+        device: Where.
+    """
+    y = _axis(height, align_corners, dtype, device)
+    x = _axis(width, align_corners, dtype, device)
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(y[:, None] * x)])
+
+
+def _axis(pixels: int, align_corners: bool, dtype: torch.dtype | None, device: torch.device | None) -> Tensor:
+    # Whole numbers first, so that each coordinate is rounded only once.
+    steps = torch.arange(1 - pixels, pixels, 2, dtype=dtype or torch.get_default_dtype(), device=device)
+    return steps / max(pixels - 1, 1) if align_corners else steps / pixels
+
+
+def grid(pose: Float[Tensor, "b 6"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
+    """Return where each pixel looks.
+
+    A product and a sum rather than a matrix product: matrix products are rounded to TF32 on some
+    GPUs, which would move what is looked at.
+
+    Args:
+        pose: A, row by row.
+        base: What `base_grid` gives.
+    """
+    terms = pose.unflatten(1, (2, 3, 1)) * base.flatten(1)
+    return terms.sum(dim=2).transpose(1, 2).unflatten(1, base.shape[1:])
+
+
+def sample(
+    image: Float[Tensor, "b c h w"],
+    grid: Float[Tensor, "b i j 2"],
+    *,
+    align_corners: bool = False,
+    padding: Padding = "zeros",
+) -> Float[Tensor, "b c i j"]:
+    """Interpolate images bilinearly.
+
+    Args:
+        image: The images.
+        grid: Where to look, as (x, y).
+        align_corners: As in `base_grid`.
+        padding: What stands outside the image.
+    """
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
+
+
+def transform(pose: Float[Tensor, "b 6"], points: Float[Tensor, "q 2"]) -> Float[Tensor, "b q 2"]:
+    """Return where the pose takes points (x', y')."""
+    matrix = pose.unflatten(1, (2, 3))
+    return (matrix[:, None, :, :2] * points[:, None, :]).sum(dim=-1) + matrix[:, None, :, 2]
+
+
+def invert(pose: Float[Tensor, "b 6"]) -> Float[Tensor, "b 6"]:
+    """Return the pose that takes everything back; not finite where the pose flattens the plane."""
+    a, b, x, c, d, y = pose.unbind(dim=1)
+    inverse = torch.stack([d, -b, b * y - d * x, -c, a, c * x - a * y], dim=1)
+    return inverse / (a * d - b * c)[:, None]

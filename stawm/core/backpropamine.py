@@ -1,0 +1,157 @@
+"""Backpropamine, a trace that the network modulates: H ← clip(H + M y xᵀ) from H = 0, read as (w + α∘H) q.
+
+Miconi, Rawal, Clune and Stanley (2019), "Backpropamine: training self-modifying neural networks with differentiable
+neuromodulated plasticity", as simple neuromodulation: the network itself says by M, a number at every write, how much the connections
+note of what x and y = tanh((w + α∘H) x) do together, or, where M is negative, unlearn. Their retroactive neuromodulation
+keeps an eligibility trace besides, E ← (1-η) E + η y xᵀ, and M lets its value before the write into H,
+H ← clip(H + M E): like dopamine, M works on what happened shortly before, so a write shows in H one write later.
+
+As in `stawm.core.plasticity`, rows are the neurons that receive, and an empty memory reads w q. The clip after every
+write is not linear and has no short cut: a stack is a loop over matrices, about 6m² operations a write (9m² in the
+retroactive form).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stawm.core.plasticity import Rates, Weights
+from stawm.core.stacks import as_scalar, check_stack
+
+
+class SimpleState(NamedTuple):
+    """The memory as its trace.
+
+    Attributes:
+        H: (b, m, m), from the neurons that send to those that receive.
+    """
+
+    H: Float[Tensor, "b m m"]
+
+
+class RetroactiveState(NamedTuple):
+    """The memory as its trace, and what is eligible to enter it.
+
+    Attributes:
+        H: (b, m, m), from the neurons that send to those that receive.
+        E: The eligibility trace, (b, m, m).
+    """
+
+    H: Float[Tensor, "b m m"]
+    E: Float[Tensor, "b m m"]
+
+
+State: TypeAlias = SimpleState | RetroactiveState
+S = TypeVar("S", SimpleState, RetroactiveState)
+
+
+def init_state(
+    batch: int,
+    m: int,
+    *,
+    retroactive: bool = False,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> State:
+    """Return the memory without a trace, which reads w q."""
+    H = torch.zeros(batch, m, m, device=device, dtype=dtype)
+    return RetroactiveState(H, H.clone()) if retroactive else SimpleState(H)
+
+
+def write(
+    state: S,
+    x: Float[Tensor, "b m"],
+    modulation: Float[Tensor, "b"],
+    weights: Weights,
+    rates: Rates,
+    *,
+    clip: float = 1.0,
+) -> S:
+    """Return the memory after the network answered x and noted it as far as M says.
+
+    Args:
+        state: The memory, in either form.
+        x: What is written.
+        modulation: M.
+        weights: w, α.
+        rates: η of the eligibility trace; the simple form does not use it.
+        clip: What no entry of H exceeds.
+    """
+    y = read(state, x, weights).tanh()
+    M, together = modulation[:, None, None], y[:, :, None] * x[:, None, :]
+    if isinstance(state, SimpleState):
+        return SimpleState((state.H + M * together).clamp(-clip, clip))
+    eta = as_scalar(rates.eta, x)
+    return RetroactiveState((state.H + M * state.E).clamp(-clip, clip), (1 - eta) * state.E + eta * together)
+
+
+def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+    """Return (w + α∘H) q."""
+    return (q[:, None] @ matrix(state, weights).mT)[:, 0]
+
+
+def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
+    """Return w + α∘H."""
+    return weights.w + weights.alpha * state.H
+
+
+def unroll(
+    E: Float[Tensor, "b n m"],
+    modulation: Float[Tensor, "b n"],
+    Q: Float[Tensor, "b k m"],
+    reads: Sequence[int],
+    weights: Weights,
+    rates: Rates,
+    state: State | None = None,
+    *,
+    clip: float = 1.0,
+    retroactive: bool = False,
+) -> tuple[Float[Tensor, "b k m"], State]:
+    """Write a whole stack and read after chosen writes.
+
+    Args:
+        E: What is written.
+        modulation: M of each write.
+        Q: The queries.
+        reads: For each query the number of writes (0 to n) after which it is read.
+        weights: w, α.
+        rates: η of the eligibility trace.
+        state: The memory to start from, whose form then counts; an empty one where left out.
+        clip: What no entry of H exceeds.
+        retroactive: The form of the empty memory.
+
+    Returns:
+        What each query read, and the memory after all writes.
+    """
+    check_stack(E, Q, reads)
+    answers: dict[int, Tensor] = {}
+    for t in range(E.shape[1] + 1):
+        if t > 0:
+            x, M = E[:, t - 1], modulation[:, t - 1]
+            state = (
+                _first_write(x, M, weights, rates, clip, retroactive)
+                if state is None
+                else write(state, x, M, weights, rates, clip=clip)
+            )
+        for k in (k for k, r in enumerate(reads) if r == t):
+            answers[k] = Q[:, k] @ weights.w.mT if state is None else read(state, Q[:, k], weights)
+    if state is None:
+        state = init_state(E.shape[0], E.shape[2], retroactive=retroactive, device=E.device, dtype=E.dtype)
+    return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state
+
+
+def bound(clip: float) -> float:
+    """Return what no |Hᵢⱼ| can exceed, whatever was written: the clip."""
+    return clip
+
+
+def _first_write(x: Tensor, M: Tensor, weights: Weights, rates: Rates, clip: float, retroactive: bool) -> State:
+    """The write into an empty memory, of which no zeros are made."""
+    y = (x @ weights.w.mT).tanh()
+    together = y[:, :, None] * x[:, None, :]
+    if retroactive:
+        return RetroactiveState(0 * together, as_scalar(rates.eta, x) * together)
+    return SimpleState((M[:, None, None] * together).clamp(-clip, clip))

@@ -1,0 +1,58 @@
+"""How placed sketches become a picture.
+
+    addition:   C_N = S(C_0 + Σ_n U_n)                                       the paper's Eq. 3
+    over:       C_n = C_{n-1} ⊙ (1 - B_n) + U_n ⊙ B_n,  C_0 = 0              the paper's Eq. 4; Porter and Duff 1984
+    concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2016; Jang et al. 2016
+
+S is the sigmoid. As τ goes to 0, B becomes 1 with probability p, else 0.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def add(sketches: Float[Tensor, "b n c h w"], start: float) -> Float[Tensor, "b n c h w"]:
+    """Return C_0 + Σ U after each sketch, before the sigmoid.
+
+    Args:
+        sketches: U, placed on the canvas.
+        start: C_0.
+    """
+    return sketches.cumsum(dim=1) + start
+
+
+def over(
+    canvas: Float[Tensor, "b c h w"], sketch: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Return the canvas with the sketch put over it where the mask is one."""
+    return canvas * (1 - mask) + sketch * mask
+
+
+def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"]) -> Float[Tensor, "b n c h w"]:
+    """Return the canvas after each sketch is put over an empty one.
+
+    Args:
+        sketches: U, placed on the canvas.
+        masks: B.
+    """
+    canvases = [sketches[:, 0] * masks[:, 0]]
+    for n in range(1, sketches.shape[1]):
+        canvases.append(over(canvases[-1], sketches[:, n], masks[:, n]))
+    return torch.stack(canvases, dim=1)
+
+
+def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:
+    """Return a sample of the Binary Concrete distribution.
+
+    Args:
+        p: The probabilities; those of 0 and 1 count as the machine's epsilon away from there.
+        u: Uniform noise in (0, 1).
+        temperature: τ.
+    """
+    epsilon = torch.finfo(p.dtype).eps
+    return ((_logit(u) + _logit(p.clamp(epsilon, 1 - epsilon))) / temperature).sigmoid()
+
+
+def _logit(p: Tensor) -> Tensor:
+    return (p / (1 - p)).log()

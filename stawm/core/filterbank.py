@@ -1,0 +1,68 @@
+"""DRAW's attention: a grid of Gaussian filters (Gregor et al. 2015, sections 3.2 and 3.3).
+
+    (g̃_x, g̃_y, log σ², log δ̃, log γ) = the pose
+    g_x = (w + 1)/2 (g̃_x + 1),   g_y = (h + 1)/2 (g̃_y + 1),   δ = (max(h, w) - 1)/(g - 1) δ̃
+    μ_i = g_x + (i - g/2 - 1/2) δ                              i = 1 … g, and the like for y
+    F_x[i, a] = exp(-(a - μ_i)² / 2σ²) / Σ_a'                  a = 1 … w
+    glimpse = γ F_y image F_xᵀ,    placed sketch = 1/γ F_yᵀ sketch F_x
+
+Positions and σ count in pixels, the first of which is 1. A glimpse of one pixel has no neighbours: there
+δ takes g - 1 as 1, and moves nothing.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def spacing(pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int) -> Float[Tensor, "b 1"]:
+    """Return δ, the distance between neighbouring filters in pixels."""
+    return pose[:, 3:4].exp() * ((max(height, width) - 1) / max(glimpse - 1, 1))
+
+
+def centre(pose: Float[Tensor, "b 5"], height: int, width: int) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
+    """Return g_x and g_y, the centre of the filters in pixels."""
+    return (pose[:, :1] + 1) * ((width + 1) / 2), (pose[:, 1:2] + 1) * ((height + 1) / 2)
+
+
+def filters(
+    pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int
+) -> tuple[Float[Tensor, "b g w"], Float[Tensor, "b g h"]]:
+    """Return F_x and F_y, whose rows are weights that sum to one.
+
+    Args:
+        pose: g̃_x, g̃_y, log σ², log δ̃, log γ.
+        glimpse: g, the filters along each axis.
+        height: h, of the image.
+        width: w, of the image.
+    """
+    delta = spacing(pose, glimpse, height, width)
+    falloff = (-pose[:, 2:3]).exp() / -2
+    x, y = centre(pose, height, width)
+    return _bank(x, delta, falloff, glimpse, width), _bank(y, delta, falloff, glimpse, height)
+
+
+def _bank(middle: Tensor, delta: Tensor, falloff: Tensor, glimpse: int, pixels: int) -> Tensor:
+    steps = torch.arange(glimpse, dtype=middle.dtype, device=middle.device) - (glimpse - 1) / 2
+    places = torch.arange(1, pixels + 1, dtype=middle.dtype, device=middle.device)
+    means = middle + delta * steps
+    # Softmax is the normalised Gaussian, also where every weight by itself would be too small for a float.
+    return ((places - means[:, :, None]).square() * falloff[:, :, None]).softmax(dim=-1)
+
+
+def read(
+    image: Float[Tensor, "b c h w"], pose: Float[Tensor, "b 5"], glimpse: int
+) -> Float[Tensor, "b c {glimpse} {glimpse}"]:
+    """Return γ F_y image F_xᵀ."""
+    along, down = filters(pose, glimpse, image.shape[2], image.shape[3])
+    seen = down[:, None] @ image @ along[:, None].transpose(2, 3)
+    return seen * pose[:, 4:].exp().unflatten(1, (1, 1, 1))
+
+
+def place(
+    sketch: Float[Tensor, "b c g g"], pose: Float[Tensor, "b 5"], height: int, width: int
+) -> Float[Tensor, "b c {height} {width}"]:
+    """Return 1/γ F_yᵀ sketch F_x."""
+    along, down = filters(pose, sketch.shape[-1], height, width)
+    placed = down[:, None].transpose(2, 3) @ sketch @ along[:, None]
+    return placed * (-pose[:, 4:]).exp().unflatten(1, (1, 1, 1))

@@ -1,0 +1,55 @@
+"""The slow, obvious twin of `stawm.core.canvas`: one pixel at a time."""
+
+import itertools
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def add(sketches: Float[Tensor, "b n c h w"], start: float) -> Float[Tensor, "b n c h w"]:
+    """Return C_0 + Σ U after each sketch, before the sigmoid."""
+    out = torch.empty_like(sketches)
+    batch, count, *rest = sketches.shape
+    for b, (c, i, j) in itertools.product(range(batch), _indices(rest)):
+        for n in range(count):
+            out[b, n, c, i, j] = start + sum(sketches[b, t, c, i, j] for t in range(n + 1))
+    return out
+
+
+def over(
+    canvas: Float[Tensor, "b c h w"], sketch: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Return the canvas with the sketch put over it where the mask is one."""
+    out = torch.empty_like(canvas)
+    for b, c, i, j in _indices(canvas.shape):
+        kept = canvas[b, c, i, j] * (1 - mask[b, 0, i, j])
+        out[b, c, i, j] = kept + sketch[b, c, i, j] * mask[b, 0, i, j]
+    return out
+
+
+def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"]) -> Float[Tensor, "b n c h w"]:
+    """Return the canvas after each sketch is put over an empty one."""
+    canvas = torch.zeros_like(sketches[:, 0])
+    canvases = []
+    for n in range(sketches.shape[1]):
+        canvas = over(canvas, sketches[:, n], masks[:, n])
+        canvases.append(canvas)
+    return torch.stack(canvases, dim=1)
+
+
+def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:
+    """Return a sample of the Binary Concrete distribution."""
+    epsilon = torch.finfo(p.dtype).eps
+    samples = []
+    for chance, noise in zip(p.flatten(), u.flatten(), strict=True):
+        kept = min(max(chance, torch.full_like(chance, epsilon)), torch.full_like(chance, 1 - epsilon))
+        logit = torch.log(kept) - torch.log1p(-kept)
+        noise_logit = math.log(noise) - math.log1p(-noise)
+        samples.append(1 / (1 + torch.exp(-(noise_logit + logit) / temperature)))
+    return torch.stack(samples).view(p.shape)
+
+
+def _indices(shape: tuple[int, ...] | torch.Size | list[int]) -> itertools.product[tuple[int, ...]]:
+    return itertools.product(*(range(size) for size in shape))

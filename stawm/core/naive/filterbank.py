@@ -1,0 +1,75 @@
+"""The slow, obvious twin of `stawm.core.filterbank`."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def spacing(pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int) -> Float[Tensor, "b 1"]:
+    """Return δ, the distance between neighbouring filters in pixels."""
+    gaps = glimpse - 1 if glimpse > 1 else 1
+    return torch.stack([(max(height, width) - 1) / gaps * torch.exp(row[3:4]) for row in pose])
+
+
+def centre(pose: Float[Tensor, "b 5"], height: int, width: int) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
+    """Return g_x and g_y, the centre of the filters in pixels."""
+    x = torch.stack([(width + 1) / 2 * (row[0:1] + 1) for row in pose])
+    y = torch.stack([(height + 1) / 2 * (row[1:2] + 1) for row in pose])
+    return x, y
+
+
+def filters(
+    pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int
+) -> tuple[Float[Tensor, "b g w"], Float[Tensor, "b g h"]]:
+    """Return F_x and F_y, whose rows are weights that sum to one."""
+    delta = spacing(pose, glimpse, height, width)
+    x, y = centre(pose, height, width)
+    banks = [
+        (
+            _bank(x[b], delta[b], torch.exp(row[2]), glimpse, width),
+            _bank(y[b], delta[b], torch.exp(row[2]), glimpse, height),
+        )
+        for b, row in enumerate(pose)
+    ]
+    return torch.stack([along for along, _ in banks]), torch.stack([down for _, down in banks])
+
+
+def _bank(middle: Tensor, delta: Tensor, variance: Tensor, glimpse: int, pixels: int) -> Tensor:
+    rows = []
+    for i in range(1, glimpse + 1):
+        mean = middle + (i - glimpse / 2 - 0.5) * delta
+        weights = [torch.exp(-((a - mean) ** 2) / (2 * variance)) for a in range(1, pixels + 1)]
+        rows.append(torch.stack([weight / sum(weights) for weight in weights]))
+    return torch.stack(rows)
+
+
+def read(
+    image: Float[Tensor, "b c h w"], pose: Float[Tensor, "b 5"], glimpse: int
+) -> Float[Tensor, "b c {glimpse} {glimpse}"]:
+    """Return γ F_y image F_xᵀ."""
+    batch, channels, height, width = image.shape
+    along, down = filters(pose, glimpse, height, width)
+    out = torch.zeros(batch, channels, glimpse, glimpse, dtype=image.dtype)
+    for b in range(batch):
+        for i in range(glimpse):
+            for j in range(glimpse):
+                seen = [down[b, i, v] * image[b, :, v, u] * along[b, j, u] for v in range(height) for u in range(width)]
+                out[b, :, i, j] = torch.exp(pose[b, 4]) * sum(seen)
+    return out
+
+
+def place(
+    sketch: Float[Tensor, "b c g g"], pose: Float[Tensor, "b 5"], height: int, width: int
+) -> Float[Tensor, "b c {height} {width}"]:
+    """Return 1/γ F_yᵀ sketch F_x."""
+    batch, channels, glimpse, _ = sketch.shape
+    along, down = filters(pose, glimpse, height, width)
+    out = torch.zeros(batch, channels, height, width, dtype=sketch.dtype)
+    for b in range(batch):
+        for v in range(height):
+            for u in range(width):
+                put = [
+                    down[b, i, v] * sketch[b, :, i, j] * along[b, j, u] for i in range(glimpse) for j in range(glimpse)
+                ]
+                out[b, :, v, u] = sum(put) / torch.exp(pose[b, 4])
+    return out

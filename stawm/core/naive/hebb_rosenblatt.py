@@ -1,0 +1,125 @@
+"""The slow, obvious twin of `stawm.core.hebb_rosenblatt`: one synapse at a time."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stawm.core.activations import Phi, relu6
+from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Orientation, Rates, S, State
+from stawm.core.stacks import Form
+
+
+def init_dense(
+    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> DenseState:
+    """Return W = 0."""
+    return DenseState(torch.tensor([[[0.0] * m] * m] * batch, device=device, dtype=dtype).view(batch, m, m))
+
+
+def init_factored(
+    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> FactoredState:
+    """Return rows of zeros."""
+    rows = torch.tensor([[[0.0] * m] * slots] * batch, device=device, dtype=dtype).view(batch, slots, m)
+    return FactoredState(rows, rows.clone())
+
+
+def respond(
+    state: State, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6
+) -> Float[Tensor, "b m"]:
+    """Return φ(a) neuron by neuron, a_i = Σ_j W_ij e_j + θ e_i (Eq. 9)."""
+    projected = read(state, e, rates, orientation)
+    batch, m = e.shape
+    return _table([[phi(projected[b, i] + rates.theta * e[b, i]) for i in range(m)] for b in range(batch)])
+
+
+def write(state: S, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6) -> S:
+    """Return W_ij + η e_i f_j - δ W_ij synapse by synapse, or the rows with one more."""
+    f = respond(state, e, rates, orientation, phi)
+    batch, m = e.shape
+    if isinstance(state, FactoredState):
+        return FactoredState(
+            torch.stack([torch.stack([*state.E[b], e[b]]) for b in range(batch)]),
+            torch.stack([torch.stack([*state.F[b], f[b]]) for b in range(batch)]),
+        )
+    W = state.W
+    return DenseState(
+        _table(
+            [
+                [
+                    [W[b, i, j] + rates.eta * (e[b, i] * f[b, j]) - rates.delta * W[b, i, j] for j in range(m)]
+                    for i in range(m)
+                ]
+                for b in range(batch)
+            ]
+        )
+    )
+
+
+def read(
+    state: State, q: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper"
+) -> Float[Tensor, "b m"]:
+    """Return Σ_j W_ij q_j, or in the appendix's orientation Σ_j W_ji q_j (Eq. 8)."""
+    W = matrix(state, rates)
+    batch, m = q.shape
+    if orientation == "paper":
+        return _table([[sum(W[b, i, j] * q[b, j] for j in range(m)) for i in range(m)] for b in range(batch)])
+    return _table([[sum(W[b, j, i] * q[b, j] for j in range(m)) for i in range(m)] for b in range(batch)])
+
+
+def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
+    """Return W: of rows, by letting each increment in turn join what is left of the ones before."""
+    if isinstance(state, DenseState):
+        return state.W
+    batch, rows, m = state.E.shape
+    W = init_dense(batch, m, dtype=state.E.dtype).W
+    for s in range(rows):
+        W = torch.stack([_faded_and_grown(W[b], state.E[b, s], state.F[b, s], rates) for b in range(batch)])
+    return W
+
+
+def _faded_and_grown(W: Tensor, e: Tensor, f: Tensor, rates: Rates) -> Tensor:
+    m = len(e)
+    return _table([[(1 - rates.delta) * W[i, j] + rates.eta * e[i] * f[j] for j in range(m)] for i in range(m)])
+
+
+def to_dense(state: State, rates: Rates) -> DenseState:
+    """Return the memory as its matrix."""
+    return DenseState(matrix(state, rates))
+
+
+def normalise(e: Float[Tensor, "*b m"], rates: Rates, c: float) -> Float[Tensor, "*b m"]:
+    """Return each e, divided where η |e|² > c δ by the root of how many times too large that is."""
+    vectors = []
+    for vector in e.reshape(-1, e.shape[-1]):
+        times = rates.eta * sum(x * x for x in vector) / (c * rates.delta)
+        vectors.append(vector / times**0.5 if times > 1 else vector)
+    return torch.stack(vectors).view(e.shape)
+
+
+def unroll(
+    E: Float[Tensor, "b n m"],
+    Q: Float[Tensor, "b k m"],
+    reads: Sequence[int],
+    rates: Rates,
+    state: State | None = None,
+    *,
+    orientation: Orientation = "paper",
+    phi: Phi = relu6,
+    form: Form = "auto",
+) -> tuple[Float[Tensor, "b k m"], State]:
+    """Write one after the other; read where it is asked for. Whatever the form, it keeps the matrix."""
+    batch, n, m = E.shape
+    memory: State = init_dense(batch, m, dtype=E.dtype) if state is None else to_dense(state, rates)
+    after = [memory]
+    for t in range(n):
+        after.append(write(after[-1], E[:, t], rates, orientation, phi))
+    answers = [read(after[r], Q[:, k], rates, orientation) for k, r in enumerate(reads)]
+    return torch.stack(answers, dim=1), after[-1]
+
+
+def _table(entries: list) -> Tensor:
+    """Put numbers, given in nested lists, into one tensor."""
+    return torch.stack([_table(e) for e in entries]) if isinstance(entries, list) else entries

@@ -1,0 +1,99 @@
+"""What rules share that are evaluated over a whole stack of writes: decays, and reads after chosen writes."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stawm.errors import InputError
+
+Scalar: TypeAlias = Float[Tensor, ""] | float
+Form: TypeAlias = Literal["auto", "dense", "factored"]
+S = TypeVar("S")
+
+
+def as_scalar(value: Scalar, like: Tensor) -> Float[Tensor, ""]:
+    """Return a rate as a 0-d tensor of the type and on the device of ``like``."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
+
+
+def is_factored(form: Form, rows: int, m: int) -> bool:
+    """Whether a memory that has both forms keeps this many rows of width m, and no matrix.
+
+    Rows are the smaller while there are fewer than about m/2 of them, and need less for the gradient
+    at any number; reading them is the cheaper below m (one read) to 2m (many) of them.
+    """
+    return form == "factored" or (form == "auto" and rows < 2 * m)
+
+
+def check_stack(E: Tensor, Q: Tensor, reads: Sequence[int], width: int | None = None) -> None:
+    """Check what `unroll` is given.
+
+    Args:
+        E: The stack of writes, (b, n, m).
+        Q: The queries, (b, k, m).
+        reads: For each query the number of writes after which it is read.
+        width: m, where the memory has one.
+
+    Raises:
+        InputError: Shapes do not fit, or a read lies outside 0 to n.
+    """
+    if E.ndim != 3 or Q.ndim != 3 or E.shape[0] != Q.shape[0] or E.shape[2] != Q.shape[2]:
+        got = f"{tuple(E.shape)} and {tuple(Q.shape)}"
+        raise InputError(f"E is (b, n, m) and Q is (b, k, m) with the same b and m; got {got}.")
+    if width is not None and E.shape[2] != width:
+        raise InputError(f"The memory is {width} wide; got E of width {E.shape[2]}.")
+    if len(reads) != Q.shape[1]:
+        raise InputError(f"Each of the k = {Q.shape[1]} queries takes one entry of reads; got {list(reads)}.")
+    wrong = [r for r in reads if not 0 <= r <= E.shape[1]]
+    if wrong:
+        raise InputError(f"A read comes after 0 to n = {E.shape[1]} writes; got {wrong[0]} in {list(reads)}.")
+
+
+def powers(base: Float[Tensor, ""], n: int) -> Float[Tensor, " n"]:
+    """Return 1, x, x², …, xⁿ⁻¹, made by products alone, so that every derivative is right also at x = 0."""
+    row, factor = torch.ones_like(base)[None], base
+    while len(row) < n:
+        row, factor = torch.cat([row, row * factor]), factor * factor
+    return row[:n]
+
+
+def decay_rows(keep: Float[Tensor, ""], n: int, reads: Sequence[int]) -> Float[Tensor, "k n"]:
+    """Return the matrix D of what is left of write s at read k: keep^(r-1-s) for s < r = reads[k], else 0.
+
+    Each row is a window of one vector (keepⁿ⁻¹, …, keep, 1, 0, …, 0), which takes no index tensor.
+    """
+    row = powers(keep, n).flip(0)
+    row = torch.cat([row, torch.zeros_like(row)])
+    return torch.stack([row[n - r : 2 * n - r] for r in reads])
+
+
+def attend(
+    Q: Float[Tensor, "b k m"], keys: Float[Tensor, "b t m"], values: Float[Tensor, "b t m"], D: Float[Tensor, "#k t"]
+) -> Float[Tensor, "b k m"]:
+    """Return ((Q Kᵀ) ∘ D) V: reads of Σₛ Dₖₛ vₛ kₛᵀ without ever building it."""
+    return ((Q @ keys.mT) * D) @ values
+
+
+def step_through(
+    E: Float[Tensor, "b n m"],
+    Q: Float[Tensor, "b k m"],
+    reads: Sequence[int],
+    state: S | None,
+    write: Callable[[S | None, Tensor], S],
+    read: Callable[[S, Tensor], Tensor],
+) -> tuple[Float[Tensor, "b k m"], S | None]:
+    """Unroll by one write after the other, where a rule has nothing faster.
+
+    None is the empty memory, which reads as zero: so no zeros need be made to start from, and the
+    first write can be the simple case that it is.
+    """
+    answers: dict[int, Tensor] = {}
+    for t in range(E.shape[1] + 1):
+        if t > 0:
+            state = write(state, E[:, t - 1])
+        for k in (k for k, after in enumerate(reads) if after == t):
+            answers[k] = torch.zeros_like(Q[:, k]) if state is None else read(state, Q[:, k])
+    return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state

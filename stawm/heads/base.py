@@ -1,0 +1,94 @@
+"""The contract that every head keeps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from stawm.configuration import Config
+from stawm.heads.output import Noise, Output
+from stawm.nn.glimpse_loop import Look
+from stawm.nn.locators.base import Locator
+from stawm.nn.precision import full_precision
+
+
+class Scene(NamedTuple):
+    """What a head may use beside what it read from the memory.
+
+    Attributes:
+        looks: All glimpses.
+        locator: How a pose places a sketch.
+        noise: The random numbers of this pass.
+    """
+
+    looks: Look
+    locator: Locator
+    noise: Noise
+
+
+class Query(nn.Module):
+    """From the context to the question that a head asks of the memory (paper, section 3.3).
+
+    A linear layer on the detached context features, then ReLU6: the context CNN learns nothing
+    from what is asked.
+    """
+
+    def __init__(self, context_features: int, memory_size: int, dropout: float = 0.0) -> None:
+        """Make the layer."""
+        super().__init__()
+        self.linear = nn.Linear(context_features, memory_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, context: Float[Tensor, "b f"]) -> Float[Tensor, "b m"]:
+        """Return q."""
+        return full_precision(self.dropout(self.linear(context.detach()))).clamp(0, 6)
+
+
+class Head(nn.Module, ABC):
+    """What a memory is used for.
+
+    A head asks one query, says after which writes it reads, and turns the answers into fields of
+    the `Output`.
+
+    Attributes:
+        Config: The head's own configuration.
+        query: From the context features to q.
+    """
+
+    Config: ClassVar[type[Config]]
+    query: Query
+
+    @abstractmethod
+    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+        """Return the numbers of writes after which the query is read.
+
+        Args:
+            glimpses: n, how many writes there are.
+            every: Whether answers after every glimpse are wanted, also where the head needs fewer.
+        """
+
+    @abstractmethod
+    def forward(self, answers: Float[Tensor, "b k m"], scene: Scene) -> dict[str, Any]:
+        """Turn what was read, after ReLU6, into fields of the Output."""
+
+    @abstractmethod
+    def losses(
+        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+    ) -> dict[str, Tensor]:
+        """Return the named parts of the loss, each already weighted.
+
+        Args:
+            output: What the model gave.
+            images: The images as pixel values in [0, 1].
+            labels: The classes, where the head needs them.
+
+        Raises:
+            InputError: The head needs labels and there are none.
+        """
+
+    def noise(self, batch: int, glimpses: int, like: Tensor, generator: torch.Generator | None) -> Noise:
+        """Draw the random numbers that the head needs; none unless it says so."""
+        return Noise()

@@ -1,0 +1,82 @@
+"""Classification: one read of the finished memory, one linear layer (paper, Figure 3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from stawm import configuration as base
+from stawm.configuration import AT_LEAST_ONE, FRACTION
+from stawm.errors import InputError
+from stawm.heads.base import Head, Query, Scene
+from stawm.heads.losses import classification_loss
+from stawm.heads.output import Output
+
+
+class Classifier(nn.Module):
+    """A linear layer and a LogSoftmax."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        """Make the layer."""
+        super().__init__()
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, x: Float[Tensor, "*b f"]) -> Float[Tensor, "*b classes"]:
+        """Return the logarithms of the class probabilities."""
+        return self.linear(x).log_softmax(dim=-1)
+
+
+class ClassificationHead(Head):
+    """Reads the memory after the last glimpse and classifies what it read."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(base.Config):
+        """What the head alone decides."""
+
+        name: str = "classification"
+        classes: Annotated[int, AT_LEAST_ONE] = 10
+        """How many classes there are."""
+        dropout: Annotated[float, FRACTION] | None = None
+        """The rate on the query; the model's where null."""
+        reduction: Literal["mean", "sum"] = "mean"
+        """How the loss is taken over the batch; the sketchpad sums, to match its other losses."""
+
+    def __init__(
+        self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
+    ) -> None:
+        """Make query and classifier."""
+        super().__init__()
+        self.config = config or self.Config()
+        rate = dropout if self.config.dropout is None else self.config.dropout
+        self.query = Query(context_features, memory_size, rate)
+        self.classifier = Classifier(memory_size, self.config.classes)
+
+    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+        """Read once, after the last glimpse, unless every glimpse is asked for."""
+        return range(1 if every else glimpses, glimpses + 1)
+
+    def forward(self, answers: Float[Tensor, "b k m"], scene: Scene) -> dict[str, Any]:
+        """Return the logits of the last read, and of every read."""
+        logits = self.classifier(answers)
+        return {"logits": logits[:, -1], "glimpse_logits": logits}
+
+    def losses(
+        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+    ) -> dict[str, Tensor]:
+        """Return the cross entropy."""
+        return classification_losses(self.config, output, labels)
+
+
+def classification_losses(
+    config: ClassificationHead.Config, output: Output, labels: Int[Tensor, "b"] | None
+) -> dict[str, Tensor]:
+    """Return the cross entropy by name.
+
+    Raises:
+        InputError: There are no labels.
+    """
+    if labels is None or output.logits is None:
+        raise InputError("A model that classifies needs labels for its loss; none were given.")
+    return {"classification": classification_loss(output.logits, labels, config.reduction)}

@@ -1,0 +1,134 @@
+"""Drawing: a read after every glimpse, a latent, a sketch, a canvas (paper, Figure 4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from stawm import configuration as base
+from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE
+from stawm.core.latent import reparameterise
+from stawm.errors import InputError
+from stawm.heads.base import Head, Query, Scene
+from stawm.heads.losses import kl_loss, reconstruction_loss
+from stawm.heads.output import Latent, Noise, Output
+from stawm.nn.backbones.conv import Conv
+from stawm.nn.canvases.base import Canvas
+from stawm.nn.decoder import Decoder, default_layers
+from stawm.nn.glimpse_loop import flatten_time
+from stawm.nn.precision import full_precision, without_autocast
+
+
+def decoder_layers(config: base.Config, sketch: int, override: str | None) -> Conv.Config:
+    """Return the stack that a decoder mirrors: the glimpse CNN's own where it is a conv stack."""
+    stack = config if isinstance(config, Conv.Config) else default_layers((sketch, sketch))
+    return stack if override is None else stack.replace(layers=override)
+
+
+class Sketcher(nn.Module):
+    """From what was read to the latent, and from the latent to a sketch."""
+
+    def __init__(self, features: int, latent: int, decoder: Decoder) -> None:
+        """Make the layers around the decoder."""
+        super().__init__()
+        self.mu = nn.Linear(features, latent)
+        self.logvar = nn.Linear(features, latent)
+        self.expand = nn.Linear(latent, decoder.in_features)
+        self.decoder = decoder
+
+    def forward(
+        self, x: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
+    ) -> tuple[Latent, Float[Tensor, "b n s g g"]]:
+        """Return the latent and the sketches; the latent's mean is drawn where there is no noise."""
+        latent = Latent(full_precision(self.mu(x)), full_precision(self.logvar(x)))
+        z = latent.mu if noise is None else reparameterise(latent.mu, latent.logvar, noise)
+        sketches = self.decoder(flatten_time(self.expand(z).relu()))
+        return latent, rearrange(sketches, "(b n) ... -> b n ...", n=x.shape[1])
+
+
+class DrawingHead(Head):
+    """Reads the memory after every glimpse, and draws a sketch of each where it was seen."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(base.Config):
+        """What the head alone decides."""
+
+        name: str = "drawing"
+        latent: Annotated[int, AT_LEAST_ONE] = 4
+        """k, how many numbers a sketch is drawn from."""
+        beta: Annotated[float, NON_NEGATIVE] = 4.0
+        """β, the weight of the divergence (Eq. 5)."""
+        decoder: str | None = None
+        """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
+        output_padding: bool = True
+        """Whether a sketch is as large as a glimpse also where strides drop pixels; CelebA's is one smaller."""
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        context_features: int,
+        memory_size: int,
+        channels: int,
+        glimpse_size: int,
+        image_size: tuple[int, int],
+        backbone: base.Config,
+        canvas: Canvas,
+    ) -> None:
+        """Make query, sketcher and canvas."""
+        super().__init__()
+        self.config = config or self.Config()
+        self.channels, self.image_size = channels, image_size
+        self.query = Query(context_features, memory_size)
+        self.canvas = canvas
+        stack = decoder_layers(backbone, glimpse_size, self.config.decoder)
+        square = (glimpse_size, glimpse_size)
+        decoder = Decoder(stack, channels=canvas.sketch_channels, size=square, output_padding=self.config.output_padding)
+        self.sketcher = Sketcher(memory_size, self.config.latent, decoder)
+
+    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+        """Read after every glimpse."""
+        return range(1, glimpses + 1)
+
+    def forward(self, answers: Float[Tensor, "b k m"], scene: Scene) -> dict[str, Any]:
+        """Return the picture, how it came about, and the latent."""
+        latent, sketches = self.sketcher(answers, scene.noise.latent)
+        inverse = scene.looks.inverse_pose
+        assert inverse is not None
+        with without_autocast(answers):
+            active = self.canvas.activate(full_precision(flatten_time(sketches)))
+            placed = scene.locator.place(active, flatten_time(inverse))
+            placed = rearrange(placed, "(b n) ... -> b n ...", n=answers.shape[1])
+            canvases, masks = self.canvas.unroll(placed, scene.noise.mask)
+        return {"canvas": canvases[:, -1], "canvases": canvases, "masks": masks, "latent": latent}
+
+    def losses(
+        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+    ) -> dict[str, Tensor]:
+        """Return the squared error and β times the divergence."""
+        return drawing_losses(self.config, output, images)
+
+    def noise(self, batch: int, glimpses: int, like: Tensor, generator: torch.Generator | None) -> Noise:
+        """Draw normal numbers for the latent, and uniform ones for a canvas that is sampled."""
+        normal = torch.empty(batch, glimpses, self.config.latent, device=like.device, dtype=like.dtype)
+        latent = normal.normal_(generator=generator)
+        if not self.canvas.takes_noise:
+            return Noise(latent=latent)
+        uniform = torch.empty(batch, glimpses, 1, *self.image_size, device=like.device, dtype=like.dtype)
+        smallest = torch.finfo(like.dtype).eps
+        return Noise(latent=latent, mask=uniform.uniform_(smallest, 1 - smallest, generator=generator))
+
+
+def drawing_losses(config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+    """Return the squared error and β times the divergence by name.
+
+    Raises:
+        InputError: Nothing was drawn.
+    """
+    if output.canvas is None or output.latent is None:
+        raise InputError("The output holds no canvas: it is not of a model that draws.")
+    return {"reconstruction": reconstruction_loss(output.canvas, images), "kl": kl_loss(output.latent, config.beta)}

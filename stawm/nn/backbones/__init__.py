@@ -1,0 +1,1 @@
+"""Backbones: networks from an image to flat features."""

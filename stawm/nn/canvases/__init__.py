@@ -1,0 +1,1 @@
+"""Canvases: how placed sketches become a picture."""

@@ -1,0 +1,56 @@
+"""The Bernoulli canvas."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from jaxtyping import Float
+from torch import Tensor
+
+from stawm.configuration import POSITIVE
+from stawm.configuration import Config as BaseConfig
+from stawm.core import canvas
+from stawm.nn.canvases.base import Canvas
+from stawm.nn.precision import full_precision
+
+
+class Bernoulli(Canvas):
+    """Each sketch replaces what its mask covers, the mask being its first channel (the paper's Eq. 4)."""
+
+    takes_noise = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(BaseConfig):
+        """Configuration of the Bernoulli canvas."""
+
+        name: str = "bernoulli"
+        temperature: Annotated[float, POSITIVE] = 2.0
+        """τ of the Concrete distribution that masks are sampled from: the nearer 0, the nearer to 0 or 1 they are."""
+
+    config: Config
+
+    def __init__(self, config: Config | None = None, *, channels: int) -> None:
+        """Make the canvas of a picture with so many channels."""
+        super().__init__(config or self.Config(), channels=channels)
+        self.sketch_channels = channels + 1
+
+    def activate(self, sketch: Float[Tensor, "b s g g"]) -> Float[Tensor, "b s g g"]:
+        """Bring mask and picture between 0 and 1, before they are placed."""
+        return sketch.sigmoid()
+
+    def unroll(
+        self, sketches: Float[Tensor, "b n s h w"], noise: Float[Tensor, "b n 1 h w"] | None = None
+    ) -> tuple[Float[Tensor, "b n c h w"], Float[Tensor, "b n 1 h w"]]:
+        """Draw placed sketches one after the other.
+
+        Args:
+            sketches: The sketches in the order in which they are drawn, the mask's probability first.
+            noise: Uniform numbers in (0, 1) to sample the masks with; left out, a mask is its probability.
+
+        Returns:
+            The picture after each sketch, and the masks drawn with.
+        """
+        sketches = full_precision(sketches)
+        masks = sketches[:, :, :1]
+        if noise is not None:
+            masks = canvas.concrete(masks, noise.to(masks.dtype), self.config.temperature)
+        return canvas.paint(sketches[:, :, 1:], masks), masks

@@ -1,0 +1,1 @@
+"""Locators: from a pose to a glimpse of the image, and back."""

@@ -1,0 +1,143 @@
+"""The paper's memory as a module: it owns the three rates and calls `stawm.core.hebb_rosenblatt`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stawm.configuration import POSITIVE
+from stawm.configuration import Config as BaseConfig
+from stawm.core import hebb_rosenblatt as core
+from stawm.core.activations import ACTIVATIONS
+from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Rates, State
+from stawm.core.stacks import Form, check_stack, is_factored
+from stawm.nn.memories.base import Memory
+from stawm.nn.memories.rates import fraction, positive, raw_fraction, raw_positive
+from stawm.nn.precision import full_precision, without_autocast
+
+
+class HebbRosenblatt(Memory[State]):
+    """The Hebb-Rosenblatt memory: W ← (1-δ)W + η e φ(W e + θ e)ᵀ, read W q (Harris et al. 2019, Eq. 2).
+
+    Attributes:
+        delta: δ, or the raw parameter behind it where the rates are constrained; see `rates`.
+        eta: η, likewise.
+        theta: θ, likewise.
+        form: The form in force; it may be changed at any time, since no parameter depends on it.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(BaseConfig):
+        """Configuration of the Hebb-Rosenblatt memory."""
+
+        name: str = "hebb-rosenblatt"
+        delta: float = 0.2
+        """δ, what a write takes away of W."""
+        eta: float = 0.4
+        """η, the size of the increment."""
+        theta: float = 0.5
+        """θ, the share of e that a neuron gets besides W e."""
+        learnable: bool = True
+        """Whether the rates are trained."""
+        constrained: bool = False
+        """Whether training keeps δ in (0, 1] (a sigmoid) and η, θ ≥ 0 (softplus); the paper leaves them free."""
+        normalise: Annotated[float, POSITIVE] | None = None
+        """c: scale e down where η|e|² would exceed c·δ; below 1 every write is a contraction."""
+        orientation: Literal["paper", "appendix"] = "paper"
+        """W e as in Eq. 2, or Wᵀ e as in Eq. 8."""
+        activation: Literal["relu6", "sigmoid", "hard-sigmoid", "identity"] = "relu6"
+        """φ."""
+        form: Literal["auto", "dense", "factored"] = "auto"
+        """How the state is kept; "auto" keeps rows while there are fewer than 2m, then the matrix."""
+
+        def faults(self) -> list[str]:
+            """Rates that constraining or normalising could not hold are at fault."""
+            found = []
+            if self.constrained and not 0 < self.delta <= 1:
+                found.append(f"{self.name}: with constrained rates delta must be in (0, 1]; got {self.delta!r}.")
+            if self.constrained:
+                found += [
+                    f"{self.name}: with constrained rates {key} must be in [0, inf); got {value!r}."
+                    for key, value in (("eta", self.eta), ("theta", self.theta))
+                    if value < 0
+                ]
+            if self.normalise is not None and not self.constrained and (self.delta <= 0 or self.eta < 0):
+                found.append(
+                    f"{self.name}: normalise keeps η|e|² ≤ c·δ, which needs delta > 0 and eta ≥ 0; "
+                    f"got delta {self.delta!r}, eta {self.eta!r}."
+                )
+            return found
+
+    def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
+        """Make the rates.
+
+        Args:
+            config: The configuration; the paper's where left out.
+            memory_size: m.
+        """
+        config = config or self.Config()
+        super().__init__(config, memory_size=memory_size)
+        raw = (raw_fraction, raw_positive, raw_positive) if config.constrained else (float, float, float)
+        for key, inverse in zip(("delta", "eta", "theta"), raw, strict=True):
+            start = torch.tensor(inverse(getattr(config, key)))
+            self.register_parameter(key, nn.Parameter(start, requires_grad=config.learnable))
+        self.form: Form = config.form
+        self.phi = ACTIVATIONS[config.activation].phi
+
+    @property
+    def rates(self) -> Rates:
+        """δ, η, θ as they act."""
+        delta, eta, theta = full_precision(self.delta), full_precision(self.eta), full_precision(self.theta)
+        if self.config.constrained:
+            tiny = torch.finfo(delta.dtype).tiny
+            return Rates(fraction(delta).clamp(min=tiny), positive(eta), positive(theta))
+        return Rates(delta, eta, theta)
+
+    def init_state(
+        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> State:
+        """Return the empty memory, in the form that `form` gives it."""
+        where = {"device": device or self.delta.device, "dtype": dtype or full_precision(self.delta).dtype}
+        if is_factored(self.form, slots, self.memory_size):
+            return core.init_factored(batch, self.memory_size, slots, **where)
+        return core.init_dense(batch, self.memory_size, **where)
+
+    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
+        """Return the state after one write."""
+        e = full_precision(e)
+        with without_autocast(e):
+            rates = self.rates
+            state = core.settle(state, self.form, 1, rates)
+            return core.write(state, self._scaled(e, rates), rates, self.config.orientation, self.phi)
+
+    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
+        """Return W q (or Wᵀ q in the appendix's orientation)."""
+        q = full_precision(q)
+        with without_autocast(q):
+            return core.read(state, q, self.rates, self.config.orientation)
+
+    def matrix(self, state: State) -> Float[Tensor, "b m m"]:
+        """Return the matrix that `read` multiplies the query by."""
+        with without_autocast(state[0]):
+            W = core.matrix(state, self.rates)
+        return W if self.config.orientation == "paper" else W.mT
+
+    def unroll(
+        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
+    ) -> tuple[Float[Tensor, "b k m"], State]:
+        """Write a whole stack and read after chosen writes, in the form that is cheaper or asked for."""
+        check_stack(E, Q, reads, self.memory_size)
+        E, Q = full_precision(E), full_precision(Q)
+        with without_autocast(E):
+            rates, options = self.rates, {"orientation": self.config.orientation, "phi": self.phi, "form": self.form}
+            return core.unroll(self._scaled(E, rates), Q, reads, rates, state, **options)
+
+    def _scaled(self, e: Tensor, rates: Rates) -> Tensor:
+        c = self.config.normalise
+        return e if c is None else core.normalise(e, rates, c)
+
+
+__all__ = ["DenseState", "FactoredState", "HebbRosenblatt", "Rates", "State"]

@@ -1,0 +1,18 @@
+"""What stays in full precision under autocast.
+
+In bfloat16 the pose, the sampling grid, what x where and the memory lose the small differences that
+the model steers by, and training collapses; they run in float32 whatever the rest does.
+"""
+
+import torch
+from torch import Tensor
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Return half-precision tensors as float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """Return a context in which autocast is off on the tensor's device."""
+    return torch.autocast(x.device.type, enabled=False)

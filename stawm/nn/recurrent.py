@@ -1,0 +1,46 @@
+"""The recurrent parts: the LSTM cell, and the emitter from its output to a pose."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stawm.nn.precision import full_precision
+
+
+class LSTMCell(nn.LSTMCell):
+    """PyTorch's LSTM cell, in which a state that is left out is zero and costs nothing.
+
+    The products follow autocast; gates and cell stay in full precision.
+    """
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the state is two arguments here
+        self, x: Float[Tensor, "b i"], h: Float[Tensor, "b d"] | None = None, c: Float[Tensor, "b d"] | None = None
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+        """Return the next output and cell."""
+        gates = F.linear(x, self.weight_ih, self.bias_ih)
+        gates = gates + (self.bias_hh if h is None else F.linear(h, self.weight_hh, self.bias_hh))
+        i, f, g, o = full_precision(gates).chunk(4, dim=1)
+        written = i.sigmoid() * g.tanh()
+        c = written if c is None else f.sigmoid() * c + written
+        return o.sigmoid() * c.tanh(), c
+
+
+class Emitter(nn.Module):
+    """Two linear layers from the emission RNN to a pose (paper, section 3.2).
+
+    The last layer starts with zero weights and the identity pose as its bias, as in spatial
+    transformers, so an untrained model sees the whole image.
+    """
+
+    def __init__(self, hidden_size: int, identity: Float[Tensor, "p"], dropout: float) -> None:
+        """Make the layers: hidden to hidden/2 to the pose."""
+        super().__init__()
+        self.hidden = nn.Linear(hidden_size, max(1, hidden_size // 2))
+        self.dropout = nn.Dropout(dropout)
+        self.pose = nn.Linear(max(1, hidden_size // 2), len(identity))
+        nn.init.zeros_(self.pose.weight)
+        self.pose.bias.data.copy_(identity)
+
+    def forward(self, h: Float[Tensor, "b d"]) -> Float[Tensor, "b p"]:
+        """Return the pose."""
+        return self.pose(self.dropout(self.hidden(h)).relu())

@@ -1,0 +1,113 @@
+"""Where a model looked, what it saw, and how certain its answer became, glimpse by glimpse."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from stawm.heads.model import Model, Stawm
+from stawm.viz import paper
+from stawm.viz.paper import look
+
+CURVES = 3
+"""How many classes are followed by name."""
+
+
+def looks(
+    model: Model, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None, *, title: str | None = None
+) -> Figure:
+    """Picture how a model looks at images: one row an image.
+
+    From left to right: the image with the frame of every glimpse; each glimpse as the model saw it, and under
+    it the answer that the model would give at that moment and how sure it is; the course of the likeliest
+    classes.
+
+    Args:
+        model: A model that takes glimpses; left in the mode that it was in.
+        pixels: Images as pixel values in [0, 1].
+        labels: The true classes, to tell right answers from wrong ones.
+        title: A line above it all.
+
+    Raises:
+        InputError: The model takes no glimpses, or the images are not of its form.
+    """
+    seen = look(model, pixels)
+    model, trace, chances = seen.model, seen.trace, seen.chances
+    steps = trace.pose.shape[1]
+    answers = chances is not None
+    widths = [1.1, *[1.1] * steps, *([1.9] if answers else [])]
+    figure, axes = paper.sheet(len(pixels), widths)
+    for row, panels in enumerate(axes):
+        _scene(panels[0], model, pixels[row], trace.pose[row], None if labels is None else int(labels[row]))
+        for step in range(steps):
+            _glimpse(panels[1 + step], model, trace.glimpses[row, step], paper.colour(step, steps))
+            if answers:
+                _answer(panels[1 + step], model, chances[row, step], None if labels is None else int(labels[row]))
+        if answers:
+            _course(panels[-1], model, chances[row], None if labels is None else int(labels[row]))
+    words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how sure of what"][: len(widths)]
+    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)], paper.INK][: len(widths)]
+    paper.headings(figure, axes[0], words, inks, title)
+    return figure
+
+
+def _scene(axis: Axes, model: Stawm, image: Tensor, poses: Tensor, label: int | None) -> None:
+    paper.show(axis, image)
+    h, w = image.shape[-2:]
+    with torch.inference_mode():
+        frames = model.locator.frame(poses).cpu()
+    paper.widen(axis, frames, (h, w))
+    for step, corners in enumerate(frames):
+        paper.frame(axis, corners, (h, w), paper.colour(step, len(frames)))
+    if label is not None:
+        paper.under(axis, f"truly {class_name(model, label)}", paper.FAINT)
+
+
+def _glimpse(axis: Axes, model: Stawm, glimpse: Tensor, colour: object) -> None:
+    paper.show(axis, model.denormalise(glimpse[None])[0])
+    paper.border(axis, colour)
+
+
+def _answer(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
+    best = int(chances.argmax())
+    ink = paper.INK if label is None else paper.RIGHT if best == label else paper.WRONG
+    said = f"{class_name(model, best)}  {chances[best]:.0%}"
+    paper.under(axis, said, ink)
+
+
+def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
+    """Draw the chance of the likeliest classes over the glimpses."""
+    steps = range(1, len(chances) + 1)
+    followed = chances.max(dim=0).values.topk(min(CURVES, chances.shape[1])).indices.tolist()
+    for index in followed:
+        ink = paper.RIGHT if index == label else paper.FAINT
+        axis.plot(steps, chances[:, index], color=ink, linewidth=1.4, marker="o", markersize=2.5, clip_on=False)
+    for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.13), strict=True):
+        ink = paper.RIGHT if index == label else paper.FAINT
+        axis.text(steps[-1] + 0.15, height, class_name(model, index), fontsize=7, color=ink, va="center")
+    axis.set_xlim(0.8, len(chances) + 0.8)
+    axis.set_ylim(0, 1)
+    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=paper.FAINT)
+    axis.set_xticks(list(steps), [str(s) for s in steps], fontsize=6, color=paper.FAINT)
+    axis.tick_params(length=0)
+    axis.grid(axis="y", color=paper.GROUND)
+    box = axis.get_position()
+    axis.set_position((box.x0 + 0.035, box.y0 + 0.3 * box.height, box.width - 0.035, 0.62 * box.height), which="active")
+
+
+def spread(heights: list[float], gap: float) -> list[float]:
+    """Move heights up until each stands at least a gap above the next lower one."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    moved = list(heights)
+    for below, above in pairwise(order):
+        moved[above] = max(moved[above], moved[below] + gap)
+    return moved
+
+
+def class_name(model: Model, index: int) -> str:
+    """Return a class's name, or its number where classes have no names."""
+    names = model.config.class_names
+    return names[index] if names else str(index)

@@ -1,0 +1,50 @@
+"""What a memory holds: W after each glimpse."""
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from stawm.heads.model import Model
+from stawm.viz import paper
+
+
+def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | None = None) -> Figure:
+    """Picture the matrix of a model's memory after each glimpse: one row an image.
+
+    Blue is negative, red positive, white nothing; each row has one scale, written at its right end.
+
+    Args:
+        model: A model that takes glimpses; left in the mode that it was in.
+        pixels: Images as pixel values in [0, 1].
+        title: A line above it all.
+
+    Raises:
+        InputError: The model takes no glimpses, or the images are not of its form.
+    """
+    seen = paper.look(model, pixels)
+    written = matrices(seen)
+    steps = written.shape[1]
+    figure, axes = paper.sheet(len(pixels), [1.0, *[1.2] * steps], height=1.3)
+    for i, panels in enumerate(axes):
+        paper.show(panels[0], pixels[i])
+        reach = max(float(written[i].abs().max()), 1e-12)
+        for step in range(steps):
+            panels[1 + step].imshow(written[i, step], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+            paper.border(panels[1 + step], paper.colour(step, steps), width=1.0)
+        paper.under(panels[-1], f"± {reach:.3g}", paper.FAINT)
+    words = ["image", *[f"W after {step + 1}" for step in range(steps)]]
+    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)]]
+    paper.headings(figure, axes[0], words, inks, title)
+    return figure
+
+
+def matrices(seen: paper.Seen) -> Float[Tensor, "b n m m"]:
+    """Return W after each glimpse."""
+    memory, E = seen.model.memory, seen.trace.memory_input
+    with torch.no_grad():
+        state, found = memory.init_state(E.shape[0], device=E.device, dtype=E.dtype), []
+        for t in range(E.shape[1]):
+            state = memory.write(state, E[:, t])
+            found.append(memory.matrix(state))
+    return torch.stack(found, dim=1).cpu()

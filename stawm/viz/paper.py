@@ -1,0 +1,141 @@
+"""What the pictures share: a sheet of panels, images, frames and colours."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+from torch import Tensor
+
+from stawm.errors import InputError
+from stawm.heads.model import Model, Stawm
+from stawm.heads.output import Output, Trace
+
+INK, FAINT, GROUND = "#1b1b1f", "#8a8a94", "#e9e9ee"
+RIGHT, WRONG = "#2a7f4f", "#b3261e"
+FURTHEST = 0.5
+"""How far around an image frames are shown, as a share of its side; what reaches further is cut off."""
+
+
+def sheet(
+    rows: int, widths: Sequence[float], *, height: float = 1.35, top: float = 0.5, bottom: float = 0.12
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with a grid of panels; widths and heights are in inches."""
+    wide, tall = sum(widths) + 0.3, rows * height + top + bottom
+    figure = Figure(figsize=(wide, tall), dpi=150, facecolor="white")
+    grid = figure.add_gridspec(
+        rows,
+        len(widths),
+        width_ratios=list(widths),
+        left=0.12 / wide,
+        right=1 - 0.12 / wide,
+        top=1 - top / tall,
+        bottom=bottom / tall,
+        hspace=0.0,
+        wspace=0.12,
+    )
+    axes = [[figure.add_subplot(grid[r, c]) for c in range(len(widths))] for r in range(rows)]
+    for axis in (a for row in axes for a in row):
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_anchor("N")
+        axis.spines[:].set_visible(False)
+    return figure, axes
+
+
+def headings(
+    figure: Figure, top: Sequence[Axes], words: Sequence[str], inks: Sequence[object], title: str | None
+) -> None:
+    """Write a heading above each column, and a title above them all."""
+    tall = figure.get_figheight()
+    for axis, word, ink in zip(top, words, inks, strict=True):
+        box = axis.get_position(original=True)
+        figure.text((box.x0 + box.x1) / 2, box.y1 + 0.05 / tall, word, ha="center", va="bottom", fontsize=8, color=ink)  # pyright: ignore[reportArgumentType]
+    if title:
+        figure.text(0.5, 1 - 0.06 / tall, title, ha="center", va="top", fontsize=10, color=INK)
+
+
+def colour(step: int, steps: int) -> tuple[float, float, float, float]:
+    """Return the colour of a glimpse: early ones dark, late ones bright."""
+    return colormaps["plasma"](0.12 + 0.76 * step / max(1, steps - 1))
+
+
+def show(axis: Axes, image: Float[Tensor, "c h w"]) -> None:
+    """Show pixel values in [0, 1]."""
+    c, h, w = image.shape
+    if c not in (1, 3):
+        raise InputError(f"Pictures can be made of images with 1 or 3 channels; these have {c}.")
+    pixels = image.detach().float().clamp(0, 1).cpu().numpy()
+    shown = pixels[0] if c == 1 else np.moveaxis(pixels, 0, -1)
+    axis.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=(0, w, h, 0))
+    axis.set_aspect("equal")
+
+
+def frame(axis: Axes, corners: Float[Tensor, "4 2"], size: tuple[int, int], colour: object, width: float = 1.6) -> None:
+    """Outline a glimpse; corners in the locator's coordinates, the image from -1 to 1."""
+    h, w = size
+    xy = (corners.detach().float().cpu().numpy() + 1) / 2 * np.array([w, h])
+    axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))  # pyright: ignore[reportArgumentType]
+
+
+def widen(axis: Axes, frames: Float[Tensor, "n 4 2"], size: tuple[int, int]) -> None:
+    """Leave room around an image for the frames that reach out of it."""
+    h, w = size
+    out = min(max(float(frames.abs().max()) - 0.97, 0.06), 2 * FURTHEST) / 2
+    axis.set_facecolor(GROUND)
+    axis.set_xlim(-out * w, (1 + out) * w)
+    axis.set_ylim((1 + out) * h, -out * h)
+    axis.spines[:].set(visible=True, color=GROUND)
+
+
+def border(axis: Axes, colour: object, width: float = 2.0) -> None:
+    """Draw a panel's edge."""
+    axis.spines[:].set(visible=True, color=colour, linewidth=width)
+
+
+def under(axis: Axes, said: str, ink: str) -> None:
+    """Write a line under a panel."""
+    axis.text(0.5, -0.05, said, transform=axis.transAxes, ha="center", va="top", fontsize=8, color=ink)
+
+
+class Seen(NamedTuple):
+    """What a model made of images.
+
+    Attributes:
+        model: The model.
+        output: What it gave.
+        trace: Where it looked.
+        chances: The chance of each class after each glimpse; None in a model that does not classify.
+    """
+
+    model: Stawm
+    output: Output
+    trace: Trace
+    chances: Float[Tensor, "b n classes"] | None
+
+
+def look(model: Model, pixels: Float[Tensor, "b c h w"]) -> Seen:
+    """Run a model as it would answer: in evaluation mode, without any randomness.
+
+    Raises:
+        InputError: The model takes no glimpses, or the images are not of its form.
+    """
+    if not isinstance(model, Stawm):
+        raise InputError(f"{model.config.name} takes no glimpses, so there are none to show.")
+    classifies = model.config.head("classification") is not None
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            images = model.normalise(pixels.to(next(model.parameters()).device))
+            output = model(images, glimpse_logits=classifies)
+    finally:
+        model.train(was_training)
+    assert output.trace is not None
+    logits = output.glimpse_logits
+    return Seen(model, output, output.trace, None if logits is None else logits.softmax(dim=-1).cpu())

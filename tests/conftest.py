@@ -1,0 +1,51 @@
+"""What holds for every test.
+
+Types and shapes of every function of stawm are checked; the hook has to see the first import.
+"""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from jaxtyping import config as jaxtyping_config
+from jaxtyping import install_import_hook
+
+import tests.typechecking
+
+install_import_hook("stawm", f"{tests.typechecking.__name__}.checked")
+
+SLOW_SHARED_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile(
+    "ci", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_SHARED_MACHINE
+)
+settings.register_profile("long", max_examples=500, deadline=None, suppress_health_check=SLOW_SHARED_MACHINE)
+settings.load_profile("ci")
+
+torch.set_num_threads(2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    no_gpu = pytest.mark.skip(reason="needs a CUDA device")
+    no_data = pytest.mark.skip(reason="needs STAWM_DATA, a folder with real data sets")
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+        if "data" in item.keywords and not os.environ.get("STAWM_DATA"):
+            item.add_marker(no_data)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (the golden cases and scikit-learn draw from the legacy generator)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as users do, without jaxtyping's checks: for what a public call says of bad input."""
+    monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)

@@ -1,0 +1,113 @@
+"""The docs hold: links resolve, examples run, tables list what is registered."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(
+    (ROOT / "docs").glob("**/*.md")
+)
+FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)|<img[^>]*\ssrc=\"(?P<image>[^\"]+)\"")
+HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*$", re.MULTILINE)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _blocks(text: str) -> list[tuple[int, str, str]]:
+    """Line number, info string and body of each fenced block."""
+    return [(text[: m.start()].count("\n") + 1, m["info"].strip(), m["body"]) for m in FENCE.finditer(text)]
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors that headings get: lower case, punctuation dropped, spaces to hyphens."""
+    headings = HEADING.findall(FENCE.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def _links(text: str) -> list[str]:
+    found = [m["target"] or m["image"] for m in LINK.finditer(FENCE.sub("", text))]
+    return [link for link in found if not re.match(r"[a-z]+:", link)]
+
+
+def _broken(path: Path) -> list[str]:
+    broken = []
+    for link in _links(path.read_text()):
+        target, _, anchor = link.partition("#")
+        file = (path.parent / target).resolve() if target else path
+        if not file.exists() or (anchor and anchor not in _anchors(file.read_text())):
+            broken.append(link)
+    return broken
+
+
+def _tables(text: str) -> list[list[list[str]]]:
+    """The pipe tables of a text: rows of cells, the heading first, the rule under it left out."""
+    blocks = re.findall(r"(?:^\|.*\|[ ]*\n)+", FENCE.sub("", text) + "\n", re.MULTILINE)
+    rows = [
+        [[c.strip() for c in line.strip().strip("|").split("|")] for line in b.strip().splitlines()] for b in blocks
+    ]
+    return [[row for row in table if not set("".join(row)) <= set(":- ")] for table in rows]
+
+
+def _names(cells: list[str]) -> list[str]:
+    """The names in backticks, each without the argument it takes."""
+    return [name.partition(":")[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_the_docs_are_there():
+    assert all(path.is_file() for path in DOCS)
+    assert len(DOCS) > 3
+
+
+@pytest.mark.parametrize("path", DOCS, ids=_name)
+def test_links_resolve(path: Path):
+    assert not _broken(path)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=_name)
+def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for line, info, body in _blocks(path.read_text()):
+        assert info == "python" or not info.startswith(("python", "py ")), f"{_name(path)}:{line}: every example runs"
+        if info == "python":
+            exec(compile("\n" * line + body, str(path), "exec"), namespace)
+
+
+def test_readme_lists_every_preset():
+    import stawm
+
+    listed = [
+        n for table in _tables(_readme()) if table[0][0] == "preset" for row in table[1:] for n in _names(row[:1])
+    ]
+    assert sorted(listed) == sorted(stawm.list_names("preset"))
+
+
+def test_readme_lists_every_component():
+    import stawm
+
+    kinds = {"memory", "backbone", "canvas", "locator", "head"}
+    listed = {row[0]: _names(row[1:2]) for t in _tables(_readme()) if t[0][0] == "kind" for row in t[1:]}
+    assert set(listed) == kinds
+    for kind, names in listed.items():
+        assert sorted(names) == sorted(stawm.list_names(kind))
+
+
+def test_readme_is_short():
+    assert len(_readme().splitlines()) <= 120
+
+
+def test_a_broken_link_and_a_missing_anchor_are_seen(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A title, here\n[a](#a-title-here) [b](#no) [c](missing.md) ![d](page.md)\n```\n[e](never.md)\n```\n"
+    )
+    assert _broken(page) == ["#no", "missing.md"]
+
+
+def _readme() -> str:
+    return (ROOT / "README.md").read_text()
