@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stawm.checkpoint import inspect, load, save
     from stawm.configuration import Config
     from stawm.description import describe
+    from stawm.diagnosis import diagnose
     from stawm.factory import build, cite, config
     from stawm.heads.output import Noise, Output
     from stawm.registry import list_names, register
@@ -27,6 +28,7 @@ _HOMES = {
     "cite": "stawm.factory",
     "config": "stawm.factory",
     "describe": "stawm.description",
+    "diagnose": "stawm.diagnosis",
     "inspect": "stawm.checkpoint",
     "list_names": "stawm.registry",
     "load": "stawm.checkpoint",
@@ -45,6 +47,7 @@ __all__ = [
     "cite",
     "config",
     "describe",
+    "diagnose",
     "errors",
     "export",
     "inspect",

@@ -26,6 +26,29 @@ CATALOG: tuple[Entry, ...] = (
         "harris2019",
     ),
     _memory("fast-weights", "fast_weights:FastWeights", "Decaying outer products of the input with itself.", "ba2016"),
+    _memory(
+        "plasticity",
+        "plasticity:Plasticity",
+        "Fixed weights plus a plastic share of a Hebbian or Oja trace.",
+        "miconi2018",
+    ),
+    _memory(
+        "backpropamine",
+        "backpropamine:Backpropamine",
+        "A Hebbian trace whose every change is gated by a learned neuromodulator.",
+        "miconi2019",
+    ),
+    _memory(
+        "delta",
+        "delta:Delta",
+        "Writes the error of what a key already reads, so a key is overwritten, not added to.",
+        "widrow1960",
+        "schlag2021",
+        "yang2024",
+    ),
+    _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
+    _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
+    _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention over them.", "ramsauer2021"),
     _entry(
         Kind.BACKBONE, "conv", "stawm.nn.backbones.conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"
     ),

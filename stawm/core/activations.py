@@ -40,7 +40,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 def hard_sigmoid(x: Tensor) -> Tensor:
     """Return min(max(x + 3, 0), 6) / 6."""
-    return functional.hardsigmoid(x)
+    return functional.relu6(x + 3) / 6
 
 
 def identity(x: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """Backpropamine, a trace that the network modulates: H ← clip(H + M y xᵀ) from H = 0, read as (w + α∘H) q.
 
 Miconi, Rawal, Clune and Stanley (2019), "Backpropamine: training self-modifying neural networks with differentiable
-neuromodulated plasticity", as simple neuromodulation: the network itself says by M, a number at every write, how much the connections
-note of what x and y = tanh((w + α∘H) x) do together, or, where M is negative, unlearn. Their retroactive neuromodulation
-keeps an eligibility trace besides, E ← (1-η) E + η y xᵀ, and M lets its value before the write into H,
-H ← clip(H + M E): like dopamine, M works on what happened shortly before, so a write shows in H one write later.
+neuromodulated plasticity". Simple neuromodulation: the network itself says by M, a number at every write, how much its
+connections note of what x and y = tanh((w + α∘H) x) do together, or, where M is negative, unlearn. Retroactive
+neuromodulation keeps an eligibility trace besides, E ← (1-η) E + η y xᵀ, and M lets its value before the write into H,
+H ← clip(H + M E): like dopamine, M works on what happened shortly before, and a write shows in H one write later.
 
 As in `stawm.core.plasticity`, rows are the neurons that receive, and an empty memory reads w q. The clip after every
 write is not linear and has no short cut: a stack is a loop over matrices, about 6m² operations a write (9m² in the
@@ -12,7 +12,7 @@ retroactive form).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -45,7 +45,6 @@ class RetroactiveState(NamedTuple):
 
 
 State: TypeAlias = SimpleState | RetroactiveState
-S = TypeVar("S", SimpleState, RetroactiveState)
 
 
 def init_state(
@@ -62,14 +61,14 @@ def init_state(
 
 
 def write(
-    state: S,
+    state: State,
     x: Float[Tensor, "b m"],
     modulation: Float[Tensor, "b"],
     weights: Weights,
     rates: Rates,
     *,
     clip: float = 1.0,
-) -> S:
+) -> State:
     """Return the memory after the network answered x and noted it as far as M says.
 
     Args:
@@ -90,7 +89,7 @@ def write(
 
 def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return (w + α∘H) q."""
-    return (q[:, None] @ matrix(state, weights).mT)[:, 0]
+    return q @ weights.w.mT + (q[:, None] @ (weights.alpha * state.H).mT)[:, 0]
 
 
 def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:

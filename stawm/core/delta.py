@@ -33,16 +33,12 @@ class State(NamedTuple):
     S: Float[Tensor, "b m m"]
 
 
-def init_state(
-    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> State:
+def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
     """Return the empty memory, which reads zeros."""
     return State(torch.zeros(batch, m, m, device=device, dtype=dtype))
 
 
-def write(
-    state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: Float[Tensor, "b"]
-) -> State:
+def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: Float[Tensor, "b"]) -> State:
     """Return the memory after a value was written under a key.
 
     Args:

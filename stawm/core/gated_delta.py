@@ -1,12 +1,12 @@
 """The gated delta rule: S ← α S (I - β k kᵀ) + β v kᵀ, read as S q.
 
-Yang, Kautz and Hatamizadeh (2025), "Gated Delta Networks: Improving Mamba2 with Delta Rule", section 3.1. First everything
-fades to the share α, then the delta rule (`stawm.core.delta`) replaces what stands under the key. α = 1 is the delta
-rule, β = 0 forgetting alone.
+Yang, Kautz and Hatamizadeh (2025), "Gated Delta Networks: Improving Mamba2 with Delta Rule", section 3.1. First
+everything fades to the share α, then the delta rule (`stawm.core.delta`) replaces what stands under the key. α = 1 is
+the delta rule, β = 0 forgetting alone.
 
-Solved at once as the delta rule is, with Dₜₛ = Π_{s<r<t} αᵣ for what is left of write s after t writes and γₜ = Π_{r<t} αᵣ
-of the start: uₜ = βₜ (vₜ - γₜ₊₁ S₀ kₜ - αₜ Σ_{s<t} Dₜₛ (kₛ·kₜ) uₛ), and a read is γₜ S₀ q + Σ_{s<t} Dₜₛ (kₛ·q) uₛ. The
-products D are multiplied up, never divided, so α = 0 is exact and has its right gradient.
+Solved at once as the delta rule is, with Dₜₛ = Π_{s<r<t} αᵣ for what is left of write s after t writes and γₜ = Π_{r<t}
+αᵣ for what is left of the start: uₜ = βₜ (vₜ - γₜ₊₁ S₀ kₜ - αₜ Σ_{s<t} Dₜₛ (kₛ·kₜ) uₛ), and a read is γₜ S₀ q + Σ_{s<t}
+Dₜₛ (kₛ·q) uₛ. The products D are multiplied up, never divided, so α = 0 is exact and has its right gradient.
 """
 
 from collections.abc import Sequence

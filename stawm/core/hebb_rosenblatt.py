@@ -135,7 +135,7 @@ def normalise(e: Float[Tensor, "*b m"], rates: Rates, c: float) -> Float[Tensor,
 
     With c < 1 and a φ of slope at most 1 a write is then a contraction (`stawm.core.stability`).
     """
-    excess = as_scalar(rates.eta, e) / (c * as_scalar(rates.delta, e)) * e.square().sum(-1, keepdim=True)
+    excess = as_scalar(rates.eta, e) * e.square().sum(-1, keepdim=True) / (c * as_scalar(rates.delta, e))
     return e * excess.clamp(min=1).rsqrt()
 
 

@@ -1,15 +1,15 @@
 """Oja's subspace rule: y = S x, S ← S + η y (x - Sᵀ y)ᵀ, read as S q.
 
 Oja (1989), "Neural networks, principal components, and subspaces"; for a single neuron Oja (1982), "A simplified neuron
-model as a principal component analyzer". Hebb's growth y xᵀ less what is explained already:
-the rows of S become an orthonormal basis of the subspace that the inputs mostly lie in, so what is read is the query seen
-in the terms of what was written. S = 0 stays 0, so the rule takes a start S₀ other than zero, which is what an empty
-memory reads with. (Nor does an orthogonal S change: with SᵀS = I everything is explained.)
+model as a principal component analyzer". Hebb's growth y xᵀ less what is explained already: the rows of S become an
+orthonormal basis of the subspace that the inputs mostly lie in, so what is read is the query in the terms of what was
+written. S = 0 stays 0, so the rule takes a start S₀ other than zero, which is what an empty memory reads with. Nor does
+an orthogonal S change, for with SᵀS = I everything is explained.
 
 Cubic in S, so writes follow one another, but each adds only y zᵀ with z = η (x - Sᵀ y). Unrolled, Sₜ x = S₀ x + Σ_{s<t}
 (zₛ·x) yₛ and Sₜᵀ y = S₀ᵀ y + Σ_{s<t} (yₛ·y) zₛ: with one S₀ for the whole batch, no (b, m, m) is built but the S that
-comes out. That costs about 4nm operations a write besides two products with S₀, against 6m² for the loop over matrices. `CHUNK` writes are taken
-together, and S is built between them.
+comes out. That costs about 4nm operations a write besides two products with S₀, against 6m² for the loop over matrices.
+`CHUNK` writes are taken together, and S is built between them.
 """
 
 from collections.abc import Sequence

@@ -8,8 +8,8 @@ writes the two indices the other way round. An empty memory reads w q.
 
 Both traces are sums of rank one whose rows fade on their own: Hᵢⱼ = Σₛ zₛᵢ xₛⱼ, where a write multiplies every zₛ by
 1-η (Hebb) or by 1 - η y² (Oja) and adds η y. So (α∘H) q = Σₛ zₛ ∘ α (xₛ∘q), products with one matrix α for the whole
-batch, and no (b, m, m) is built but the H that comes out. That costs nm² operations a write in place of about 6m², but in
-matrix products and not in passes over memory; `CHUNK` writes are taken together, and H is built between them.
+batch, and no (b, m, m) is built but the H that comes out. That costs nm² operations a write in place of about 6m², but
+in matrix products and not in passes over memory; `CHUNK` writes are taken together, and H is built between them.
 """
 
 from collections.abc import Sequence
@@ -58,16 +58,12 @@ class State(NamedTuple):
     H: Float[Tensor, "b m m"]
 
 
-def init_state(
-    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> State:
+def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
     """Return the memory without a trace, which reads w q."""
     return State(torch.zeros(batch, m, m, device=device, dtype=dtype))
 
 
-def write(
-    state: State, x: Float[Tensor, "b m"], weights: Weights, rates: Rates, *, trace: Trace = "hebb"
-) -> State:
+def write(state: State, x: Float[Tensor, "b m"], weights: Weights, rates: Rates, *, trace: Trace = "hebb") -> State:
     """Return the memory after the network answered x and its connections noted it."""
     return imprint(state, x, respond(state, x, weights), rates, trace=trace)
 
@@ -87,7 +83,7 @@ def imprint(
 
 def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return (w + α∘H) q."""
-    return (q[:, None] @ matrix(state, weights).mT)[:, 0]
+    return q @ weights.w.mT + (q[:, None] @ (weights.alpha * state.H).mT)[:, 0]
 
 
 def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
@@ -139,6 +135,7 @@ def bound(t: int, x: float, y: float, eta: float, start: float = 0.0, *, trace: 
         y: The greatest |yᵢ|; 1 for tanh.
         eta: η.
         start: The greatest |Hᵢⱼ| before them.
+        trace: Which trace.
 
     Returns:
         The bound; infinite where η lies outside [0, 1], or η y² outside [0, 2] for the Oja trace.

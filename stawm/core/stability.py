@@ -9,8 +9,8 @@ The setting: inputs 0 ≤ e ≤ Φ₁, responses 0 ≤ φ ≤ Φ₂ with slopes 
     one write         |F(W) - F(V)|_F ≤ (1 - δ + η L |e|²) |W - V|_F, a contraction where η L |e|² < δ
     many writes       |∂W_t/∂W₀| ≤ the product of these factors
 
-All are attained (by e = Φ₁ with φ saturated; the factor by φ of slope L everywhere). They hold in both orientations, and
-for fast weights with Φ₂ = Φ₁, L = 0, δ = 1 - λ. Where the paper's Appendix A differs, docs/errata.md says why.
+All are attained: by e = Φ₁ with φ saturated, the factor by a φ of slope L everywhere. They hold in both orientations,
+and for fast weights with Φ₂ = Φ₁, L = 0, δ = 1 - λ. Where the paper's Appendix A differs, docs/errata.md says why.
 """
 
 import math

@@ -194,7 +194,7 @@ class Stawm(Model):
         self, context: Tensor, memory_input: Float[Tensor, "b n m"], reads: dict[str, tuple[int, ...]]
     ) -> dict[str, Float[Tensor, "b k m"]]:
         """Ask every head's query after the writes that it names, all in one pass of the memory."""
-        asked = [self._head(name).query(context).unsqueeze(1).expand(-1, len(after), -1) for name, after in reads.items()]
+        asked = [self.head(name).query(context).unsqueeze(1).expand(-1, len(after), -1) for name, after in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         after = [t for times in reads.values() for t in times]
         with without_autocast(memory_input):
@@ -202,7 +202,8 @@ class Stawm(Model):
         parts = answers.clamp(0, 6).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 
-    def _head(self, name: str) -> Head:
+    def head(self, name: str) -> Head:
+        """Return one of the heads by name."""
         head = self.heads[name]
         assert isinstance(head, Head)
         return head
@@ -214,7 +215,7 @@ class Stawm(Model):
         if not (self.training if sample is None else sample):
             return given
         for name in self.heads:
-            drawn = self._head(name).noise(len(images), n, full_precision(images), generator)
+            drawn = self.head(name).noise(len(images), n, full_precision(images), generator)
             given = Noise(*(old if old is not None else new for old, new in zip(given, drawn, strict=True)))
         return given
 
@@ -228,5 +229,5 @@ class Stawm(Model):
         """Return the parts of the loss of every head."""
         parts: dict[str, Tensor] = {}
         for name in self.heads:
-            parts |= self._head(name).losses(output, pixels, labels)
+            parts |= self.head(name).losses(output, pixels, labels)
         return parts

@@ -79,6 +79,6 @@ def unroll(
     return torch.stack(answers, dim=1), after[-1]
 
 
-def _table(entries: list) -> Tensor:
-    """Put numbers, given in nested lists, into one tensor."""
-    return torch.stack([_table(e) for e in entries]) if isinstance(entries, list) else entries
+def _table(rows: list[list[Tensor]]) -> Tensor:
+    """Put numbers, given row by row, into one tensor."""
+    return torch.stack([torch.stack(row) for row in rows])

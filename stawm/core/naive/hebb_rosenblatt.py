@@ -29,32 +29,33 @@ def init_factored(
 def respond(
     state: State, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6
 ) -> Float[Tensor, "b m"]:
-    """Return φ(a) neuron by neuron, a_i = Σ_j W_ij e_j + θ e_i (Eq. 9)."""
-    projected = read(state, e, rates, orientation)
+    """Return φ(a) neuron by neuron, a_i = θ e_i + Σ_j W_ij e_j (Eq. 9)."""
+    gamma = read(state, e, rates, orientation)
     batch, m = e.shape
-    return _table([[phi(projected[b, i] + rates.theta * e[b, i]) for i in range(m)] for b in range(batch)])
+    return _table([[phi(rates.theta * e[b, i] + gamma[b, i]) for i in range(m)] for b in range(batch)])
 
 
 def write(state: S, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6) -> S:
-    """Return W_ij + η e_i f_j - δ W_ij synapse by synapse, or the rows with one more."""
+    """Return the matrix with each synapse changed, or the rows with one more."""
     f = respond(state, e, rates, orientation, phi)
-    batch, m = e.shape
     if isinstance(state, FactoredState):
-        return FactoredState(
-            torch.stack([torch.stack([*state.E[b], e[b]]) for b in range(batch)]),
-            torch.stack([torch.stack([*state.F[b], f[b]]) for b in range(batch)]),
-        )
-    W = state.W
-    return DenseState(
-        _table(
-            [
-                [
-                    [W[b, i, j] + rates.eta * (e[b, i] * f[b, j]) - rates.delta * W[b, i, j] for j in range(m)]
-                    for i in range(m)
-                ]
-                for b in range(batch)
-            ]
-        )
+        return FactoredState(_one_more(state.E, e), _one_more(state.F, f))
+    return DenseState(_changed(state.W, e, f, rates))
+
+
+def _one_more(rows: Tensor, new: Tensor) -> Tensor:
+    return torch.stack([torch.stack([*old, row]) for old, row in zip(rows, new, strict=True)])
+
+
+def _changed(W: Tensor, e: Tensor, f: Tensor, rates: Rates) -> Tensor:
+    """W_ij + η e_i f_j - δ W_ij (Eq. 2)."""
+    batch, m = e.shape
+    delta, eta, _ = rates
+    return torch.stack(
+        [
+            _table([[W[b, i, j] + eta * e[b, i] * f[b, j] - delta * W[b, i, j] for j in range(m)] for i in range(m)])
+            for b in range(batch)
+        ]
     )
 
 
@@ -70,19 +71,14 @@ def read(
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
-    """Return W: of rows, by letting each increment in turn join what is left of the ones before."""
+    """Return W: of rows, by letting them change it one after the other."""
     if isinstance(state, DenseState):
         return state.W
     batch, rows, m = state.E.shape
     W = init_dense(batch, m, dtype=state.E.dtype).W
     for s in range(rows):
-        W = torch.stack([_faded_and_grown(W[b], state.E[b, s], state.F[b, s], rates) for b in range(batch)])
+        W = _changed(W, state.E[:, s], state.F[:, s], rates)
     return W
-
-
-def _faded_and_grown(W: Tensor, e: Tensor, f: Tensor, rates: Rates) -> Tensor:
-    m = len(e)
-    return _table([[(1 - rates.delta) * W[i, j] + rates.eta * e[i] * f[j] for j in range(m)] for i in range(m)])
 
 
 def to_dense(state: State, rates: Rates) -> DenseState:
@@ -120,6 +116,6 @@ def unroll(
     return torch.stack(answers, dim=1), after[-1]
 
 
-def _table(entries: list) -> Tensor:
-    """Put numbers, given in nested lists, into one tensor."""
-    return torch.stack([_table(e) for e in entries]) if isinstance(entries, list) else entries
+def _table(rows: list[list[Tensor]]) -> Tensor:
+    """Put numbers, given row by row, into one tensor."""
+    return torch.stack([torch.stack(row) for row in rows])

@@ -80,11 +80,9 @@ class Memory(nn.Module, ABC, Generic[S]):
             What each query read, and the state after all writes.
         """
         state = self.init_state(E.shape[0], device=E.device, dtype=E.dtype) if state is None else state
-        answers: list[Tensor | None] = [None] * len(reads)
+        answers: dict[int, Tensor] = {}
         for t in range(E.shape[1] + 1):
             if t > 0:
                 state = self.write(state, E[:, t - 1])
-            for k, after in enumerate(reads):
-                if after == t:
-                    answers[k] = self.read(state, Q[:, k])
-        return torch.stack([a for a in answers if a is not None], dim=1), state
+            answers |= {k: self.read(state, Q[:, k]) for k, after in enumerate(reads) if after == t}
+        return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state

@@ -92,8 +92,8 @@ class HebbRosenblatt(Memory[State]):
         """δ, η, θ as they act."""
         delta, eta, theta = full_precision(self.delta), full_precision(self.eta), full_precision(self.theta)
         if self.config.constrained:
-            tiny = torch.finfo(delta.dtype).tiny
-            return Rates(fraction(delta).clamp(min=tiny), positive(eta), positive(theta))
+            least = torch.finfo(delta.dtype).eps  # below it 1 - δ is 1 in this arithmetic, and δ might as well be 0
+            return Rates(fraction(delta).clamp(min=least), positive(eta), positive(theta))
         return Rates(delta, eta, theta)
 
     def init_state(

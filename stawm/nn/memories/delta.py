@@ -1,0 +1,103 @@
+"""The delta rule as a module: it owns the projections and calls `stawm.core.delta`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stawm.configuration import Config as BaseConfig
+from stawm.configuration import Interval
+from stawm.core import delta
+from stawm.core.delta import State
+from stawm.core.stacks import check_stack
+from stawm.nn.memories.base import Memory
+from stawm.nn.memories.projections import EPSILON, project, unit
+from stawm.nn.precision import full_precision, without_autocast
+
+
+class Delta(Memory[State]):
+    """The delta rule: S ← S(I - βkkᵀ) + βvkᵀ, read S q: what stands under a key is replaced (Schlag et al. 2021).
+
+    Of each input e it makes a key k of length 1, a value v and a strength β, as Schlag et al. (2021)
+    and Yang et al. (2024) do, without their feature map and convolution; queries go the way of the
+    keys. An empty memory reads zeros.
+
+    Attributes:
+        key: From e to k, before it is given length 1.
+        value: From e to v.
+        strength: From e to β, before the sigmoid.
+        query: From q to what the memory is asked, before it is given length 1.
+    """
+
+    rule: ClassVar[ModuleType] = delta
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(BaseConfig):
+        """Configuration of the delta rule."""
+
+        name: str = "delta"
+        beta_max: Annotated[float, Interval(0, 2, open_low=True)] = 1.0
+        """What β stays below; above 1 a write can overshoot, below 2 it still moves no two memories apart."""
+        normalise_query: bool = True
+        """Whether queries are given length 1 too, as in the papers; without it reading is linear."""
+
+    def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
+        """Make the projections.
+
+        Args:
+            config: The configuration.
+            memory_size: m.
+        """
+        config = config or self.Config()
+        super().__init__(config, memory_size=memory_size)
+        self.key = nn.Linear(memory_size, memory_size, bias=False)
+        self.value = nn.Linear(memory_size, memory_size, bias=False)
+        self.strength = nn.Linear(memory_size, 1)
+        self.query = nn.Linear(memory_size, memory_size, bias=False)
+
+    def init_state(
+        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> State:
+        """Return the empty memory; a matrix has no slots."""
+        weight = full_precision(self.key.weight)
+        return delta.init_state(batch, self.memory_size, device=device or weight.device, dtype=dtype or weight.dtype)
+
+    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
+        """Return the state after one write."""
+        e = full_precision(e)
+        with without_autocast(e):
+            return self.rule.write(state, *self._terms(e))
+
+    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
+        """Return S times the projected query."""
+        q = full_precision(q)
+        with without_autocast(q):
+            return delta.read(state, self._asked(q))
+
+    def matrix(self, state: State) -> Float[Tensor, "b m m"]:
+        """Return S times the query's projection; where queries are given length 1, over the root of `EPSILON`."""
+        with without_autocast(state.S):
+            W = state.S @ full_precision(self.query.weight)
+        return W / EPSILON**0.5 if self.config.normalise_query else W
+
+    def unroll(
+        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
+    ) -> tuple[Float[Tensor, "b k m"], State]:
+        """Write a whole stack and read after chosen writes, all at once."""
+        check_stack(E, Q, reads, self.memory_size)
+        E, Q = full_precision(E), full_precision(Q)
+        with without_autocast(E):
+            return self.rule.unroll(*self._terms(E), self._asked(Q), reads, state)
+
+    def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
+        """What the rule writes: k, v, β."""
+        beta = self.config.beta_max * project(self.strength, e)[..., 0].sigmoid()
+        return unit(project(self.key, e)), project(self.value, e), beta
+
+    def _asked(self, q: Tensor) -> Tensor:
+        asked = project(self.query, q)
+        return unit(asked) if self.config.normalise_query else asked

@@ -1,0 +1,216 @@
+"""What every memory must do, whatever its rule."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from stawm.configuration import Config
+from stawm.nn.memories.base import Memory
+from stawm.nn.testing.contract import (
+    Check,
+    require,
+    require_equal,
+    require_finite,
+    require_gradients,
+    require_unchanged,
+    run_checks,
+    snapshot,
+    uniform,
+)
+
+Build: TypeAlias = Callable[[], Memory[Any]]
+
+BATCH, WRITES, SIZE = 3, 5, 6
+HIGHEST = 6.0
+ROUNDING = 1e-9
+
+
+def check_memory(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
+    """Check that a class keeps the contract of `stawm.nn.memories.base.Memory`.
+
+    Args:
+        cls: The memory's class.
+        config: Its configuration; the default one where left out.
+        seeds: What inputs are drawn from; more seeds look harder.
+
+    Returns:
+        The names of the checks that were run.
+
+    Raises:
+        ContractError: The class breaks one or more of them; the message names each.
+
+    Examples:
+        >>> from stawm.nn.memories.fast_weights import FastWeights
+        >>> from stawm.nn.testing import check_memory
+        >>> "unroll_is_the_loop" in check_memory(FastWeights)
+        True
+    """
+    return run_checks(cls, MEMORY_CHECKS, lambda chosen: cls(chosen, memory_size=SIZE), config, seeds)
+
+
+def inputs(seed: int, writes: int = WRITES) -> tuple[Tensor, Tensor]:
+    """Draw what is written, as ReLU6 gives it, and as many queries."""
+    return uniform(seed, BATCH, writes, SIZE, high=HIGHEST), uniform(seed + 1, BATCH, writes, SIZE, high=HIGHEST)
+
+
+def written(memory: Memory[Any], E: Tensor) -> tuple[Tensor, ...]:
+    """Write a stack one by one."""
+    state = memory.init_state(len(E), dtype=E.dtype)
+    for e in E.unbind(1):
+        state = memory.write(state, e)
+    return state
+
+
+def state_is_explicit(build: Build, seed: int) -> None:
+    """The state is a named tuple of tensors with the batch first."""
+    state = written(build(), inputs(seed)[0])
+    require(isinstance(state, tuple) and hasattr(state, "_fields"), f"the state is a {type(state).__name__}")
+    for name, part in zip(state._fields, state, strict=True):
+        require(isinstance(part, Tensor), f"{name} of the state is a {type(part).__name__}")
+        require(part.shape[0] == BATCH, f"{name} of the state has shape {tuple(part.shape)}: the batch is not first")
+
+
+def nothing_on_self(build: Build, seed: int) -> None:
+    """Writing and reading leave nothing behind on the module."""
+    memory = build()
+    E, Q = inputs(seed)
+    before = snapshot(memory)
+    first = memory.read(written(memory, E), Q[:, 0])
+    memory.read(written(memory, E.flip(1)), Q[:, 1])
+    require_unchanged(memory, before)
+    require_equal("the same read again", memory.read(written(memory, E), Q[:, 0]), first)
+
+
+def states_are_values(build: Build, seed: int) -> None:
+    """A write or a read changes no state that was handed out before."""
+    memory = build()
+    E, Q = inputs(seed)
+    state = written(memory, E[:, :2])
+    kept = [part.clone() for part in state]
+    memory.read(memory.write(state, E[:, 2]), Q[:, 0])
+    for part, old in zip(state, kept, strict=True):
+        require_equal("an earlier state", part, old)
+
+
+def keeps_type(build: Build, seed: int) -> None:
+    """What is read has the width and the floating type of the query."""
+    E, Q = inputs(seed)
+    for dtype in (torch.float32, torch.float64):
+        memory = build().to(dtype)
+        read = memory.read(written(memory, E.to(dtype)), Q[:, 0].to(dtype))
+        require(read.shape == (BATCH, SIZE), f"a read has shape {tuple(read.shape)}, not {(BATCH, SIZE)}")
+        require(read.dtype == dtype, f"a read of {dtype} is {read.dtype}")
+
+
+def samples_are_apart(build: Build, seed: int) -> None:
+    """What one sample writes reaches no other, in value or gradient."""
+    memory = build()
+    E, Q = inputs(seed)
+    E.requires_grad_()
+    together = memory.read(written(memory, E), Q[:, 0])
+    for i in range(BATCH):
+        alone = memory.read(written(memory, E[i : i + 1]), Q[i : i + 1, 0])
+        require_equal(f"sample {i} alone", alone, together[i : i + 1], ROUNDING)
+    (gradient,) = torch.autograd.grad(together[0].sum(), E)
+    require(not gradient[1:].any(), "the gradient of one sample's read reaches what other samples wrote")
+
+
+def unroll_is_the_loop(build: Build, seed: int) -> None:
+    """`unroll` gives what the loop of writes and reads gives, with the same gradients."""
+    reads = (0, 2, WRITES, 2, WRITES)
+    results = []
+    for method in (Memory.unroll, type(build()).unroll):
+        memory = build()
+        E, Q = (x.requires_grad_() for x in inputs(seed))
+        Y, state = method(memory, E, Q, reads)
+        probe = memory.read(state, Q[:, 0])
+        ((Y * uniform(seed + 2, *Y.shape)).sum() + (probe * uniform(seed + 3, *probe.shape)).sum()).backward()
+        gradients = {f"the gradient of {k}": p.grad for k, p in memory.named_parameters() if p.grad is not None}
+        results.append({"a read": Y, "a read of the last state": probe, "dE": E.grad, "dQ": Q.grad, **gradients})
+    loop, fast = results
+    require(set(loop) == set(fast), f"gradients reach {sorted(fast)} and not {sorted(loop)}")
+    for name, expected in loop.items():
+        require_equal(f"unroll: {name}", fast[name].detach(), expected.detach(), ROUNDING)
+
+
+def splits_anywhere(build: Build, seed: int) -> None:
+    """A stack split anywhere, with the state handed over, is the stack at once."""
+    memory = build()
+    E, Q = inputs(seed)
+    whole, _ = memory.unroll(E, Q, [WRITES] * WRITES)
+    for cut in range(WRITES + 1):
+        _, state = memory.unroll(E[:, :cut], Q[:, :0], [])
+        parts, _ = memory.unroll(E[:, cut:], Q, [WRITES - cut] * WRITES, state)
+        require_equal(f"reads after a split at {cut}", parts, whole, ROUNDING)
+
+
+def empty_slots_change_nothing(build: Build, seed: int) -> None:
+    """A state that starts with empty slots reads and writes as one that starts without."""
+    memory = build()
+    E, Q = inputs(seed)
+    plain, roomy = memory.init_state(BATCH, dtype=E.dtype), memory.init_state(BATCH, slots=3, dtype=E.dtype)
+    for e, q in zip(E.unbind(1), Q.unbind(1), strict=True):
+        require_equal("a read with empty slots", memory.read(roomy, q), memory.read(plain, q), ROUNDING)
+        plain, roomy = memory.write(plain, e), memory.write(roomy, e)
+    require_equal("the last read with empty slots", memory.read(roomy, Q[:, 0]), memory.read(plain, Q[:, 0]), ROUNDING)
+
+
+def matrix_is_the_read(build: Build, seed: int) -> None:
+    """`matrix` is the derivative of `read` at the query zero."""
+    memory = build()
+    E, Q = inputs(seed)
+    state = written(memory, E)
+    q = Q[:, 0]
+    _, along = torch.autograd.functional.jvp(lambda x: memory.read(state, x), torch.zeros_like(q), q)
+    require_equal("matrix @ q", (memory.matrix(state) @ q.unsqueeze(2)).squeeze(2), along, ROUNDING)
+
+
+def does_not_explode(build: Build, seed: int) -> None:
+    """Twice as many writes of bounded input do not read more than a few times as much."""
+    memory = build().float()
+    E = uniform(seed, BATCH, 128, SIZE, high=HIGHEST).float()
+    q = E[:, 0]
+    with torch.no_grad():
+        half, whole = memory.read(written(memory, E[:, :64]), q), memory.read(written(memory, E), q)
+    require_finite("a read after 128 writes", half, whole)
+    growth = whole.abs().max().item() / max(half.abs().max().item(), 1.0)
+    require(growth <= 4, f"reads grow {growth:.1e} times between 64 and 128 writes of bounded input")
+
+
+def learns(build: Build, seed: int) -> None:
+    """Gradients are finite and reach every parameter and every write."""
+    memory = build()
+    E, Q = inputs(seed)
+    E.requires_grad_()
+    Y, _ = memory.unroll(E, Q, range(1, WRITES + 1))
+    (Y * uniform(seed + 2, *Y.shape)).sum().backward()
+    require_finite("the gradient of what is written", E.grad)
+    require_gradients(memory)
+
+
+def repeats(build: Build, seed: int) -> None:
+    """The same calls give the same bits."""
+    E, Q = inputs(seed)
+    reads = [build().unroll(E, Q, range(1, WRITES + 1))[0] for _ in range(2)]
+    require_equal("the same unroll again", reads[1], reads[0])
+
+
+MEMORY_CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        state_is_explicit,
+        nothing_on_self,
+        states_are_values,
+        keeps_type,
+        samples_are_apart,
+        unroll_is_the_loop,
+        splits_anywhere,
+        empty_slots_change_nothing,
+        matrix_is_the_read,
+        does_not_explode,
+        learns,
+        repeats,
+    )
+}
