@@ -55,8 +55,8 @@ def grid(pose: Float[Tensor, "b 6"], base: Float[Tensor, "3 h w"]) -> Float[Tens
         pose: A, row by row.
         base: What `base_grid` gives.
     """
-    terms = pose.unflatten(1, (2, 3, 1)) * base.flatten(1)
-    return terms.sum(dim=2).transpose(1, 2).unflatten(1, base.shape[1:])
+    terms = pose.unflatten(1, (2, 3, 1, 1)) * base
+    return terms.sum(dim=2).permute(0, 2, 3, 1)
 
 
 def sample(

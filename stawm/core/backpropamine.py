@@ -7,7 +7,7 @@ neuromodulation keeps an eligibility trace besides, E ← (1-η) E + η y xᵀ, 
 H ← clip(H + M E): like dopamine, M works on what happened shortly before, and a write shows in H one write later.
 
 As in `stawm.core.plasticity`, rows are the neurons that receive, and an empty memory reads w q. The clip after every
-write is not linear and has no short cut: a stack is a loop over matrices, about 6m² operations a write (9m² in the
+write is not linear and has no short cut: a stack is a loop over matrices, about 9m² operations a write (12m² in the
 retroactive form).
 """
 

@@ -36,10 +36,11 @@ def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"
         sketches: U, placed on the canvas.
         masks: B.
     """
-    canvases = [sketches[:, 0] * masks[:, 0]]
-    for n in range(1, sketches.shape[1]):
-        canvases.append(over(canvases[-1], sketches[:, n], masks[:, n]))
-    return torch.stack(canvases, dim=1)
+    first, *drawn = (sketches * masks).split(1, dim=1)
+    canvases = [first]
+    for kept, added in zip((1 - masks).split(1, dim=1)[1:], drawn, strict=True):
+        canvases.append(canvases[-1] * kept + added)
+    return torch.cat(canvases, dim=1)
 
 
 def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:

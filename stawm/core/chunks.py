@@ -35,6 +35,7 @@ def in_chunks(
     if n <= size:
         return part(*stacks, Q, reads, state)
     answers: dict[int, Tensor] = {}
+    Y = Q
     for start in range(0, n, size):
         piece = [stack[:, start : start + size] for stack in stacks]
         stop = start + piece[0].shape[1]
@@ -43,7 +44,7 @@ def in_chunks(
         Y, state = part(*piece, asked, [reads[k] - start for k in mine], state)
         answers |= {k: Y[:, i] for i, k in enumerate(mine)}
     assert state is not None
-    return (torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q), state
+    return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Y, state
 
 
 def earlier(n: int, like: Tensor) -> Float[Tensor, "t n"]:

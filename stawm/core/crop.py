@@ -18,9 +18,9 @@ def grid(pose: Float[Tensor, "b 3"], base: Float[Tensor, "3 h w"]) -> Float[Tens
         pose: (x_0, y_0, s).
         base: What `stawm.core.affine.base_grid` gives.
     """
-    column = pose.unsqueeze(-1)
-    looks = column[:, 2:] * base[:2].flatten(1) + column[:, :2]
-    return looks.transpose(1, 2).unflatten(1, base.shape[1:])
+    numbers = pose.unflatten(1, (3, 1, 1))
+    looks = numbers[:, 2:] * base[:2] + numbers[:, :2]
+    return looks.permute(0, 2, 3, 1)
 
 
 def as_affine(pose: Float[Tensor, "b 3"]) -> Float[Tensor, "b 6"]:

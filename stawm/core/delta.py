@@ -6,7 +6,7 @@ Are Secretly Fast Weight Programmers", section 4.2. What stands under the key k 
 
 Linear in S, so a whole stack is solved at once (Yang, Wang, Zhang, Shen and Kim 2024, section 3): each write adds
 uₜ kₜᵀ with uₜ = βₜ (vₜ - S₀ kₜ - Σ_{s<t} (kₛ·kₜ) uₛ), a unit lower triangular system in the u, and every read is
-S₀ q + Σ_{s<t} (kₛ·q) uₛ. Up to `CHUNK` writes are solved together, so the cost is about 2nm(n + k) operations besides
+S₀ q + Σ_{s<t} (kₛ·q) uₛ. Up to `CHUNK` writes are solved together, so the cost is about 4nm(n + k) operations besides
 2nm² for the state that comes out, against 5nm² and n + 1 matrices for the loop.
 """
 

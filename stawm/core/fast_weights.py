@@ -9,7 +9,7 @@ The Hebb-Rosenblatt rule becomes this one where its projection W e is removed, �
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -51,7 +51,6 @@ class FactoredState(NamedTuple):
 
 
 State: TypeAlias = DenseState | FactoredState
-S = TypeVar("S", DenseState, FactoredState)
 
 
 def init_dense(
@@ -68,12 +67,11 @@ def init_factored(
     return FactoredState(torch.zeros(batch, slots, m, device=device, dtype=dtype))
 
 
-def write(state: S, e: Float[Tensor, "b m"], rates: Rates) -> S:
+def write(state: State, e: Float[Tensor, "b m"], rates: Rates) -> State:
     """Return the memory, in the form it has, after one write."""
     if isinstance(state, FactoredState):
         return FactoredState(torch.cat([state.E, e[:, None]], dim=1))
-    kept = as_scalar(rates.decay, e) * state.A
-    return DenseState(torch.addcmul(kept, (as_scalar(rates.eta, e) * e)[:, :, None], e[:, None, :]))
+    return _change(state, e, rates)
 
 
 def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
@@ -138,6 +136,22 @@ def unroll(
     return attend(Q, after, after, _weights(after, rates, [before + r for r in reads])), FactoredState(after)
 
 
+def bound(t: int, e: float, decay: float, eta: float, start: float = 0.0) -> float:
+    """Return what |A|, in the Frobenius norm, cannot exceed after t writes: λᵗ |A₀| + η |e|² (1 - λᵗ) / (1 - λ).
+
+    Equal inputs attain it. With λ = 1 it grows without end.
+
+    Args:
+        t: How many writes.
+        e: The greatest |e|.
+        decay: λ, from 0 to 1.
+        eta: η.
+        start: |A₀|.
+    """
+    kept = decay**t
+    return kept * start + eta * e**2 * (t if decay == 1 else (1 - kept) / (1 - decay))
+
+
 def _weights(E: Tensor, rates: Rates, reads: Sequence[int]) -> Tensor:
     """What each row counts for at each read: η λ^(r-1-s)."""
     return as_scalar(rates.eta, E) * decay_rows(as_scalar(rates.decay, E), E.shape[1], reads)
@@ -147,7 +161,7 @@ def _unroll_dense(
     E: Tensor, Q: Tensor, reads: Sequence[int], rates: Rates, state: DenseState | None
 ) -> tuple[Tensor, DenseState]:
     def write_dense(dense: DenseState | None, e: Tensor) -> DenseState:
-        return _first_write(e, rates) if dense is None else write(dense, e, rates)
+        return _change(dense, e, rates)
 
     def read_dense(dense: DenseState, q: Tensor) -> Tensor:
         return read(dense, q, rates)
@@ -156,6 +170,9 @@ def _unroll_dense(
     return Y, after or init_dense(E.shape[0], E.shape[2], device=E.device, dtype=E.dtype)
 
 
-def _first_write(e: Tensor, rates: Rates) -> DenseState:
-    """Write to the empty memory: A = η e eᵀ."""
-    return DenseState((as_scalar(rates.eta, e) * e)[:, :, None] * e[:, None, :])
+def _change(state: DenseState | None, e: Tensor, rates: Rates) -> DenseState:
+    """Return λ A + η e eᵀ; of the empty memory, None, only the second part."""
+    learned = (as_scalar(rates.eta, e) * e)[:, :, None]
+    if state is None:
+        return DenseState(learned * e[:, None, :])
+    return DenseState(torch.addcmul(as_scalar(rates.decay, e) * state.A, learned, e[:, None, :]))

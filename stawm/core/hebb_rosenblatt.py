@@ -10,7 +10,7 @@ W has two exact forms. Unrolled, W_t = η Σₛ (1-δ)^(t-1-s) eₛ fₛᵀ with
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -69,7 +69,6 @@ class FactoredState(NamedTuple):
 
 
 State: TypeAlias = DenseState | FactoredState
-S = TypeVar("S", DenseState, FactoredState)
 
 
 def init_dense(
@@ -94,13 +93,14 @@ def respond(
     return phi(read(state, e, rates, orientation) + as_scalar(rates.theta, e) * e)
 
 
-def write(state: S, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6) -> S:
+def write(
+    state: State, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6
+) -> State:
     """Return the memory, in the form it has, after one write."""
     f = respond(state, e, rates, orientation, phi)
     if isinstance(state, FactoredState):
         return _append(state, e[:, None], f[:, None])
-    kept = (1 - as_scalar(rates.delta, e)) * state.W
-    return DenseState(torch.addcmul(kept, (as_scalar(rates.eta, e) * e)[:, :, None], f[:, None, :]))
+    return _change(state, e, f, rates)
 
 
 def read(
@@ -229,7 +229,9 @@ def _unroll_dense(
     phi: Phi,
 ) -> tuple[Tensor, DenseState]:
     def write_dense(dense: DenseState | None, e: Tensor) -> DenseState:
-        return _first_write(e, rates, phi) if dense is None else write(dense, e, rates, orientation, phi)
+        empty = dense is None
+        f = phi(as_scalar(rates.theta, e) * e) if empty else respond(dense, e, rates, orientation, phi)
+        return _change(dense, e, f, rates)
 
     def read_dense(dense: DenseState, q: Tensor) -> Tensor:
         return read(dense, q, rates, orientation)
@@ -238,7 +240,9 @@ def _unroll_dense(
     return Y, after or init_dense(E.shape[0], E.shape[2], device=E.device, dtype=E.dtype)
 
 
-def _first_write(e: Tensor, rates: Rates, phi: Phi) -> DenseState:
-    """Write to the empty memory: W = η e φ(θ e)ᵀ."""
-    f = phi(as_scalar(rates.theta, e) * e)
-    return DenseState((as_scalar(rates.eta, e) * e)[:, :, None] * f[:, None, :])
+def _change(state: DenseState | None, e: Tensor, f: Tensor, rates: Rates) -> DenseState:
+    """Return (1-δ) W + η e fᵀ; of the empty memory, None, only the second part."""
+    learned, f = (as_scalar(rates.eta, e) * e)[:, :, None], f[:, None, :]
+    if state is None:
+        return DenseState(learned * f)
+    return DenseState(torch.addcmul((1 - as_scalar(rates.delta, e)) * state.W, learned, f))

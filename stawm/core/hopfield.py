@@ -92,6 +92,18 @@ def unroll(
     return _retrieve(Q, after.E, valid, rates), after
 
 
+def bound(e: float, beta: float) -> float:
+    """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|².
+
+    The read itself is a mean of patterns, so it is no longer than the longest of them.
+
+    Args:
+        e: The greatest |e|.
+        beta: β.
+    """
+    return beta * e**2
+
+
 def _append(state: State, E: Tensor) -> State:
     valid = torch.cat([state.valid, torch.ones_like(E[..., 0])], dim=1)
     return State(torch.cat([state.E, E], dim=1), valid)

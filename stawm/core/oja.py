@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.chunks import earlier, in_chunks
-from stawm.core.stacks import Scalar, as_scalar, attend, check_stack
+from stawm.core.stacks import Scalar, as_scalar, check_stack
 
 CHUNK = 64
 
@@ -128,4 +128,4 @@ def _chunk(X: Tensor, Q: Tensor, reads: Sequence[int], S: Tensor, rates: Rates) 
     if not reads:
         return Q @ S.mT, after
     seen = earlier(n, X)
-    return Q @ S.mT + attend(Q, Z, Y, torch.stack([seen[r] for r in reads])), after
+    return Q @ S.mT + ((Q @ Z.mT) * torch.stack([seen[r] for r in reads])) @ Y, after

@@ -1,6 +1,6 @@
 """Differentiable plasticity: y = tanh((w + α∘H) x), H ← (1-η) H + η y xᵀ from H = 0, read as (w + α∘H) q.
 
-Miconi, Clune and Stanley (2018), "Differentiable plasticity: training plastic neural networks with backpropagation",
+Miconi, Stanley and Clune (2018), "Differentiable plasticity: training plastic neural networks with backpropagation",
 Eq. 1 and 2; with trace "oja" their Eq. 3, H ← H + η y (x - y H)ᵀ elementwise: Hᵢⱼ ← Hᵢⱼ + η yᵢ (xⱼ - yᵢ Hᵢⱼ). Each
 connection has a fixed weight w, a trace H of what its two neurons did together, and a coefficient α: how plastic it is.
 Here i is the neuron that receives and j the one that sends, so that reading is a product with a matrix; the paper
@@ -8,7 +8,7 @@ writes the two indices the other way round. An empty memory reads w q.
 
 Both traces are sums of rank one whose rows fade on their own: Hᵢⱼ = Σₛ zₛᵢ xₛⱼ, where a write multiplies every zₛ by
 1-η (Hebb) or by 1 - η y² (Oja) and adds η y. So (α∘H) q = Σₛ zₛ ∘ α (xₛ∘q), products with one matrix α for the whole
-batch, and no (b, m, m) is built but the H that comes out. That costs nm² operations a write in place of about 6m², but
+batch, and no (b, m, m) is built but the H that comes out. That costs nm² operations a write in place of about 8m², but
 in matrix products and not in passes over memory; `CHUNK` writes are taken together, and H is built between them.
 """
 
@@ -142,8 +142,9 @@ def bound(t: int, x: float, y: float, eta: float, start: float = 0.0, *, trace: 
     """
     if trace == "oja":
         return start + t * eta * x * y if 0 <= eta * y * y <= 2 else float("inf")
-    left = (1 - eta) ** t
-    return left * start + (1 - left) * x * y if 0 <= eta <= 1 else float("inf")
+    if not 0 <= eta <= 1:
+        return float("inf")
+    return (1 - eta) ** t * start + eta * x * y * sum((1 - eta) ** s for s in range(t))
 
 
 def _kept(y: Tensor, rates: Rates, trace: Trace) -> Tensor:

@@ -4,7 +4,7 @@ Figure 2 of the paper without its memory. The memory never feeds back into where
 so the loop gives all memory inputs e_1 ... e_N first, and the memory runs over them afterwards.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import rearrange
@@ -138,8 +138,14 @@ class GlimpseLoop(nn.Module):
                 state = self.aggregate(state, looks[-1].features)
             state, look = self.look(images, state)
             looks.append(look)
-        together = Look(*(None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True)))
+        parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
+        together = Look(*parts)
         return context, together, self.memory_input(together)
+
+
+def _side_by_side(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
+    """Stack along a new axis after the batch; one node in an ONNX graph, where `stack` is one for each part."""
+    return torch.cat(parts, dim=1).unflatten(1, (len(parts), -1))
 
 
 def flatten_time(x: Float[Tensor, "b n *rest"]) -> Float[Tensor, "bn *rest"]:

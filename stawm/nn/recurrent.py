@@ -1,5 +1,6 @@
 """The recurrent parts: the LSTM cell, and the emitter from its output to a pose."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,12 +14,13 @@ class LSTMCell(nn.LSTMCell):
     The products follow autocast; gates and cell stay in full precision.
     """
 
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the state is two arguments here
+    def forward(  # the state is two arguments here
         self, x: Float[Tensor, "b i"], h: Float[Tensor, "b d"] | None = None, c: Float[Tensor, "b d"] | None = None
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
         """Return the next output and cell."""
-        gates = F.linear(x, self.weight_ih, self.bias_ih)
-        gates = gates + (self.bias_hh if h is None else F.linear(h, self.weight_hh, self.bias_hh))
+        gates = F.linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
+        if h is not None:
+            gates = torch.addmm(gates, h, self.weight_hh.mT)
         i, f, g, o = full_precision(gates).chunk(4, dim=1)
         written = i.sigmoid() * g.tanh()
         c = written if c is None else f.sigmoid() * c + written

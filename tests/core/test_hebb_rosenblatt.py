@@ -15,7 +15,7 @@ from stawm.core.activations import ACTIVATIONS
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Rates
 from stawm.core.naive import hebb_rosenblatt as naive
 from stawm.errors import InputError
-from tests.strategies import Stack, assert_near, generator, gradients, normal, orientations, stacks
+from tests.strategies import Stack, assert_all_near, assert_near, generator, gradients, normal, orientations, stacks
 
 FORMS = ("dense", "factored")
 EXACT = 1e-10  # float64 rounding of sums over at most 6 x 6 terms, with room for ill-conditioned draws
@@ -37,7 +37,8 @@ def whole(rule: Any, stack: Stack, state: fast.State | None = None, **options: A
     """Y and W as a function of everything that has a gradient."""
 
     def run(E: Tensor, Q: Tensor, *rates_and_state: Tensor) -> tuple[Tensor, Tensor]:
-        rates, start = Rates(*rates_and_state[:3]), rates_and_state[3:]
+        (delta, eta, theta), start = rates_and_state[:3], rates_and_state[3:]
+        rates = Rates(delta, eta, theta)
         begun = None if state is None else type(state)(*start)
         Y, after = rule.unroll(E, Q, stack.reads, rates, begun, **options)
         return Y, rule.matrix(after, rates)
@@ -68,8 +69,8 @@ def test_each_function_is_its_twin(stack: Stack, rates: Rates, orientation: Any,
         fast.write(state, e, rates, orientation, phi), naive.write(state, e, rates, orientation, phi), strict=True
     ):
         assert_near(ours, twin, EXACT)
-    responses = (rule.respond(state, e, rates, orientation, phi) for rule in (fast, naive))
-    assert_near(*responses, EXACT)
+    responses = [rule.respond(state, e, rates, orientation, phi) for rule in (fast, naive)]
+    assert_near(responses[0], responses[1], EXACT)
     assert_near(fast.read(state, e, rates, orientation), naive.read(state, e, rates, orientation), EXACT)
     assert_near(fast.matrix(state, rates), naive.matrix(state, rates), EXACT)
     assert_near(fast.to_dense(state, rates).W, naive.to_dense(state, rates).W, EXACT)
@@ -85,8 +86,7 @@ def test_unroll_is_its_twin_in_values_and_gradients(
     ours, twin = whole(fast, stack, **options), whole(naive, stack, **options)
     for a, b in zip(ours(*inputs), twin(*inputs), strict=True):
         assert_near(a, b, EXACT)
-    for a, b in zip(gradients(ours, *inputs), gradients(twin, *inputs), strict=True):
-        assert_near(a, b, 1e-8)
+    assert_all_near(gradients(ours, *inputs), gradients(twin, *inputs), 1e-8)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -98,8 +98,7 @@ def test_unroll_from_a_memory_is_its_twin(form: str, stack: Stack, rates: Rates,
     twin = whole(naive, stack, state, orientation=orientation)
     for a, b in zip(ours(*inputs), twin(*inputs), strict=True):
         assert_near(a, b, EXACT)
-    for a, b in zip(gradients(ours, *inputs), gradients(twin, *inputs), strict=True):
-        assert_near(a, b, 1e-8)
+    assert_all_near(gradients(ours, *inputs), gradients(twin, *inputs), 1e-8)
 
 
 @given(stacks(n=6), RATES, orientations, st.data())

@@ -1,5 +1,6 @@
 """How the Hebb-Rosenblatt memory is evaluated: properties P17 to P28, each under its own name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.strategies import (
     EPS,
     Case,
     Stack,
+    assert_all_near,
     assert_near,
     cases,
     gains,
@@ -25,6 +27,7 @@ from tests.strategies import (
     gradients,
     normal,
     orientations,
+    rows,
     seeds,
     stacks,
 )
@@ -53,13 +56,13 @@ def test_p17_factored_is_dense(case: Case, data: st.DataObject):
     reads = data.draw(st.lists(st.integers(0, n), min_size=1, max_size=4))
     Q = queries(case, len(reads))
     Y, dense = hr.unroll(case.E, Q, reads, case.rates, form="dense", **options(case))
-    Z, rows = hr.unroll(case.E, Q, reads, case.rates, form="factored", **options(case))
-    assert isinstance(rows, FactoredState)
+    Z, factored = hr.unroll(case.E, Q, reads, case.rates, form="factored", **options(case))
+    assert isinstance(factored, FactoredState)
     assert_near(Z, Y, EXACT)
-    assert_near(hr.matrix(rows, case.rates), hr.matrix(dense, case.rates), EXACT)
+    assert_near(hr.matrix(factored, case.rates), hr.matrix(dense, case.rates), EXACT)
     for t, W in enumerate(case.course()[:-1]):
         f = hr.respond(DenseState(W), case.E[:, t], case.rates, case.orientation, case.activation.phi)
-        assert_near(rows.F[:, t], f, EXACT)
+        assert_near(factored.F[:, t], f, EXACT)
     rough = [hr.unroll(case.E.float(), Q.float(), reads, case.rates, form=f, **options(case))[0] for f in FORMS]
     assert (rough[0] - rough[1]).abs().max() <= 1e-5 * Y.max() + 1e-30
 
@@ -70,10 +73,9 @@ def test_p17_gradients_of_factored_are_those_of_dense(case: Case):
     inputs = (case.E, Q, *(torch.tensor(r, dtype=torch.float64) for r in case.rates))
 
     def run(form: Any) -> Any:
-        return lambda E, Q, *r: (hr.unroll(E, Q, reads, Rates(*r), form=form, **options(case))[0],)
+        return lambda E, Q, d, h, o: (hr.unroll(E, Q, reads, Rates(d, h, o), form=form, **options(case))[0],)
 
-    for dense, factored in zip(*(gradients(run(form), *inputs) for form in FORMS), strict=True):
-        assert (dense - factored).abs().max() <= 1e-8 * dense.abs().max() + FLOOR
+    assert_all_near(gradients(run("dense"), *inputs), gradients(run("factored"), *inputs), 1e-8)
 
 
 @given(stacks(), orientations, st.sampled_from(["auto", *FORMS]), st.sampled_from([None, 0.9]), st.data())
@@ -83,26 +85,22 @@ def test_p18_unroll_is_the_loop_of_write(
     """In what is read, in the state, in all gradients, and with the stack split anywhere."""
     config = HebbRosenblatt.Config(orientation=orientation, form=form, normalise=normalise)
     memory = HebbRosenblatt(config, memory_size=stack.E.shape[2]).double()
-    names = dict(memory.named_parameters())
 
-    def run(unroll: Any) -> Any:
-        def outputs(E: Tensor, Q: Tensor, *rates: Tensor) -> tuple[Tensor, Tensor]:
-            with torch.nn.utils.stateless._reparametrize_module(memory, dict(zip(names, rates, strict=True))):
-                Y, state = unroll(memory, E, Q, stack.reads)
-                return Y, memory.matrix(state)
+    def outcome(unroll: Any) -> tuple[list[Tensor], Sequence[Tensor]]:
+        E, Q = (x.clone().requires_grad_() for x in (stack.E, stack.Q))
+        Y, state = unroll(memory, E, Q, stack.reads)
+        W, inputs = memory.matrix(state), [E, Q, *memory.parameters()]
+        total = Y.square().sum() + W.square().sum() + 0 * E.sum()
+        return [Y, W], torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
 
-        return outputs
-
-    inputs = (stack.E, stack.Q, *names.values())
-    fast, loop = run(HebbRosenblatt.unroll), run(Memory.unroll)
-    for a, b in zip(fast(*inputs), loop(*inputs), strict=True):
+    fast, loop = outcome(HebbRosenblatt.unroll), outcome(Memory.unroll)
+    for a, b in zip(fast[0], loop[0], strict=True):
         assert_near(a, b, EXACT)
-    for a, b in zip(gradients(fast, *inputs), gradients(loop, *inputs), strict=True):
-        assert_near(a, b, 1e-8)
+    assert_all_near(fast[1], loop[1], 1e-8)
     cut = data.draw(st.integers(0, stack.E.shape[1]))
     _, half = memory.unroll(stack.E[:, :cut], stack.Q[:, :0], [])
     _, state = memory.unroll(stack.E[:, cut:], stack.Q[:, :0], [], half)
-    assert_near(memory.matrix(state), fast(*inputs)[1], EXACT)
+    assert_near(memory.matrix(state), fast[0][1], EXACT)
 
 
 @given(stacks(m=5), orientations, st.sampled_from(FORMS))
@@ -148,10 +146,8 @@ def test_p20_linear_responses_solve_a_triangular_system(
             C[t] = eta * left[t] * (C @ gram[:, t])
             C[t, t] = theta
         expected = C @ E
-    _, rows = hr.unroll(
-        stack.E, stack.Q[:, :0], [], Rates(delta, eta, theta), orientation=orientation, phi=identity, form="factored"
-    )
-    assert_near(rows.F[0], expected, 1e-9)
+    written = rows(stack.E, Rates(delta, eta, theta), orientation=orientation, phi=identity)
+    assert_near(written.F[0], expected, 1e-9)
 
 
 @given(stacks(least_n=1), st.floats(0, 1), gains)
@@ -180,7 +176,7 @@ def test_p23_constrained_rates_are_legal_whatever_the_optimiser_did(delta: float
     with torch.no_grad():
         for parameter, raw in zip(memory.parameters(), (delta, eta, theta), strict=True):
             parameter.fill_(raw)
-    d, h, o = (float(rate) for rate in memory.rates)
+    d, h, o = torch.stack([torch.as_tensor(rate) for rate in memory.rates]).tolist()
     assert 0 < d <= 1
     assert 0 <= h < float("inf")
     assert 0 <= o < float("inf")
@@ -208,7 +204,7 @@ def test_p24_training_keeps_the_bounds(seed: int, orientation: Any):
     assert W.max() <= stability.elementwise_bound(memory.rates, 6, 6, 5) * (1 + 1e-5)
 
 
-@given(seeds, st.integers(1, 36), st.integers(1, 64), st.floats(0, 6), orientations, st.sampled_from(["auto", *FORMS]))
+@given(seeds, st.integers(2, 36), st.integers(1, 64), st.floats(0, 6), orientations, st.sampled_from(["auto", *FORMS]))
 def test_p25_gradients_are_finite(seed: int, n: int, m: int, bound: float, orientation: Any, form: Any):
     memory = HebbRosenblatt(HebbRosenblatt.Config(orientation=orientation, form=form), memory_size=m)
     E = (bound * torch.rand(1, n, m, generator=generator(seed))).requires_grad_()

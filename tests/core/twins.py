@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from tests.strategies import assert_near, gradients
+from tests.strategies import assert_all_near, gradients
 
 EXACT = 1e-10  # float64 rounding of the short sums that the tests make, with room for ill-conditioned draws
 GRADIENTS = 1e-8
@@ -29,12 +29,6 @@ def assert_twins(ours: Outputs, twin: Outputs, *inputs: Tensor) -> None:
     """Equal in all outputs and in the gradients of all inputs."""
     assert_all_near(ours(*inputs), twin(*inputs), EXACT)
     assert_all_near(gradients(ours, *inputs), gradients(twin, *inputs), GRADIENTS)
-
-
-def assert_all_near(got: Any, expected: Any, tolerance: float = EXACT) -> None:
-    """Equal, tensor by tensor."""
-    for a, b in zip(got, expected, strict=True):
-        assert_near(a, b, tolerance)
 
 
 def assert_second_derivatives(run: Callable[..., Tensor], *inputs: Tensor) -> None:

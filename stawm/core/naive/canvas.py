@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -51,5 +52,5 @@ def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float)
     return torch.stack(samples).view(p.shape)
 
 
-def _indices(shape: tuple[int, ...] | torch.Size | list[int]) -> itertools.product[tuple[int, ...]]:
+def _indices(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
     return itertools.product(*(range(size) for size in shape))

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stawm.core.fast_weights import DenseState, FactoredState, Rates, S, State
+from stawm.core.fast_weights import DenseState, FactoredState, Rates, State
+from stawm.core.naive.tables import table
 from stawm.core.stacks import Form
 
 
@@ -24,24 +25,22 @@ def init_factored(
     return FactoredState(torch.tensor([[[0.0] * m] * slots] * batch, device=device, dtype=dtype).view(batch, slots, m))
 
 
-def write(state: S, e: Float[Tensor, "b m"], rates: Rates) -> S:
-    """Return λ A_ij + η e_i e_j synapse by synapse, or the rows with one more."""
-    batch = len(e)
+def write(state: State, e: Float[Tensor, "b m"], rates: Rates) -> State:
+    """Return the matrix with each synapse changed, or the rows with one more."""
     if isinstance(state, FactoredState):
-        return FactoredState(torch.stack([torch.stack([*state.E[b], e[b]]) for b in range(batch)]))
-    return DenseState(torch.stack([_faded_and_grown(state.A[b], e[b], rates) for b in range(batch)]))
+        return FactoredState(torch.stack([torch.stack([*old, row]) for old, row in zip(state.E, e, strict=True)]))
+    return DenseState(_changed(state.A, e, rates))
 
 
-def _faded_and_grown(A: Tensor, e: Tensor, rates: Rates) -> Tensor:
-    m = len(e)
-    return _table([[rates.decay * A[i, j] + rates.eta * e[i] * e[j] for j in range(m)] for i in range(m)])
+def _changed(A: Tensor, e: Tensor, rates: Rates) -> Tensor:
+    """λ A_ij + η e_i e_j."""
+    return table(lambda b, i, j: rates.decay * A[b, i, j] + rates.eta * e[b, i] * e[b, j], *A.shape)
 
 
 def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
     """Return Σ_j A_ij q_j."""
     A = matrix(state, rates)
-    batch, m = q.shape
-    return _table([[sum(A[b, i, j] * q[b, j] for j in range(m)) for i in range(m)] for b in range(batch)])
+    return table(lambda b, i: sum(A[b, i, j] * q[b, j] for j in range(q.shape[1])), *q.shape)
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
@@ -49,10 +48,10 @@ def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
     if isinstance(state, DenseState):
         return state.A
     batch, rows, m = state.E.shape
-    memory = init_dense(batch, m, dtype=state.E.dtype)
+    A = init_dense(batch, m, dtype=state.E.dtype).A
     for s in range(rows):
-        memory = write(memory, state.E[:, s], rates)
-    return memory.A
+        A = _changed(A, state.E[:, s], rates)
+    return A
 
 
 def to_dense(state: State, rates: Rates) -> DenseState:
@@ -71,14 +70,16 @@ def unroll(
 ) -> tuple[Float[Tensor, "b k m"], State]:
     """Write one after the other; read where it is asked for. Whatever the form, it keeps the matrix."""
     batch, n, m = E.shape
-    memory: State = init_dense(batch, m, dtype=E.dtype) if state is None else to_dense(state, rates)
-    after = [memory]
+    after: list[State] = [init_dense(batch, m, dtype=E.dtype) if state is None else to_dense(state, rates)]
     for t in range(n):
         after.append(write(after[-1], E[:, t], rates))
     answers = [read(after[r], Q[:, k], rates) for k, r in enumerate(reads)]
     return torch.stack(answers, dim=1), after[-1]
 
 
-def _table(rows: list[list[Tensor]]) -> Tensor:
-    """Put numbers, given row by row, into one tensor."""
-    return torch.stack([torch.stack(row) for row in rows])
+def bound(t: int, e: float, decay: float, eta: float, start: float = 0.0) -> float:
+    """Return the bound, write by write."""
+    norm = start
+    for _ in range(t):
+        norm = decay * norm + eta * e * e
+    return norm

@@ -26,8 +26,8 @@ def filters(
     x, y = centre(pose, height, width)
     banks = [
         (
-            _bank(x[b], delta[b], torch.exp(row[2]), glimpse, width),
-            _bank(y[b], delta[b], torch.exp(row[2]), glimpse, height),
+            _bank(x[b, 0], delta[b, 0], torch.exp(row[2]), glimpse, width),
+            _bank(y[b, 0], delta[b, 0], torch.exp(row[2]), glimpse, height),
         )
         for b, row in enumerate(pose)
     ]

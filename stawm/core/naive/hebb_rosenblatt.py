@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.activations import Phi, relu6
-from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Orientation, Rates, S, State
+from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Orientation, Rates, State
+from stawm.core.naive.tables import table
 from stawm.core.stacks import Form
 
 
@@ -31,11 +32,12 @@ def respond(
 ) -> Float[Tensor, "b m"]:
     """Return φ(a) neuron by neuron, a_i = θ e_i + Σ_j W_ij e_j (Eq. 9)."""
     gamma = read(state, e, rates, orientation)
-    batch, m = e.shape
-    return _table([[phi(rates.theta * e[b, i] + gamma[b, i]) for i in range(m)] for b in range(batch)])
+    return table(lambda b, i: phi(rates.theta * e[b, i] + gamma[b, i]), *e.shape)
 
 
-def write(state: S, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6) -> S:
+def write(
+    state: State, e: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper", phi: Phi = relu6
+) -> State:
     """Return the matrix with each synapse changed, or the rows with one more."""
     f = respond(state, e, rates, orientation, phi)
     if isinstance(state, FactoredState):
@@ -49,14 +51,8 @@ def _one_more(rows: Tensor, new: Tensor) -> Tensor:
 
 def _changed(W: Tensor, e: Tensor, f: Tensor, rates: Rates) -> Tensor:
     """W_ij + η e_i f_j - δ W_ij (Eq. 2)."""
-    batch, m = e.shape
     delta, eta, _ = rates
-    return torch.stack(
-        [
-            _table([[W[b, i, j] + eta * e[b, i] * f[b, j] - delta * W[b, i, j] for j in range(m)] for i in range(m)])
-            for b in range(batch)
-        ]
-    )
+    return table(lambda b, i, j: W[b, i, j] + eta * e[b, i] * f[b, j] - delta * W[b, i, j], *W.shape)
 
 
 def read(
@@ -64,10 +60,10 @@ def read(
 ) -> Float[Tensor, "b m"]:
     """Return Σ_j W_ij q_j, or in the appendix's orientation Σ_j W_ji q_j (Eq. 8)."""
     W = matrix(state, rates)
-    batch, m = q.shape
+    m = q.shape[1]
     if orientation == "paper":
-        return _table([[sum(W[b, i, j] * q[b, j] for j in range(m)) for i in range(m)] for b in range(batch)])
-    return _table([[sum(W[b, j, i] * q[b, j] for j in range(m)) for i in range(m)] for b in range(batch)])
+        return table(lambda b, i: sum(W[b, i, j] * q[b, j] for j in range(m)), *q.shape)
+    return table(lambda b, i: sum(W[b, j, i] * q[b, j] for j in range(m)), *q.shape)
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
@@ -108,14 +104,8 @@ def unroll(
 ) -> tuple[Float[Tensor, "b k m"], State]:
     """Write one after the other; read where it is asked for. Whatever the form, it keeps the matrix."""
     batch, n, m = E.shape
-    memory: State = init_dense(batch, m, dtype=E.dtype) if state is None else to_dense(state, rates)
-    after = [memory]
+    after: list[State] = [init_dense(batch, m, dtype=E.dtype) if state is None else to_dense(state, rates)]
     for t in range(n):
         after.append(write(after[-1], E[:, t], rates, orientation, phi))
     answers = [read(after[r], Q[:, k], rates, orientation) for k, r in enumerate(reads)]
     return torch.stack(answers, dim=1), after[-1]
-
-
-def _table(rows: list[list[Tensor]]) -> Tensor:
-    """Put numbers, given row by row, into one tensor."""
-    return torch.stack([torch.stack(row) for row in rows])

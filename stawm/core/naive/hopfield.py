@@ -38,9 +38,9 @@ def _held(state: State, b: int) -> list[Tensor]:
 def _retrieve(patterns: list[Tensor], q: Tensor, rates: Rates) -> Tensor:
     if not patterns:
         return 0 * q
-    scores = [rates.beta * sum(x * y for x, y in zip(e, q, strict=True)) for e in patterns]
+    scores = [torch.stack([x * y for x, y in zip(e, q, strict=True)]).sum() * rates.beta for e in patterns]
     weights = [1 / sum(torch.exp(other - score) for other in scores) for score in scores]
-    return sum(p * e for p, e in zip(weights, patterns, strict=True))
+    return torch.stack([p * e for p, e in zip(weights, patterns, strict=True)]).sum(dim=0)
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:
@@ -65,3 +65,8 @@ def unroll(
         after.append(write(after[-1], E[:, t]))
     answers = [read(after[r], Q[:, k], rates) for k, r in enumerate(reads)]
     return torch.stack(answers, dim=1), after[-1]
+
+
+def bound(e: float, beta: float) -> float:
+    """Return β times the greatest variance of patterns no longer than e: half of them at e, half at -e."""
+    return beta * (e**2 / 2 + (-e) ** 2 / 2)

@@ -29,6 +29,10 @@ class HebbRosenblatt(Memory[State]):
         form: The form in force; it may be changed at any time, since no parameter depends on it.
     """
 
+    delta: nn.Parameter
+    eta: nn.Parameter
+    theta: nn.Parameter
+
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
         """Configuration of the Hebb-Rosenblatt memory."""
@@ -83,7 +87,7 @@ class HebbRosenblatt(Memory[State]):
         raw = (raw_fraction, raw_positive, raw_positive) if config.constrained else (float, float, float)
         for key, inverse in zip(("delta", "eta", "theta"), raw, strict=True):
             start = torch.tensor(inverse(getattr(config, key)))
-            self.register_parameter(key, nn.Parameter(start, requires_grad=config.learnable))
+            setattr(self, key, nn.Parameter(start, requires_grad=config.learnable))
         self.form: Form = config.form
         self.phi = ACTIVATIONS[config.activation].phi
 

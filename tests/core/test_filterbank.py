@@ -1,0 +1,102 @@
+"""DRAW's filters against their twin, and what the paper says of them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stawm.core import filterbank as fast
+from stawm.core.naive import filterbank as naive
+from tests.core.twins import EXACT, assert_twins
+from tests.strategies import assert_near, normal, seeds
+
+sides = st.integers(1, 5)
+
+
+def both(call: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The same call to the functions and to their twins."""
+    return partial(call, fast), partial(call, naive)
+
+
+def pose(x: float = 0, y: float = 0, log_variance: float = 0, log_spacing: float = 0, log_gain: float = 0) -> Tensor:
+    return torch.tensor([[x, y, log_variance, log_spacing, log_gain]], dtype=torch.float64)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, glimpse=st.integers(1, 3), height=sides, width=sides)
+def test_functions_are_their_twins(seed: int, glimpse: int, height: int, width: int):
+    poses, image, sketch = normal(seed, (2, 5), (2, 2, height, width), (2, 2, glimpse, glimpse))
+    poses = poses / 2
+    form = (glimpse, height, width)
+    shape = both(lambda m, p: (m.spacing(p, *form), *m.centre(p, height, width), *m.filters(p, *form)))
+    assert_twins(*shape, poses)
+    assert_twins(*both(lambda m, x, p: (m.read(x, p, glimpse),)), image, poses)
+    assert_twins(*both(lambda m, x, p: (m.place(x, p, height, width),)), sketch, poses)
+
+
+@given(seed=seeds, glimpse=st.integers(1, 6), height=st.integers(1, 9), width=st.integers(1, 9), far=st.floats(0, 1e3))
+def test_weights_are_positive_and_sum_to_one_wherever_the_filters_are(
+    seed: int, glimpse: int, height: int, width: int, far: float
+):
+    (poses,) = normal(seed, (3, 5))
+    poses[:, :2] *= far
+    for bank in fast.filters(poses, glimpse, height, width):
+        assert bank.ge(0).all()
+        assert torch.allclose(bank.sum(dim=-1), torch.ones_like(bank[..., 0]), rtol=0, atol=1e-14)
+
+
+def test_gradients_stay_finite_far_outside_and_with_needle_sharp_filters():
+    poses = torch.tensor([[90.0, -90, -30, 3, 0], [0, 0, 30, -30, 2]], requires_grad=True)
+    fast.read(torch.rand(2, 1, 8, 8), poses, 4).sum().backward()
+    assert poses.grad is not None
+    assert poses.grad.isfinite().all()
+
+
+def test_needle_sharp_filters_on_every_pixel_are_the_image():
+    image = torch.rand(1, 2, 4, 4, dtype=torch.float64)
+    assert torch.equal(fast.read(image, pose(log_variance=-10), 4), image)
+    assert torch.equal(fast.place(image, pose(log_variance=-10), 4, 4), image)
+
+
+def test_filters_stand_where_the_paper_says():
+    # 3 filters on a 9x5 image: δ = (9 - 1)/(3 - 1) e^{log δ̃} = 4 · ½; g_x = 5/2 + ½, g_y = 9/2 + ½, of pixels from 1.
+    given_pose = pose(log_spacing=-torch.tensor(2.0).log().item(), log_variance=-12)
+    along, down = fast.filters(given_pose, 3, 9, 5)
+    assert along[0].argmax(dim=1).tolist() == [0, 2, 4]
+    assert down[0].argmax(dim=1).tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize(("moved", "axis"), [(pose(x=0.5, log_variance=-12), 0), (pose(y=0.5, log_variance=-12), 1)])
+def test_x_moves_along_the_width_and_y_along_the_height(moved: Tensor, axis: int):
+    places = [bank[0].argmax().item() + 1 for bank in fast.filters(moved, 1, 7, 7)]
+    assert places[axis] == 6  # (7 + 1)/2 · 1.5
+    assert places[1 - axis] == 4
+
+
+@given(seed=seeds)
+def test_placing_is_the_transpose_of_reading(seed: int):
+    poses, image, sketch = normal(seed, (2, 5), (2, 1, 6, 5), (2, 1, 3, 3))
+    poses[:, 4] = 0
+    read, placed = fast.read(image, poses, 3), fast.place(sketch, poses, 6, 5)
+    assert_near((read * sketch).sum((1, 2, 3)), (placed * image).sum((1, 2, 3)), EXACT)
+
+
+@given(seed=seeds, log_gain=st.floats(-3, 3))
+def test_gain_multiplies_what_is_read_and_divides_what_is_placed(seed: int, log_gain: float):
+    image, sketch = normal(seed, (1, 1, 5, 5), (1, 1, 3, 3))
+    gain = torch.tensor(log_gain, dtype=torch.float64).exp()
+    loud = pose(log_gain=log_gain)
+    assert_near(fast.read(image, loud, 3), gain * fast.read(image, pose(), 3), EXACT)
+    assert_near(fast.place(sketch, loud, 5, 5) * gain, fast.place(sketch, pose(), 5, 5), EXACT)
+
+
+def test_gradients_are_those_of_finite_differences():
+    poses, image, sketch = normal(7, (2, 5), (2, 1, 4, 5), (2, 1, 3, 3))
+    leaves = [x.requires_grad_() for x in (image, sketch, poses / 2)]
+    run = lambda image, sketch, poses: (fast.read(image, poses, 3), fast.place(sketch, poses, 4, 5))  # noqa: E731
+    assert torch.autograd.gradcheck(run, leaves)

@@ -1,0 +1,83 @@
+"""Canvases: the paper's Eq. 3 and 4 as modules."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from stawm.core.canvas import concrete
+from stawm.errors import ConfigError
+from stawm.nn.canvases.addition import Addition
+from stawm.nn.canvases.base import Canvas
+from stawm.nn.canvases.bernoulli import Bernoulli
+
+
+def test_names_and_channels():
+    addition, bernoulli = Addition(channels=3), Bernoulli(channels=3)
+    assert (addition.config.name, bernoulli.config.name) == ("addition", "bernoulli")
+    assert (addition.sketch_channels, bernoulli.sketch_channels) == (3, 4)
+    assert (addition.takes_noise, bernoulli.takes_noise) == (False, True)
+
+
+@pytest.mark.parametrize("initial", [-6.0, 0.0, 1.5])
+def test_addition_is_equation_3(initial: float):
+    sketches = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+    canvas = Addition(Addition.Config(initial=initial), channels=3)
+    assert torch.equal(canvas.activate(sketches[:, 0]), sketches[:, 0])
+    drawn, masks = canvas.unroll(sketches)
+    assert masks is None
+    for n in range(4):
+        assert torch.allclose(drawn[:, n], (initial + sketches[:, : n + 1].sum(dim=1)).sigmoid(), atol=1e-14)
+
+
+def test_addition_starts_black_and_can_leave_out_the_sigmoid():
+    nothing = torch.zeros(1, 1, 1, 2, 2)
+    assert Addition(channels=1).unroll(nothing)[0].max() < 0.0025
+    plain = Addition(Addition.Config(activation="none", initial=0.5), channels=1)
+    assert torch.equal(plain.unroll(nothing + 2)[0], nothing + 2.5)
+
+
+def loop(picture: Tensor, masks: Tensor) -> Tensor:
+    """Equation 4, from an empty canvas."""
+    canvas, drawn = torch.zeros_like(picture[:, 0]), []
+    for n in range(picture.shape[1]):
+        canvas = canvas * (1 - masks[:, n]) + picture[:, n] * masks[:, n]
+        drawn.append(canvas)
+    return torch.stack(drawn, dim=1)
+
+
+def test_bernoulli_takes_the_probability_where_it_has_no_noise():
+    sketches = torch.rand(2, 4, 3, 5, 5, dtype=torch.float64)
+    drawn, masks = Bernoulli(channels=2).unroll(sketches)
+    assert torch.equal(masks, sketches[:, :, :1])
+    assert torch.allclose(drawn, loop(sketches[:, :, 1:], sketches[:, :, :1]), atol=1e-15)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_bernoulli_samples_its_masks_from_the_noise(temperature: float):
+    sketches, noise = torch.rand(2, 3, 4, 5, 5, dtype=torch.float64), torch.rand(2, 3, 1, 5, 5, dtype=torch.float64)
+    canvas = Bernoulli(Bernoulli.Config(temperature=temperature), channels=3)
+    drawn, masks = canvas.unroll(sketches, noise)
+    assert torch.equal(masks, concrete(sketches[:, :, :1], noise, temperature))
+    assert torch.allclose(drawn, loop(sketches[:, :, 1:], masks), atol=1e-15)
+    assert torch.equal(canvas.unroll(sketches, noise)[0], drawn)
+
+
+def test_bernoulli_brings_sketches_between_0_and_1():
+    sketch = torch.randn(2, 4, 3, 3)
+    assert torch.equal(Bernoulli(channels=3).activate(sketch), sketch.sigmoid())
+
+
+@pytest.mark.parametrize("canvas", [Addition(channels=3), Bernoulli(channels=2)], ids=["addition", "bernoulli"])
+def test_canvases_stay_in_full_precision(canvas: Canvas):
+    sketches, noise = torch.rand(1, 3, 3, 4, 4).bfloat16(), torch.rand(1, 3, 1, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn, _ = canvas.unroll(sketches, noise)
+    assert drawn.dtype == torch.float32
+    assert torch.equal(drawn, canvas.unroll(sketches.float(), noise)[0])
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ConfigError, match=r"temperature must be a number in \(0, inf\)"):
+        Bernoulli.Config(temperature=0.0)
+    with pytest.raises(ConfigError, match="activation must be one of 'sigmoid', 'none'"):
+        Addition.Config(activation="tanh")  # pyright: ignore[reportArgumentType]
