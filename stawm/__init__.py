@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stawm._version import __version__
 
 if TYPE_CHECKING:
-    from stawm import errors, export, interop
+    from stawm import errors, export, interop, training, viz
     from stawm.assembly import build_component
     from stawm.checkpoint import inspect, load, save
     from stawm.configuration import Config
@@ -35,7 +35,7 @@ _HOMES = {
     "register": "stawm.registry",
     "save": "stawm.checkpoint",
 }
-_MODULES = ("errors", "export", "interop")
+_MODULES = ("errors", "export", "interop", "training", "viz")
 
 __all__ = [
     "Config",
@@ -56,15 +56,20 @@ __all__ = [
     "load",
     "register",
     "save",
+    "training",
+    "viz",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(f"stawm.{name}")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'stawm' has no attribute {name!r}")
+        found: Any = import_module(f"stawm.{name}")
+    elif name in _HOMES:
+        found = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'stawm' has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

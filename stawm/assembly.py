@@ -1,12 +1,12 @@
 """From a component's configuration to the component."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from stawm import registry
 from stawm.configuration import Config, Spec, resolve, unknown_fields
-from stawm.errors import ConfigError
+from stawm.errors import ConfigError, Faults
 
 
 def instantiate(kind: registry.Kind | str, config: Config, **sizes: Any) -> Any:
@@ -19,12 +19,12 @@ def instantiate(kind: registry.Kind | str, config: Config, **sizes: Any) -> Any:
 
     Raises:
         ConfigError: Something that the constructor asks for is not offered, or it refuses.
+        UnknownNameError: The component is not registered.
     """
     component = registry.find(kind, config.name).load()
     wanted = size_names(component)
-    missing = [name for name, required in wanted.items() if required and name not in sizes]
-    if missing:
-        raise ConfigError([f"The {kind} {config.name!r} needs {', '.join(missing)}."])
+    if faults := _missing_sizes(kind, config, wanted, sizes):
+        raise ConfigError(faults)
     return component(config, **{name: sizes[name] for name in wanted if name in sizes})
 
 
@@ -54,15 +54,23 @@ def build_component(kind: registry.Kind | str, spec: Spec, /, **given: Any) -> A
         raise ConfigError(["A preset is a whole model: build it with stawm.build(name)."])
     config = resolve(kind, spec)
     wanted = size_names(registry.find(kind, config.name).load())
-    sizes = {name: value for name, value in given.items() if name in wanted}
-    fields = {name: value for name, value in given.items() if name not in wanted}
-    faults = unknown_fields(fields, [*config.to_dict(), *wanted], f"The {kind} {config.name!r}")
-    if faults:
-        raise ConfigError(faults)
-    return instantiate(kind, resolve(kind, fields, config) if fields else config, **sizes)
+    fields = [key for key in config.to_dict() if key != "name"]
+    faults = Faults()
+    faults.add(*unknown_fields(given, [*fields, *wanted], f"The {kind} {config.name!r}"))
+    faults.add(*_missing_sizes(kind, config, wanted, given))
+    config = faults.attempt(resolve, kind, {key: given[key] for key in fields if key in given}, config)
+    faults.settle()
+    return instantiate(kind, config, **{name: given[name] for name in wanted if name in given})
 
 
 def size_names(component: type) -> Mapping[str, bool]:
     """Return the keyword-only arguments of a constructor, and whether each is required."""
     parameters = inspect.signature(component).parameters.values()
     return {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _missing_sizes(
+    kind: registry.Kind | str, config: Config, wanted: Mapping[str, bool], given: Collection[str]
+) -> list[str]:
+    absent = [name for name, required in wanted.items() if required and name not in given]
+    return [f"The {kind} {config.name!r} needs {', '.join(absent)}."] if absent else []

@@ -3,7 +3,20 @@
 Targets are paths, imported when a component is asked for, so listing names needs no torch.
 """
 
-from stawm.registry import Entry, Kind
+from collections.abc import Mapping
+
+from stawm.entries import Entry, Kind
+
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "mobilenetv2": ("sandler2018",),
+    "resnet18": ("he2016",),
+    "resnet34": ("he2016",),
+    "resnet50": ("he2016",),
+    "convnext": ("liu2022",),
+    "efficientnet": ("tan2019",),
+    "vit": ("dosovitskiy2021",),
+}
+"""What to cite for networks of timm, by the first word of their names there; of the others only timm is known."""
 
 
 def _entry(kind: Kind, name: str, target: str, summary: str, *cites: str, takes_argument: bool = False) -> Entry:
@@ -48,9 +61,15 @@ CATALOG: tuple[Entry, ...] = (
     ),
     _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
     _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
-    _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention over them.", "ramsauer2021"),
+    _memory(
+        "hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention over them.", "ramsauer2021"
+    ),
     _entry(
-        Kind.BACKBONE, "conv", "stawm.nn.backbones.conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"
+        Kind.BACKBONE,
+        "conv",
+        "stawm.nn.backbones.conv:Conv",
+        "A plain stack of convolutions, as the paper uses.",
+        "harris2019",
     ),
     _entry(
         Kind.BACKBONE,
@@ -76,7 +95,11 @@ CATALOG: tuple[Entry, ...] = (
         "gregor2015",
     ),
     _entry(
-        Kind.CANVAS, "addition", "stawm.nn.canvases.addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"
+        Kind.CANVAS,
+        "addition",
+        "stawm.nn.canvases.addition:Addition",
+        "Sketches add up; a sigmoid ends it.",
+        "harris2019",
     ),
     _entry(
         Kind.CANVAS,
@@ -110,11 +133,13 @@ CATALOG: tuple[Entry, ...] = (
     _preset("stawm-mnist-draw-8", "MNIST_DRAW_8", "Draws MNIST digits in 12 glimpses of 8x8."),
     _preset("stawm-mnist-selfsup", "MNIST_SELFSUP", "Classifies MNIST with what stawm-mnist-draw-6 learned."),
     _preset("stawm-mnist-sketchpad", "MNIST_SKETCHPAD", "Classifies and draws MNIST digits at once."),
-    _preset("stawm-cifar-mnv2", "CIFAR_MNV2", "CIFAR-10 in 4 glimpses through MobileNetV2.", "harris2019", "sandler2018"),
+    _preset("stawm-cifar-mnv2", "CIFAR_MNV2", "CIFAR-10 in 4 glimpses through MobileNetV2."),
     _preset("stawm-cifar-draw-16", "CIFAR_DRAW_16", "Draws CIFAR-10 pictures in 8 glimpses of 16x16."),
     _preset("stawm-cifar-selfsup", "CIFAR_SELFSUP", "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned."),
     _preset("stawm-celeba-draw-32", "CELEBA_DRAW_32", "Draws CelebA faces with learned masks, 8 glimpses of 32x32."),
-    _preset("bvae-cifar", "BVAE_CIFAR", "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.", "higgins2017"),
-    _preset("mnv2-cifar", "MNV2_CIFAR", "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.", "sandler2018"),
+    _preset(
+        "bvae-cifar", "BVAE_CIFAR", "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.", "higgins2017"
+    ),
+    _preset("mnv2-cifar", "MNV2_CIFAR", "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.", "harris2019"),
     _preset("stawm-digits", "DIGITS", "Small digits in 4 glimpses of 8x8: the demo's model."),
 )

@@ -1,38 +1,32 @@
-"""One ``.safetensors`` file: the weights, and in its header everything needed to use them.
+"""Models in one ``.safetensors`` file: the weights, and in its header everything needed to use them.
 
 Loading never unpickles, downloads, or imports a path from the file: the header holds registered
-names only, and a hash over header and weights finds every change.
+names only, and hashes over header and weights find every change.
 """
 
-import hashlib
 import json
 import os
 import platform
-import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from stawm._version import __version__
+from stawm.container import Header, pack, read, read_header, write_atomically
 from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError
-from stawm.factory import components, construct
+from stawm.heads.building import components, construct, without_downloads
 from stawm.heads.model import Model
 from stawm.heads.model_config import SharedConfig, from_mapping
-from stawm.registry import find
+from stawm.registry import Kind, find
 
-FORMAT = "1"
-MAX_HEADER = 10_000_000
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-_FIELDS = ("stawm.format", "stawm.version", "stawm.config", "stawm.origins", "stawm.dtype", "stawm.versions", "stawm.provenance")
+_MAPPINGS = ("config", "origins", "versions", "provenance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +56,7 @@ class CheckpointInfo:
     tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return it as plain JSON values; of the tensors their types and shapes."""
         return {
             "path": str(self.path),
             "preset": self.config.name,
@@ -72,8 +66,8 @@ class CheckpointInfo:
             "dtype": self.dtype,
             "provenance": dict(self.provenance),
             "sha256": self.sha256,
-            "parameters": sum(_count(shape) for _, shape in self.tensors.values()),
             "config": self.config.to_dict(),
+            "tensors": {name: {"dtype": dtype, "shape": [*shape]} for name, (dtype, shape) in self.tensors.items()},
         }
 
 
@@ -93,27 +87,28 @@ def save(
         dtype: The floating type to store the weights in; the model's own where left out.
 
     Raises:
-        InputError: It is no stawm model, the provenance is no JSON, or the folder cannot be written.
+        InputError: It is no stawm model, the provenance is no JSON, the type cannot hold the weights,
+            or the folder cannot be written.
 
     Examples:
-        >>> import stawm
+        >>> import stawm, tempfile
         >>> model = stawm.build("stawm-digits")
-        >>> stawm.save(model, "digits.safetensors", provenance={"seed": 0})
-        >>> stawm.load("digits.safetensors").config == model.config
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stawm.save(model, f"{folder}/digits.safetensors", provenance={"seed": 0})
+        ...     stawm.load(f"{folder}/digits.safetensors").config == model.config
         True
     """
     if not isinstance(model, Model):
         raise InputError(f"stawm.save takes a model that stawm.build made; got {type(model).__name__}.")
-    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
-    header = _header(model, provenance or {})
-    header["stawm.sha256"] = _digest(header, tensors)
-    write_atomically(Path(path), safetensors.torch.save(tensors, metadata=header))
+    _check_float(dtype)
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
+    write_atomically(Path(path), pack(_fields(model, provenance or {}), tensors))
 
 
 def load(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Model:
-    """Read a model back, in evaluation mode.
+    """Read a model back, in evaluation mode; PyTorch's random numbers go on as if nothing had been built.
 
     Args:
         path: The file.
@@ -122,14 +117,15 @@ def load(
 
     Raises:
         CheckpointError: The file is damaged, foreign, or needs a component that is not installed.
+        InputError: The type is no floating type.
     """
-    info, tensors = _read(Path(path))
-    try:
-        model = construct(_without_downloads(info.config))
-    except (ConfigError, UnknownNameError) as error:
-        raise CheckpointError(f"{path}: the model that it describes cannot be built here: {error}") from error
+    _check_float(dtype)
+    path = Path(path)
+    header, tensors = read(path)
+    info = _info(path, header)
+    model = _construct(info)
     model.to(dtype or _FLOATS[info.dtype])
-    _fill(model, tensors, Path(path))
+    model.load_state_dict(tensors)
     model.config = info.config
     return model.to(device).eval()
 
@@ -138,19 +134,28 @@ def inspect(path: str | os.PathLike[str]) -> CheckpointInfo:
     """Read what a checkpoint says of itself; its weights are neither read nor checked.
 
     Raises:
-        CheckpointError: The file is truncated, foreign, or describes no model.
+        CheckpointError: The file is truncated, foreign, altered in its header, or describes a model
+            that is not known here.
     """
-    return _info(Path(path), *_read_header(Path(path)))
+    return _info(Path(path), read_header(Path(path)))
 
 
-def load_weights(model: Model, path: Path) -> None:
+def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Fill a model with the weights of a checkpoint.
+
+    A model of which only the readout learns also takes the checkpoint of the model whose glimpses it
+    stands on: glimpse loop and memory are filled, its own heads stay as they are.
 
     Raises:
         CheckpointError: The file is damaged, or is of a model of another form; the model is untouched.
     """
-    _, tensors = _read(path)
-    _fill(model, tensors, path)
+    path = Path(path)
+    header, tensors = read(path)
+    info = _info(path, header)
+    if _is_readout(model.config) and not _is_readout(info.config):
+        tensors = {**_of_heads(model.state_dict()), **_below_heads(tensors, model)}
+    _check_fit(model, tensors, path)
+    model.load_state_dict(tensors)
 
 
 def shipped_weights(name: str) -> Path:
@@ -167,186 +172,134 @@ def shipped_weights(name: str) -> Path:
     return path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and give it its own at the end.
-
-    Raises:
-        InputError: The folder is not there or cannot be written.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror} ({path.parent}).") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"Cannot write {path}: {error.strerror}.") from error
-
-
-def origins(config: SharedConfig) -> dict[str, str]:
-    """Return the distribution of every component that a model uses."""
-    return {f"{kind}.{part.name}": find(kind, part.name).origin for kind, part in components(config)}
-
-
 def library_versions() -> dict[str, str]:
     """Return the versions of what decides a model's numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "torchvision", "timm")}}
 
 
-def _header(model: Model, provenance: Mapping[str, Any]) -> dict[str, str]:
+def _fields(model: Model, provenance: Mapping[str, Any]) -> dict[str, str]:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     try:
         noted = json.dumps(dict(provenance), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"provenance must hold plain JSON values: {error}.") from error
+    origins = {f"{kind}.{part.name}": _origin(kind, part.name) for kind, part in components(model.config)}
     return {
-        "stawm.format": FORMAT,
         "stawm.version": __version__,
         "stawm.config": json.dumps(model.config.to_dict(), sort_keys=True),
-        "stawm.origins": json.dumps(origins(model.config), sort_keys=True),
+        "stawm.origins": json.dumps(origins, sort_keys=True),
         "stawm.dtype": str(dtype).removeprefix("torch."),
         "stawm.versions": json.dumps(library_versions(), sort_keys=True),
         "stawm.provenance": noted,
     }
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    tensor = tensor.detach().to("cpu", dtype if dtype and tensor.is_floating_point() else None)
-    return tensor.contiguous().clone()
+def _origin(kind: Kind, name: str) -> str:
+    origin = find(kind, name).origin
+    return f"stawm {__version__}" if origin == "stawm" else origin
 
 
-def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for key in _FIELDS:
-        digest.update(f"{key}={header.get(key, '')}\n".encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _check_float(dtype: torch.dtype | None) -> None:
+    if dtype is not None and dtype not in _FLOATS.values():
+        raise InputError(f"dtype must be one of torch.{', torch.'.join(_FLOATS)}; got {dtype}.")
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the metadata and the table of tensors, reading no more than the header."""
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    kept = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None)
+    if dtype is not None and tensor.isfinite().all() and not kept.isfinite().all():
+        raise InputError(f"{dtype} cannot hold {name}: it reaches {tensor.abs().max().item():.3g}.")
+    return kept.contiguous().clone()
+
+
+def _info(path: Path, header: Header) -> CheckpointInfo:
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            _check_start(path, start, length, size)
-            table = json.loads(file.read(length))
-    except OSError as error:
-        raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: its header is no JSON.") from error
-    metadata = table.pop("__metadata__", {}) if isinstance(table, dict) else {}
-    missing = [key for key in (*_FIELDS, "stawm.sha256") if not isinstance(metadata.get(key), str)]
-    if missing:
-        raise CheckpointError(f"{path} is no stawm checkpoint: its header lacks {', '.join(missing)}.")
-    if metadata["stawm.format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} is of checkpoint format {metadata['stawm.format']!r}; this stawm ({__version__}) reads format {FORMAT!r}."
-        )
-    return metadata, table
-
-
-def _check_start(path: Path, start: bytes, length: int, size: int) -> None:
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        raise CheckpointError(
-            f"{path} is a pickle or a zip, as torch.save writes them, and is not opened: such a file can run code. "
-            "Save models with stawm.save."
-        )
-    if len(start) < 8 or size < 10:
-        raise CheckpointError(f"{path} is truncated: {size} bytes hold no header.")
-    if length > MAX_HEADER:
-        raise CheckpointError(
-            f"{path} is no safetensors file, or hostile: it claims a header of {length:,} bytes; at most {MAX_HEADER:,} are read."
-        )
-    if 8 + length > size:
-        raise CheckpointError(f"{path} is truncated: its header alone needs {8 + length:,} bytes, the file has {size:,}.")
-
-
-def _info(path: Path, metadata: Mapping[str, str], table: Mapping[str, Any]) -> CheckpointInfo:
-    try:
-        loaded = {key: json.loads(metadata[f"stawm.{key}"]) for key in ("config", "origins", "versions", "provenance")}
-        tensors = {name: (str(entry["dtype"]), tuple(entry["shape"])) for name, entry in table.items()}
-    except (ValueError, TypeError, KeyError) as error:
+        loaded = {key: json.loads(header.fields[f"stawm.{key}"]) for key in _MAPPINGS}
+        wrote, dtype = header.fields["stawm.version"], header.fields["stawm.dtype"]
+    except (ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its header cannot be understood ({error}).") from error
-    if not all(isinstance(value, dict) for value in loaded.values()) or metadata["stawm.dtype"] not in _FLOATS:
+    if dtype not in _FLOATS or not all(isinstance(value, dict) for value in loaded.values()):
         raise CheckpointError(f"{path} is damaged: its header holds values of the wrong form.")
     try:
         config = from_mapping(loaded["config"])
     except (ConfigError, UnknownNameError) as error:
-        foreign = sorted({o for o in loaded["origins"].values() if isinstance(o, str) and o.split()[0] != "stawm"})
-        advice = f" It was saved with components from {', '.join(foreign)}: install that." if foreign else ""
-        raise CheckpointError(f"{path} describes a model that this stawm does not know: {error}{advice}") from error
+        advice = _advice(loaded["origins"])
+        raise CheckpointError(f"{path} describes a model that is not known here: {error}{advice}") from error
     return CheckpointInfo(
         path=path,
         config=config,
-        version=metadata["stawm.version"],
+        version=wrote,
         versions=loaded["versions"],
         origins=loaded["origins"],
-        dtype=metadata["stawm.dtype"],
+        dtype=dtype,
         provenance=loaded["provenance"],
-        sha256=metadata["stawm.sha256"],
-        tensors=tensors,
+        sha256=header.seal,
+        tensors=header.shapes,
     )
 
 
-def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
-    metadata, table = _read_header(path)
+def _advice(origins: Mapping[str, Any]) -> str:
+    """Say which distributions brought the components that are not found here."""
+    missing = [f" {key} came with {origin}: install that." for key, origin in origins.items() if not _is_known(key)]
+    return "".join(missing)
+
+
+def _is_known(key: str) -> bool:
+    kind, _, name = key.partition(".")
     try:
-        tensors = safetensors.torch.load(path.read_bytes())
-    except (SafetensorError, ValueError, KeyError) as error:
-        reason = re.sub(r"^Error while deserializing( header)?: ", "", str(error))
-        raise CheckpointError(f"{path} is damaged or truncated: {reason}.") from error
-    if _digest(metadata, tensors) != metadata["stawm.sha256"]:
-        raise CheckpointError(f"{path} was altered after it was saved: its contents do not match its hash.")
-    return _info(path, metadata, table), tensors
+        find(kind, name)
+    except UnknownNameError:
+        return False
+    return True
 
 
-def _without_downloads(config: SharedConfig) -> SharedConfig:
-    """Switch off every ``pretrained`` of a backbone: the checkpoint holds the weights."""
-    changes = {
-        key: getattr(config, key).replace(pretrained=False)
-        for key in ("context", "backbone")
-        if getattr(getattr(config, key, None), "pretrained", False)
-    }
-    return config.replace(**changes) if changes else config
+def _construct(info: CheckpointInfo) -> Model:
+    """Build the model of a file whose tensors it fits; nothing large is made before that is known."""
+    config = without_downloads(info.config)
+    try:
+        with torch.device("meta"):
+            outline = construct(config)
+    except Exception as error:  # whatever a component says of sizes that nobody would give it
+        raise CheckpointError(f"{info.path}: the model that it describes cannot be built here: {error}") from error
+    _check_fit(outline, {name: shape for name, (_, shape) in info.tensors.items()}, info.path)
+    with torch.random.fork_rng(devices=[]):
+        return construct(config)
 
 
-def _fill(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _is_readout(config: SharedConfig) -> bool:
+    return getattr(config, "trainable", "all") == "readout"
+
+
+def _of_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("heads.")}
+
+
+def _below_heads(tensors: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
+    """Return what is not a head's, without the inverse pose of a drawing model where this one has none."""
     own = model.state_dict()
+    drawing = [name for name in tensors if name.startswith("loop.inverse_emitter.") and name not in own]
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("heads.") and name not in drawing}
+
+
+def _check_fit(model: Model, tensors: Mapping[str, Tensor | tuple[int, ...]], path: Path) -> None:
+    """Raise unless the tensors, or their shapes, are those of the model."""
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(t.shape) if isinstance(t, Tensor) else t for name, t in tensors.items()}
     lists = {
-        "missing": [name for name in own if name not in tensors],
-        "unexpected": [name for name in tensors if name not in own],
+        "missing": [name for name in own if name not in given],
+        "unexpected": sorted(name for name in given if name not in own),
         "of another shape": [
-            f"{name} ({tuple(tensors[name].shape)} for {tuple(own[name].shape)})"
-            for name in own
-            if name in tensors and tensors[name].shape != own[name].shape
+            f"{name} ({given[name]} for {shape})" for name, shape in own.items() if given.get(name, shape) != shape
         ],
     }
     if any(lists.values()):
-        said = "; ".join(f"{label}: {', '.join(_shorten(names))}" for label, names in lists.items() if names)
+        said = "; ".join(f"{label}: {_shorten(names)}" for label, names in lists.items() if names)
         raise CheckpointError(f"{path} does not fit {model.config.name}: {said}.")
-    model.load_state_dict(dict(tensors))
 
 
-def _shorten(names: list[str], limit: int = 4) -> list[str]:
-    return names if len(names) <= limit else [*names[:limit], f"and {len(names) - limit} more"]
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for side in shape:
-        count *= side
-    return count
+def _shorten(names: Iterable[str], limit: int = 4) -> str:
+    names = list(names)
+    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
+    return ", ".join([*names[:limit], *more])
 
 
 __all__ = ["CheckpointInfo", "inspect", "load", "load_weights", "save", "shipped_weights", "write_atomically"]

@@ -6,47 +6,18 @@ checkpoint and on the command line.
 """
 
 import dataclasses
-import difflib
-import math
-import types
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass
 from functools import cache
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from stawm import registry
-from stawm.errors import ConfigError, UnknownNameError
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The legal range of a number, used as ``Annotated[float, Interval(0, 1)]``."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        """Whether the value is a finite number inside the range."""
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
-        return above and below and math.isfinite(value)
-
-    def __str__(self) -> str:
-        """Write the range as mathematics does."""
-        left = "(" if self.open_low or math.isinf(self.low) else "["
-        right = ")" if self.open_high or math.isinf(self.high) else "]"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
-
+from stawm.errors import ConfigError
+from stawm.hints import AT_LEAST_ONE, FRACTION, NON_NEGATIVE, POSITIVE, Interval, coerce, describe_hint, fits
+from stawm.spelling import did_you_mean, nearest
 
 C = TypeVar("C", bound="Config")
-
-POSITIVE = Interval(0, open_low=True)
-NON_NEGATIVE = Interval(0)
-FRACTION = Interval(0, 1)
-AT_LEAST_ONE = Interval(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +28,19 @@ class Config:
     ranges given as ``Annotated[..., Interval(...)]``; rules between fields go into `faults`.
 
     Attributes:
+        in_words: What a field that holds such a configuration may be set to.
         name: The registered name of the component that the configuration is for.
     """
 
+    in_words: ClassVar[str] = "a component"
     name: str
 
     def __post_init__(self) -> None:
         """Check every field; raise all faults together."""
-        faults = field_faults(self) or self.faults()
-        if faults:
-            raise ConfigError(faults)
+        values = {key: getattr(self, key) for key in field_hints(type(self))}
+        found = [*illegal(type(self), values, self.name).values()] or self.faults()
+        if found:
+            raise ConfigError(found)
 
     def faults(self) -> list[str]:
         """Return what is wrong between fields; each field by itself is legal already."""
@@ -84,9 +58,9 @@ class Config:
 def _plain(value: Any) -> Any:
     if isinstance(value, Config):
         return value.to_dict()
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return value
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
 @cache
@@ -96,67 +70,13 @@ def field_hints(cls: type[Config]) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 
-def field_faults(config: Config) -> list[str]:
-    """Return a sentence for each field whose value is not legal."""
-    checked = ((key, hint, getattr(config, key)) for key, hint in field_hints(type(config)).items())
-    return [f"{config.name}: {key} must be {describe_hint(hint)}; got {value!r}." for key, hint, value in checked if not fits(value, hint)]
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type and inside its range."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        inside = (value is None or value in m for m in args[1:] if isinstance(m, Interval))
-        return fits(value, args[0]) and all(inside)
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, arg) for arg in args)
-    if origin is Literal:
-        return any(value == arg and type(value) is type(arg) for arg in args)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        each = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return len(each) == len(value) and all(map(fits, value, each))
-    if hint is Any:
-        return True
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, type(None) if hint is None else hint)
-
-
-def describe_hint(hint: Any) -> str:
-    """Say in words what values an annotation allows."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        ranges = [f" in {m}" for m in args[1:] if isinstance(m, Interval)]
-        return describe_hint(args[0]) + "".join(ranges)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(describe_hint(arg) for arg in args)
-    if origin is Literal:
-        return "one of " + ", ".join(map(repr, args))
-    if origin is tuple:
-        inner = [describe_hint(arg) for arg in args if arg is not Ellipsis]
-        return f"a list of {inner[0]}" if Ellipsis in args else f"a list of {len(inner)}: " + ", ".join(inner)
-    if hint is type(None):
-        return "null"
-    return {int: "an integer", float: "a number", str: "a text", bool: "true or false"}.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def coerce(value: Any, hint: Any) -> Any:
-    """Turn JSON's forms into the field's own: lists into tuples, whole floats stay floats."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return coerce(value, args[0])
-    if origin in (typing.Union, types.UnionType):
-        return next((c for c in (coerce(value, arg) for arg in args) if fits(c, hint)), value)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        each = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return tuple(map(coerce, value, each)) if len(each) == len(value) else tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value
+def illegal(cls: type[Config], values: Mapping[str, Any], owner: str) -> dict[str, str]:
+    """Return a sentence for each value that its field does not allow, by the field's name."""
+    return {
+        key: f"{owner}: {key} must be {describe_hint(hint)}; got {values[key]!r}."
+        for key, hint in field_hints(cls).items()
+        if key in values and not fits(values[key], hint)
+    }
 
 
 Spec: TypeAlias = str | Config | Mapping[str, Any]
@@ -179,85 +99,114 @@ def resolve(kind: registry.Kind | str, spec: Spec, current: Config | None = None
         UnknownNameError: The component is not registered.
     """
     if isinstance(spec, Config):
-        registry.find(kind, spec.name)
-        return spec
+        return _checked(kind, spec)
     if isinstance(spec, str):
         spec = {"name": spec}
     if not isinstance(spec, Mapping):
         raise ConfigError([f"A {kind} is given by a name, a mapping or a configuration; got {spec!r}."])
-    fields = dict(spec)
-    if "name" in fields:
-        return _fill(_config_class(kind, fields["name"]), fields)
+    if "name" in spec:
+        return make(config_class(kind, spec["name"]), spec, str(spec["name"]))
     if current is None:
         raise ConfigError([f"The {kind} has no present value to change: give its 'name' too."])
-    return _fill(type(current), {**{f.name: getattr(current, f.name) for f in dataclasses.fields(current)}, **fields})
+    present = {f.name: getattr(current, f.name) for f in dataclasses.fields(current)}
+    return make(type(current), {**present, **spec}, current.name)
 
 
-def _config_class(kind: registry.Kind | str, name: Any) -> type[Config]:
+def config_class(kind: registry.Kind | str, name: Any) -> type[Config]:
+    """Return the class of a component's configuration.
+
+    Raises:
+        ConfigError: The name is no text.
+        UnknownNameError: The component is not registered.
+    """
     if not isinstance(name, str):
         raise ConfigError([f"The name of a {kind} is a text; got {name!r}."])
     return registry.find(kind, name).load().Config
 
 
-def _fill(cls: type[Config], fields: Mapping[str, Any]) -> Config:
+def _checked(kind: registry.Kind | str, config: Config) -> Config:
+    cls = config_class(kind, config.name)
+    if not isinstance(config, cls):
+        raise ConfigError([f"The {kind} {config.name!r} takes a {cls.__qualname__}; got {config!r}."])
+    return config
+
+
+def make(cls: type[C], fields: Mapping[str, Any], owner: str) -> C:
+    """Return the configuration of a class that a mapping describes; what it leaves out is the default.
+
+    Raises:
+        ConfigError: Everything that is wrong with it.
+    """
     hints = field_hints(cls)
-    faults = unknown_fields(fields, hints, str(fields.get("name", cls.__name__)))
-    known = {key: coerce(value, hints[key]) for key, value in fields.items() if key in hints}
+    values = {key: coerce(value, hints[key]) for key, value in fields.items() if key in hints}
+    unusable = [*missing(cls, values, owner), *illegal(cls, values, owner).values()]
+    faults = [*unknown_fields(fields, hints, owner), *unusable]
     try:
-        config = cls(**known)
+        config = None if unusable else cls(**values)
     except ConfigError as error:
         raise ConfigError([*faults, *error.faults]) from None
-    except TypeError as error:
-        raise ConfigError([*faults, f"{cls.__qualname__}: {error}."]) from None
-    if faults:
+    if config is None or faults:
         raise ConfigError(faults)
     return config
 
 
-def unknown_fields(given: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any], owner: str) -> list[str]:
+def missing(cls: type[Config], values: Mapping[str, Any], owner: str) -> list[str]:
+    """Return a sentence that names the fields without a default that are not given, if there are any."""
+    required = (f.name for f in dataclasses.fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+    absent = [name for name in required if name not in values]
+    return [f"{owner} lacks {', '.join(absent)}."] if absent else []
+
+
+def unknown_fields(given: Iterable[str], known: Iterable[str], owner: str) -> list[str]:
     """Return a sentence for each given field that does not exist, with the nearest that do."""
+    known = list(known)
     return [
-        f"{owner} has no field {key!r}.{registry.did_you_mean(_near_fields(key, known))} Its fields: {', '.join(known)}."
+        f"{owner} has no field {key!r}.{did_you_mean(nearest(str(key), known, limit=3))} "
+        f"It has: {', '.join(known) or 'none'}."
         for key in given
         if key not in known
     ]
-
-
-def _near_fields(key: str, known: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    return registry.nearest(key, known, limit=3) or difflib.get_close_matches(key, list(known), n=2)
 
 
 def split_dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Turn dotted keys into nested mappings: ``{"memory.decay": 1}`` into ``{"memory": {"decay": 1}}``.
 
     Raises:
-        ConfigError: The same thing is given twice.
+        ConfigError: A thing is given twice.
     """
-    nested: dict[str, Any] = {}
-    faults = []
-    for key, value in overrides.items():
-        head, dot, rest = key.partition(".")
-        if not dot:
-            if head in nested:
-                faults.append(f"{head!r} is given both whole and by parts.")
-            nested[head] = value
-            continue
-        inner = nested.setdefault(head, _Parts())
-        if isinstance(inner, str):
-            inner = nested[head] = _Parts(name=inner)
-        if not isinstance(inner, Mapping):
-            faults.append(f"{head!r} is given both whole and by parts.")
-        elif rest in inner:
-            faults.append(f"{key!r} is given twice.")
-        else:
-            nested[head] = _Parts(inner, **{rest: value})
+    faults: list[str] = []
+    nested = nest(overrides, faults)
     if faults:
         raise ConfigError(faults)
-    return {key: split_dotted(value) if isinstance(value, _Parts) else value for key, value in nested.items()}
+    return nested
 
 
-class _Parts(dict[str, Any]):
-    """A mapping that dotted keys made, told apart from one that the user gave."""
+def nest(overrides: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+    """Turn dotted keys into nested mappings, noting what is given twice.
+
+    What is given whole and by parts is both: ``memory="fast-weights"`` beside ``memory.decay=0.9``
+    swaps and sets, in either order.
+    """
+    whole: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in overrides.items():
+        head, _, rest = str(key).partition(".")
+        if head and rest:
+            parts.setdefault(head, {})[rest] = value
+        else:
+            whole[key] = value
+    joined = {**whole, **{head: _join(head, whole.get(head, {}), inner, faults) for head, inner in parts.items()}}
+    return {key: nest(value, faults) if isinstance(value, Mapping) else value for key, value in joined.items()}
+
+
+def _join(head: str, whole: Any, parts: Mapping[str, Any], faults: list[str]) -> Any:
+    if isinstance(whole, str):
+        whole = {"name": whole}
+    if not isinstance(whole, Mapping):
+        faults.append(f"{head!r} is given both as {whole!r} and by parts: {', '.join(parts)}.")
+        return whole
+    faults += [f"'{head}.{key}' is given twice." for key in parts if key in whole]
+    return {**whole, **parts}
 
 
 __all__ = [
@@ -266,14 +215,17 @@ __all__ = [
     "NON_NEGATIVE",
     "POSITIVE",
     "Config",
-    "ConfigError",
     "Interval",
     "Spec",
-    "UnknownNameError",
     "coerce",
+    "config_class",
     "describe_hint",
     "field_hints",
     "fits",
+    "illegal",
+    "make",
+    "missing",
+    "nest",
     "resolve",
     "split_dotted",
     "unknown_fields",

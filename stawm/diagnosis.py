@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from stawm.core import hebb_rosenblatt as rule
 from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
+from stawm.heads.base import Head
 from stawm.heads.model import Stawm
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
 
@@ -133,7 +134,8 @@ def diagnose(model: Stawm, images: Tensor, *, glimpses: int | None = None) -> Di
 
 def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     context, _, E = model.loop(images, n)
-    queries = torch.stack([model.head(name).query(context) for name in model.heads], dim=1)
+    heads = cast(list[Head], list(model.heads.values()))
+    queries = torch.stack([head.query(context) for head in heads], dim=1)
     generic = _states(model, E, queries)
     rates: dict[str, float] = {}
     if isinstance(model.memory, HebbRosenblatt):
@@ -172,9 +174,7 @@ def _hebb_rosenblatt(memory: HebbRosenblatt, E: Tensor) -> list[dict[str, float]
     rates, config, activation = memory.rates, memory.config, ACTIVATIONS[memory.config.activation]
     if config.normalise is not None:
         E = rule.normalise(E, rates, config.normalise)
-    _, state = rule.unroll(
-        E, E[:, :0], [], rates, orientation=config.orientation, phi=memory.phi, form="factored"
-    )
+    _, state = rule.unroll(E, E[:, :0], [], rates, orientation=config.orientation, phi=memory.phi, form="factored")
     assert isinstance(state, rule.FactoredState)
     delta, eta = float(rates.delta), float(rates.eta)
     drive = eta * E.square().sum(-1)
@@ -215,8 +215,8 @@ def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[s
         share = 1 - min(g.contracting or 0.0 for g in glimpses)
         if share > 0:
             advice.append(
-                f"Up to {share:.0%} of a glimpse's writes are no contractions (η|e|² reaches {worst:.3g}, δ is {delta:.3g}): "
-                "gradients can grow with every glimpse. memory.normalise=0.9 keeps η|e|² below δ."
+                f"Up to {share:.0%} of a glimpse's writes are no contractions (η|e|² reaches {worst:.3g}, "
+                f"δ is {delta:.3g}): gradients can grow with every glimpse. memory.normalise=0.9 keeps η|e|² below δ."
             )
     if last.gradient is not None and last.gradient > 1e3:
         advice.append(f"The gradient through the memory may grow {last.gradient:.1e} times: clip it, or normalise e.")
@@ -226,10 +226,9 @@ def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[s
         )
     if last.silent is not None and last.silent > 0.9:
         advice.append(f"{last.silent:.0%} of the last responses are zero: the memory hardly writes. Raise θ or η.")
-    if max(g.read for g in glimpses) > LARGEST_HALF / 2:
-        advice.append(
-            f"Reads reach {max(g.read for g in glimpses):.3g}, and fp16 ends at {LARGEST_HALF:.0f}: keep reads in float32."
-        )
+    highest = max(g.read for g in glimpses)
+    if highest > LARGEST_HALF / 2:
+        advice.append(f"Reads reach {highest:.3g}, and fp16 ends at {LARGEST_HALF:.0f}: keep reads in float32.")
     return advice
 
 

@@ -1,6 +1,7 @@
 """The exceptions that stawm raises at its public calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class StawmError(Exception):
@@ -8,7 +9,7 @@ class StawmError(Exception):
 
 
 class UnknownNameError(StawmError, LookupError):
-    """No component of that name is registered."""
+    """No component of that name is registered, or the one that is cannot be imported."""
 
 
 class ConfigError(StawmError, ValueError):
@@ -30,3 +31,35 @@ class CheckpointError(StawmError):
 
 class ExportError(StawmError):
     """A model could not be exported, or the exported graph is not equal to it."""
+
+
+class Faults:
+    """Collects what is wrong with a configuration, so that all of it is raised together."""
+
+    def __init__(self) -> None:
+        """Start with nothing wrong."""
+        self.errors: list[ConfigError | UnknownNameError] = []
+
+    def attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return what a call gives; where it fails, keep its faults and return None."""
+        try:
+            return call(*args, **kwargs)
+        except (ConfigError, UnknownNameError) as error:
+            self.errors.append(error)
+            return None
+
+    def add(self, *sentences: str) -> None:
+        """Keep faults."""
+        self.errors += [ConfigError([sentence]) for sentence in sentences]
+
+    def settle(self) -> None:
+        """Raise what was kept, if anything was.
+
+        Raises:
+            UnknownNameError: A name that is not registered is all that is wrong.
+            ConfigError: Everything that is wrong.
+        """
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise ConfigError([fault for error in self.errors for fault in getattr(error, "faults", (str(error),))])

@@ -1,7 +1,7 @@
 """Whole models by name: resolve, build, describe, cite."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 import torch
 
 from stawm import registry
-from stawm.configuration import Config
-from stawm.errors import ConfigError, UnknownNameError
-from stawm.heads.baseline import Baseline
-from stawm.heads.model import Model, Stawm
-from stawm.heads.model_config import PART_KINDS, BaselineConfig, ModelConfig, SharedConfig, from_mapping, override
+from stawm.catalog import NETWORKS
+from stawm.checkpoint import load_weights, shipped_weights
+from stawm.errors import ConfigError
+from stawm.heads.building import components, construct, without_downloads
+from stawm.heads.model import Model
+from stawm.heads.model_config import SharedConfig, from_mapping, override
 from stawm.registry import Kind
 
 ModelSpec: TypeAlias = str | SharedConfig | Mapping[str, Any]
@@ -48,23 +49,26 @@ def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
     return override(resolved, overrides) if overrides else resolved
 
 
-def _resolve(spec: ModelSpec) -> SharedConfig:
+def _resolve(spec: ModelSpec, within: tuple[str, ...] = ()) -> SharedConfig:
     if isinstance(spec, SharedConfig):
         return spec
     if isinstance(spec, str):
-        return _preset(spec)
+        return _preset(spec, within)
     if not isinstance(spec, Mapping):
         raise ConfigError([f"A model is given by a preset's name, a mapping or a configuration; got {spec!r}."])
-    fields = dict(spec)
-    if "preset" not in fields:
-        return from_mapping(fields)
-    return override(_preset(fields.pop("preset")), fields)
+    if "preset" not in spec:
+        return from_mapping(spec)
+    return override(_preset(spec["preset"], within), {key: value for key, value in spec.items() if key != "preset"})
 
 
-def _preset(name: str) -> SharedConfig:
+def _preset(name: Any, within: tuple[str, ...]) -> SharedConfig:
+    if not isinstance(name, str):
+        raise ConfigError([f"The name of a preset is a text; got {name!r}."])
+    if name in within:
+        raise ConfigError([f"The preset {name!r} is made from itself: {' from '.join((*within, name))}."])
     target = registry.find(Kind.PRESET, name).load()
-    found = target() if callable(target) else target
-    resolved = found if isinstance(found, SharedConfig) else _resolve({"name": name, **found})
+    found: Any = target() if callable(target) else target
+    resolved = _resolve({"name": name, **found} if isinstance(found, Mapping) else found, (*within, name))
     return resolved.replace(name=name)
 
 
@@ -75,7 +79,8 @@ def build(
 
     Args:
         spec: A preset's name, a configuration, or a mapping (see `config`).
-        pretrained: Whether to load the weights that ship with the package, or a checkpoint's path.
+        pretrained: Whether to load the weights that ship with the package, or a checkpoint's path. A
+            self-supervised model also takes the checkpoint of the drawing model that it stands on.
         seed: Makes the random weights reproducible, leaving the global generator as it is.
         **overrides: Components to swap and fields to change (see `config`).
 
@@ -95,37 +100,20 @@ def build(
         (torch.Size([2, 10]), torch.Size([2, 3, 1, 8, 8]))
     """
     resolved = config(spec, **overrides)
+    if not pretrained:
+        return _seeded(resolved, seed)
+    model = _seeded(without_downloads(resolved), seed)
+    load_weights(model, shipped_weights(resolved.name) if pretrained is True else Path(pretrained))
+    model.config = resolved
+    return model.eval()
+
+
+def _seeded(resolved: SharedConfig, seed: int | None) -> Model:
     if seed is None:
-        model = construct(resolved)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = construct(resolved)
-    if pretrained:
-        from stawm.checkpoint import load_weights, shipped_weights
-
-        load_weights(model, shipped_weights(resolved.name) if pretrained is True else Path(pretrained))
-        model.eval()
-    return model
-
-
-def construct(resolved: SharedConfig) -> Model:
-    """Construct the model that a complete configuration describes."""
-    if isinstance(resolved, ModelConfig):
-        return Stawm(resolved)
-    if isinstance(resolved, BaselineConfig):
-        return Baseline(resolved)
-    raise ConfigError([f"{type(resolved).__name__} describes no model."])
-
-
-def components(resolved: SharedConfig) -> Iterator[tuple[Kind, Config]]:
-    """Yield the kind and configuration of every component that a model uses."""
-    for field, kind in PART_KINDS.items():
-        unused = field == "canvas" and resolved.head("drawing") is None
-        if hasattr(resolved, field) and not unused:
-            yield kind, getattr(resolved, field)
-    for head in resolved.heads:
-        yield Kind.HEAD, head
+        return construct(resolved)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too
+        return construct(resolved)
 
 
 def cite(spec: ModelSpec | Model, /) -> str:
@@ -143,26 +131,45 @@ def cite(spec: ModelSpec | Model, /) -> str:
         True
     """
     resolved = spec.config if isinstance(spec, Model) else config(spec)
-    used = [registry.find(kind, part.name) for kind, part in components(resolved)]
-    try:
-        used.append(registry.find(Kind.PRESET, resolved.name))
-    except UnknownNameError:
-        pass
-    return bibliography({key for entry in used for key in entry.cites})
+    used = {key for kind, part in components(resolved) for key in _cites(kind, part.name)}
+    if Kind.PRESET in registry.kinds_of(resolved.name):
+        used |= {*_cites(Kind.PRESET, resolved.name)}
+    return bibliography(used)
 
 
-def bibliography(keys: set[str]) -> str:
-    """Return the BibTeX entries of some keys; what is a whole entry already is kept as it is."""
-    known = _references()
-    return "\n\n".join(sorted(known.get(key, key) for key in keys))
+def _cites(kind: Kind, name: str) -> tuple[str, ...]:
+    entry = registry.find(kind, name)
+    network = re.split(r"[._]", name.partition(":")[2])[0]
+    return entry.cites + NETWORKS.get(network, ()) if entry.takes_argument else entry.cites
+
+
+def bibliography(keys: Iterable[str]) -> str:
+    """Return BibTeX entries in the order of their keys.
+
+    Args:
+        keys: Keys into ``stawm/references.bib``, or whole entries, which are kept as they are.
+
+    Raises:
+        ConfigError: A key is none of ours.
+    """
+    entries = {_key(key) or key: key for key in keys}
+    known = references()
+    strange = [key for key, entry in entries.items() if key == entry and key not in known]
+    if strange:
+        raise ConfigError([f"stawm/references.bib has no {key!r}: cite the whole BibTeX entry." for key in strange])
+    return "\n\n".join(known.get(entry, entry).strip() for _, entry in sorted(entries.items()))
 
 
 @cache
-def _references() -> dict[str, str]:
+def references() -> dict[str, str]:
+    """Return the entries of ``stawm/references.bib`` by key."""
     text = resources.files("stawm").joinpath("references.bib").read_text(encoding="utf-8")
-    found = re.findall(r"^@\w+\{([^,\s]+),.*?^\}", text, flags=re.MULTILINE | re.DOTALL)
-    blocks = re.split(r"\n(?=@)", text.strip())
-    return dict(zip(found, (block.strip() for block in blocks), strict=True))
+    return {_key(entry) or entry: entry for entry in re.split(r"\n\s*\n", text.strip())}
 
 
-__all__ = ["ModelSpec", "bibliography", "build", "cite", "components", "config", "construct"]
+def _key(entry: str) -> str | None:
+    found = re.match(r"\s*@\w+\s*\{\s*([^,\s]+)\s*,", entry)
+    return found[1] if found else None
+
+
+__all__ = ["ModelSpec", "bibliography", "build", "cite", "components", "config", "construct", "references"]

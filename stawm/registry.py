@@ -1,124 +1,34 @@
-"""Names to components: register, look up, list, describe, plug in.
+"""Names to components: register, look up, list, plug in.
 
 The registry knows names, not models: an entry is a name of one of six kinds and a target that is
 imported only when somebody asks for it. Three sources fill it: the built-in catalogue
 (`stawm/catalog.py`), the decorator `register`, and the entry points of other packages in the
-group ``stawm.components``.
+group ``stawm.components``, each named ``kind.name``.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar
 
+from stawm.entries import BrokenPlugin, Entry, Kind, as_kind, first_line, is_written, name_faults
 from stawm.errors import ConfigError, UnknownNameError
+from stawm.spelling import did_you_mean, natural_key, nearest
 
 ENTRY_POINT_GROUP = "stawm.components"
 PLUGIN_SWITCH = "STAWM_PLUGINS"
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
-
-
-class Kind(StrEnum):
-    """The kinds of component that can be registered."""
-
-    MEMORY = "memory"
-    BACKBONE = "backbone"
-    CANVAS = "canvas"
-    LOCATOR = "locator"
-    HEAD = "head"
-    PRESET = "preset"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One registered name.
-
-    Attributes:
-        kind: What sort of component it is.
-        name: Lower case, words joined by hyphens.
-        target: The component, or ``"package.module:Name"`` to import when it is asked for.
-        summary: One sentence for listings.
-        cites: Keys into ``stawm/references.bib``.
-        origin: The distribution that brought it.
-        takes_argument: Whether the name is used as ``name:argument`` (such as ``timm:resnet18``).
-    """
-
-    kind: Kind
-    name: str
-    target: Any
-    summary: str
-    cites: tuple[str, ...] = ()
-    origin: str = "stawm"
-    takes_argument: bool = False
-
-    def load(self) -> Any:
-        """Return the component, importing it where the target is still a path."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        loaded = import_module(module)
-        for part in attribute.split("."):
-            loaded = getattr(loaded, part)
-        return loaded
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenPlugin:
-    """An entry point of another package that cannot be used, and the reason."""
-
-    kind: str
-    name: str
-    origin: str
-    reason: str
-
-    def __str__(self) -> str:
-        """Say which plugin it is and what is wrong with it."""
-        return f"{self.kind} {self.name!r} from {self.origin}: {self.reason}"
-
-
-_entries: dict[tuple[Kind, str], Entry] = {}
-
-
-def as_kind(kind: Kind | str) -> Kind:
-    """Return the `Kind` of that name.
-
-    Raises:
-        UnknownNameError: There is no such kind.
-    """
-    try:
-        return Kind(kind)
-    except ValueError:
-        legal = ", ".join(Kind)
-        raise UnknownNameError(f"No kind named {kind!r}. The kinds are: {legal}.") from None
-
-
-def declare(entry: Entry) -> None:
-    """Add an entry.
-
-    Raises:
-        ConfigError: The name is malformed, or another component has it already.
-    """
-    if not _NAME.fullmatch(entry.name):
-        raise ConfigError([f"{entry.name!r} is no legal name: lower case letters and digits joined by hyphens."])
-    present = _builtin().get((entry.kind, entry.name)) or _entries.get((entry.kind, entry.name))
-    if present is not None and _identity(present) != _identity(entry):
-        raise ConfigError(
-            [f"The {entry.kind} name {entry.name!r} is taken by {_identity(present)} ({present.origin}); choose another."]
-        )
-    _entries[entry.kind, entry.name] = entry
+Key: TypeAlias = tuple[Kind, str]
+_registered: dict[Key, Entry] = {}
 
 
 def register(
     kind: Kind | str, name: str, *, summary: str | None = None, cites: Sequence[str] = (), origin: str | None = None
 ) -> Callable[[T], T]:
-    """Register a component class (or a preset's mapping) under a name.
+    """Register a component class, or a preset, under a name.
 
     Args:
         kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"`` or ``"preset"``.
@@ -143,18 +53,21 @@ def register(
     resolved = as_kind(kind)
 
     def add(target: T) -> T:
-        doc = (getattr(target, "__doc__", None) or "").strip().splitlines()
-        module = getattr(target, "__module__", "__main__")
-        declare(
-            Entry(
-                kind=resolved,
-                name=name,
-                target=target,
-                summary=summary or (doc[0] if doc else ""),
-                cites=tuple(cites),
-                origin=origin or module.partition(".")[0],
-            )
+        package = target.__module__.partition(".")[0] if is_written(target) else "__main__"
+        entry = Entry(
+            kind=resolved,
+            name=name,
+            target=target,
+            summary=first_line(target) if summary is None else summary,
+            cites=tuple(cites),
+            origin=origin or package,
         )
+        faults = name_faults(entry, {**_plugins()[0], **_registered, **_builtin()})
+        if resolved is not Kind.PRESET and not hasattr(target, "Config"):
+            faults.append(f"{entry.place} has no Config, which every component has.")
+        if faults:
+            raise ConfigError(faults)
+        _registered[resolved, name] = entry
         return target
 
     return add
@@ -168,28 +81,49 @@ def find(kind: Kind | str, name: str) -> Entry:
         name: The name; for an entry that takes an argument, ``name:argument``.
 
     Raises:
-        UnknownNameError: It is not there. The message names the nearest names, of this kind and
-            of others, and the plugins that could not be used.
+        UnknownNameError: It is not there, or cannot be imported. The message names the nearest
+            names, of this kind and of others, and the plugins that could not be used.
     """
     kind = as_kind(kind)
     stem, colon, argument = name.partition(":")
-    entry = entries(kind).get(stem)
-    if entry is None or bool(colon and argument) != entry.takes_argument:
+    key = (kind, stem)
+    entry = _builtin().get(key) or _registered.get(key) or _plugins()[0].get(key)
+    if entry is None or bool(colon) != entry.takes_argument or (colon and not argument):
         raise UnknownNameError(_unknown(kind, name))
-    return entry
+    try:
+        return _complete(entry)
+    except Exception as error:
+        broken = _broken(entry, error)
+        raise UnknownNameError(f"The {kind} {name!r} from {broken.origin} cannot be used: {broken.reason}.") from error
 
 
 def entries(kind: Kind | str) -> dict[str, Entry]:
-    """Return all usable entries of a kind by name: built-in, registered and plugged in."""
-    kind = as_kind(kind)
-    plugged, _ = _plugins()
-    found = {**plugged, **_builtin(), **_entries}
-    return {name: entry for (k, name), entry in found.items() if k is kind}
+    """Return all entries of a kind by name: built-in, registered and plugged in.
+
+    Plugins are imported for it. One that cannot be is there too, with the reason as its summary: it
+    raises only when it is used.
+    """
+    kind, found = as_kind(kind), {}
+    for entry in _declared().values():
+        if entry.kind is not kind:
+            continue
+        try:
+            found[entry.name] = _complete(entry)
+        except Exception as error:  # whatever a stranger's module raises
+            found[entry.name] = replace(entry, summary=f"Cannot be used: {_broken(entry, error).reason}.")
+    return found
 
 
 def broken_plugins() -> tuple[BrokenPlugin, ...]:
-    """Return the plugins that were found but cannot be used, each with its reason."""
-    return _plugins()[1]
+    """Return the plugins that are installed but cannot be used, each with its reason."""
+    declared, broken = _plugins()
+    failed = []
+    for entry in declared.values():
+        try:
+            _complete(entry)
+        except Exception as error:  # whatever a stranger's module raises
+            failed.append(_broken(entry, error))
+    return (*broken, *failed)
 
 
 def list_names(
@@ -199,7 +133,7 @@ def list_names(
     exclude: str | Sequence[str] = (),
     origin: str | None = None,
 ) -> list[str]:
-    """List registered names in natural order.
+    """List registered names in natural order; nothing is imported for it.
 
     Args:
         kind: The kind to list.
@@ -220,109 +154,86 @@ def list_names(
         >>> stawm.list_names("canvas", exclude="add*")
         ['bernoulli']
     """
-    keep, drop = _as_tuple(pattern), _as_tuple(exclude)
-    names = [name for name, entry in entries(kind).items() if origin in (None, entry.origin)]
-    names = [n for n in names if _matches(n, keep) and not _matches(n, drop)]
-    return sorted(names, key=natural_key)
+    kind, keep, drop = as_kind(kind), _as_tuple(pattern), _as_tuple(exclude)
+    names = (
+        entry.name
+        for entry in _declared().values()
+        if entry.kind is kind and origin in (None, entry.origin, entry.origin.partition(" ")[0])
+    )
+    return sorted((n for n in names if _matches(n, keep) and not _matches(n, drop)), key=natural_key)
 
 
-def nearest(name: str, candidates: Iterable[str], limit: int = 5) -> list[str]:
-    """Return the candidates most like ``name``, best first.
-
-    Case and the choice of hyphen or underscore do not count. Every candidate that is one slip of a
-    character away is among them, however many there are.
-    """
-    wanted = _normal(name)
-    reach = max(1, len(wanted) // 3)
-    scored = sorted((edit_distance(wanted, _normal(c)), natural_key(c), c) for c in candidates)
-    return [c for rank, (distance, _, c) in enumerate(scored) if distance <= 1 or (rank < limit and distance <= reach)]
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Count the insertions, deletions, substitutions and swaps of neighbours between two strings."""
-    before, row = list(range(len(b) + 1)), list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        earlier, before, row = before, row, [i]
-        for j, y in enumerate(b, 1):
-            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y)))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                row[j] = min(row[j], earlier[j - 2] + 1)
-    return row[-1]
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that compares the numbers in names as numbers."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]
-
-
-def did_you_mean(names: Sequence[str]) -> str:
-    """Phrase suggestions as a sentence, or as nothing where there are none."""
-    return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
+def kinds_of(name: str) -> list[Kind]:
+    """Return the kinds that have a name, presets first."""
+    stem, declared = name.partition(":")[0], _declared()
+    return [kind for kind in sorted(Kind, key=lambda kind: kind is not Kind.PRESET) if (kind, stem) in declared]
 
 
 def _unknown(kind: Kind, name: str) -> str:
-    same = entries(kind)
-    stem = name.partition(":")[0]
-    message = [f"No {kind} named {name!r}."]
-    if stem in same and same[stem].takes_argument:
-        message.append(f"Write {stem!r} with what it takes: '{stem}:NAME'.")
-    near = nearest(stem, [n for n in same if n != name])
-    if near:
-        message.append(did_you_mean(near).strip())
+    stem, _, argument = name.partition(":")
+    declared = _declared().values()
+    same = {entry.name: entry for entry in declared if entry.kind is kind}
+    near = dict.fromkeys(n for asked in dict.fromkeys((stem, name)) for n in nearest(asked, same))
+    meant = [f"{n}:{argument or 'NAME'}" if same[n].takes_argument else n for n in near]
+    message = [f"No {kind} named {name!r}.{did_you_mean(meant)}"]
     for other in Kind:
         if other is not kind:
-            message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, entries(other), limit=1)]
-    if broken_plugins():
-        message.append("Plugins that cannot be used: " + "; ".join(map(str, broken_plugins())) + ".")
+            theirs = [entry.name for entry in declared if entry.kind is other]
+            message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, theirs, limit=1)]
+    if not meant:
+        message += [f"A name of {n} is written '{n}:{name}'." for n, entry in same.items() if entry.takes_argument]
+    broken = broken_plugins()
+    if broken:
+        message.append(f"Plugins that cannot be used: {'; '.join(map(str, broken))}.")
     message.append(f"`stawm list {kind}` shows them all.")
     return " ".join(message)
 
 
-def _identity(entry: Entry) -> str:
-    if isinstance(entry.target, str):
-        return entry.target
-    return f"{getattr(entry.target, '__module__', '?')}:{getattr(entry.target, '__qualname__', repr(entry.target))}"
+def _declared() -> dict[Key, Entry]:
+    """Return every entry by what is known without importing it."""
+    return {**_plugins()[0], **_registered, **_builtin()}
 
 
 @cache
-def _builtin() -> dict[tuple[Kind, str], Entry]:
+def _builtin() -> dict[Key, Entry]:
     from stawm.catalog import CATALOG
 
     return {(entry.kind, entry.name): entry for entry in CATALOG}
 
 
-def _plugins() -> tuple[dict[tuple[Kind, str], Entry], tuple[BrokenPlugin, ...]]:
-    if os.environ.get(PLUGIN_SWITCH, "1") == "0":
-        return {}, ()
-    return _read_plugins(tuple(entry_points(group=ENTRY_POINT_GROUP)))
-
-
-@cache
-def _read_plugins(points: tuple[EntryPoint, ...]) -> tuple[dict[tuple[Kind, str], Entry], tuple[BrokenPlugin, ...]]:
-    """Import each plugin once; a plugin that fails is set aside with its reason."""
-    found: dict[tuple[Kind, str], Entry] = {}
-    broken = []
-    for point in points:
+def _plugins() -> tuple[dict[Key, Entry], list[BrokenPlugin]]:
+    """Read which plugins are installed, without importing any: the usable ones, and the others with what is wrong."""
+    found: dict[Key, Entry] = {}
+    broken: list[BrokenPlugin] = []
+    if os.environ.get(PLUGIN_SWITCH) == "0":
+        return found, broken
+    for point in entry_points(group=ENTRY_POINT_GROUP):
         kind, _, name = point.name.partition(".")
         origin = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
         try:
-            entry = _plugin_entry(point, Kind(kind), name, origin)
-            taken = _builtin().get((entry.kind, name)) or found.get((entry.kind, name))
-            if taken is not None:
-                raise ConfigError([f"the name is taken by {_identity(taken)} ({taken.origin})"])
+            entry = Entry(kind=as_kind(kind), name=name, target=point, origin=origin)
+        except UnknownNameError as error:
+            broken.append(BrokenPlugin(kind, name, origin, str(error)))
+            continue
+        faults = name_faults(entry, {**found, **_registered, **_builtin()})
+        broken += [BrokenPlugin(kind, name, origin, fault) for fault in faults]
+        if not faults:
             found[entry.kind, name] = entry
-        except Exception as error:
-            broken.append(BrokenPlugin(kind, name, origin, f"{type(error).__name__}: {error}"))
-    return found, tuple(broken)
+    return found, broken
 
 
-def _plugin_entry(point: EntryPoint, kind: Kind, name: str, origin: str) -> Entry:
-    if not _NAME.fullmatch(name):
-        raise ConfigError([f"{name!r} is no legal name"])
-    target = point.load()
-    doc = (getattr(target, "__doc__", None) or "").strip().splitlines()
-    cites = tuple(getattr(target, "cites", ()))
-    return Entry(kind=kind, name=name, target=target, summary=doc[0] if doc else "", cites=cites, origin=origin)
+def _complete(entry: Entry) -> Entry:
+    """Return the entry with what a plugin says of itself; whatever its import raises comes through."""
+    if not isinstance(entry.target, EntryPoint):
+        return entry
+    target = entry.load()
+    if entry.kind is not Kind.PRESET and not hasattr(target, "Config"):
+        raise TypeError(f"{entry.place} has no Config, which every component has")
+    return replace(entry, target=target, summary=first_line(target), cites=tuple(getattr(target, "cites", ())))
+
+
+def _broken(entry: Entry, error: Exception) -> BrokenPlugin:
+    return BrokenPlugin(str(entry.kind), entry.name, entry.origin, f"{type(error).__name__}: {error}")
 
 
 def _as_tuple(patterns: str | Sequence[str]) -> tuple[str, ...]:
@@ -331,7 +242,3 @@ def _as_tuple(patterns: str | Sequence[str]) -> tuple[str, ...]:
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-").replace(" ", "-")

@@ -14,6 +14,9 @@ from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
 import tests.typechecking
+from tests.plugins import install_plugin
+
+__all__ = ["install_plugin"]
 
 install_import_hook("stawm", f"{tests.typechecking.__name__}.checked")
 
@@ -25,7 +28,7 @@ settings.register_profile(
 settings.register_profile("long", max_examples=500, deadline=None, suppress_health_check=SLOW_SHARED_MACHINE)
 settings.load_profile("ci")
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the tests are many and small: threads that wait for each other cost more than they give
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,12 +10,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "stawm"
 LAYERS = (
-    ("_version", "errors"),
-    ("registry", "catalog", "configuration"),
+    ("_version", "errors", "spelling", "hints"),
+    ("entries", "registry", "catalog", "configuration", "assembly"),
     ("core",),
     ("nn",),
     ("heads",),
-    ("assembly", "factory", "description", "checkpoint", "interop"),
+    ("container", "checkpoint", "factory", "description", "diagnosis", "interop"),
     ("viz",),
     ("training", "export"),
     ("demo", "cli", "__main__", "__init__"),

@@ -84,7 +84,7 @@ def test_readme_lists_every_preset():
     listed = [
         n for table in _tables(_readme()) if table[0][0] == "preset" for row in table[1:] for n in _names(row[:1])
     ]
-    assert sorted(listed) == sorted(stawm.list_names("preset"))
+    assert sorted(listed) == sorted(stawm.list_names("preset", origin="stawm"))
 
 
 def test_readme_lists_every_component():
@@ -94,7 +94,7 @@ def test_readme_lists_every_component():
     listed = {row[0]: _names(row[1:2]) for t in _tables(_readme()) if t[0][0] == "kind" for row in t[1:]}
     assert set(listed) == kinds
     for kind, names in listed.items():
-        assert sorted(names) == sorted(stawm.list_names(kind))
+        assert sorted(names) == sorted(stawm.list_names(kind, origin="stawm"))
 
 
 def test_readme_is_short():

@@ -65,7 +65,9 @@ def test_every_rule_with_a_twin_is_on_the_page() -> None:
 def test_every_equation_of_the_paper_is_on_the_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
     numbers: set[int] = set()
-    for match in re.finditer(r"Eqs?\. ([\d,to and]+)", " ".join(row.source for row in ROWS if "et al" not in row.source)):
+    for match in re.finditer(
+        r"Eqs?\. ([\d,to and]+)", " ".join(row.source for row in ROWS if "et al" not in row.source)
+    ):
         span = re.findall(r"(\d+)(?: to (\d+))?", match[1])
         for first, last in span:
             numbers |= set(range(int(first), int(last or first) + 1))

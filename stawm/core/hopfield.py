@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from stawm.core.stacks import Scalar, as_scalar, check_stack, decay_rows
 
@@ -105,7 +106,7 @@ def bound(e: float, beta: float) -> float:
 
 
 def _append(state: State, E: Tensor) -> State:
-    valid = torch.cat([state.valid, torch.ones_like(E[..., 0])], dim=1)
+    valid = functional.pad(state.valid, (0, E.shape[1]), value=1.0)
     return State(torch.cat([state.E, E], dim=1), valid)
 
 

@@ -62,7 +62,8 @@ def joint_kl(mu: Float[Tensor, "..."], logvar: Float[Tensor, "..."]) -> Float[Te
 
 
 def _same_shape(**tensors: Tensor) -> None:
-    if len({tensor.shape for tensor in tensors.values()}) > 1:
+    first, *others = (tensor.shape for tensor in tensors.values())
+    if any(shape != first for shape in others):
         given = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
         raise InputError(f"{' and '.join(tensors)} must be of one shape; got {given}.")
 

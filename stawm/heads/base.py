@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm.configuration import Config
+from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.nn.glimpse_loop import Look
 from stawm.nn.locators.base import Locator
@@ -89,6 +89,10 @@ class Head(nn.Module, ABC):
             InputError: The head needs labels and there are none.
         """
 
-    def noise(self, batch: int, glimpses: int, like: Tensor, generator: torch.Generator | None) -> Noise:
-        """Draw the random numbers that the head needs; none unless it says so."""
-        return Noise()
+    def noise_shapes(self, glimpses: int) -> Shapes:
+        """Return the shapes, without the batch, of the random numbers that the head uses; none unless it says so.
+
+        Args:
+            glimpses: n, how many writes there are.
+        """
+        return {}

@@ -7,13 +7,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm.assembly import instantiate
-from stawm.errors import ConfigError
+from stawm.configuration import Config
+from stawm.errors import ConfigError, Faults
+from stawm.heads import noise as noises
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
-from stawm.heads.drawing import DrawingHead, Sketcher, decoder_layers, drawing_losses
+from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
 from stawm.heads.model import Model
 from stawm.heads.model_config import BaselineConfig
 from stawm.heads.output import Noise, Output
-from stawm.nn.decoder import Decoder
+from stawm.nn.precision import full_precision
 from stawm.registry import Kind
 
 
@@ -29,20 +31,23 @@ class Baseline(Model):
         super().__init__()
         self.config: BaselineConfig = config
         channels, *size = config.image
-        image_size = (size[0], size[1])
-        self.backbone = instantiate(Kind.BACKBONE, config.backbone, channels=channels, size=image_size)
+        self.backbone = instantiate(Kind.BACKBONE, config.backbone, channels=channels, size=tuple(size))
         self.dropout = nn.Dropout(config.dropout)
-        parts: dict[str, nn.Module] = {}
-        for head in config.heads:
-            if isinstance(head, ClassificationHead.Config):
-                parts[head.name] = Classifier(self.backbone.features, head.classes)
-            elif isinstance(head, DrawingHead.Config):
-                stack = decoder_layers(config.backbone, image_size[0], head.decoder)
-                decoder = Decoder(stack, channels=channels, size=image_size)
-                parts[head.name] = Sketcher(self.backbone.features, head.latent, decoder)
-            else:
-                raise ConfigError([f"A baseline has heads 'classification' and 'drawing'; got {head.name!r}."])
+        faults = Faults()
+        parts = {head.name: faults.attempt(self._part, head) for head in config.heads}
+        faults.settle()
         self.heads = nn.ModuleDict(parts)
+
+    def _part(self, head: Config) -> nn.Module:
+        channels, height, width = self.config.image
+        if isinstance(head, ClassificationHead.Config):
+            return Classifier(self.backbone.features, head.classes)
+        if not isinstance(head, DrawingHead.Config):
+            raise ConfigError([f"A baseline has heads 'classification' and 'drawing'; got {head.name!r}."])
+        if head.sketch_size is not None or not head.output_padding:
+            raise ConfigError(["A baseline draws the whole image: sketch_size is null and output_padding true."])
+        decoder = make_decoder(head, self.config.backbone, channels, (height, width))
+        return Sketcher(self.backbone.features, head.latent, decoder)
 
     def forward(
         self,
@@ -61,20 +66,20 @@ class Baseline(Model):
             generator: Where random numbers that are not given come from.
 
         Raises:
-            InputError: The images are not of the model's form.
+            InputError: The images or the noise are not of the model's form.
         """
         self.check_images(images)
+        drawing = self.config.head("drawing")
+        shapes = {} if drawing is None else {"latent": (1, drawing.latent)}
+        draw = self.training if sample is None else sample
+        settled = noises.settle(noise, shapes, images, generator, draw=draw)
         features = self.backbone(images)
         fields: dict[str, Any] = {}
         if "classification" in self.heads:
             fields["logits"] = self.heads["classification"](self.dropout(features))
-        if "drawing" in self.heads:
-            latent_noise = noise.latent if noise else None
-            if latent_noise is None and (self.training if sample is None else sample):
-                size = (len(images), 1, self.config.head("drawing").latent)
-                latent_noise = torch.empty(size, device=images.device, dtype=images.dtype).normal_(generator=generator)
-            latent, sketch = self.heads["drawing"](features.unsqueeze(1), latent_noise)
-            fields |= {"canvas": sketch[:, 0].sigmoid(), "latent": latent}
+        if drawing is not None:
+            latent, sketch = self.heads["drawing"](features.unsqueeze(1), settled.latent)
+            fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
         return Output(**fields)
 
     def loss_parts(

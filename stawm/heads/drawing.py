@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -12,21 +11,35 @@ from torch import Tensor, nn
 from stawm import configuration as base
 from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE
 from stawm.core.latent import reparameterise
-from stawm.errors import InputError
+from stawm.errors import ConfigError, InputError
 from stawm.heads.base import Head, Query, Scene
 from stawm.heads.losses import kl_loss, reconstruction_loss
-from stawm.heads.output import Latent, Noise, Output
+from stawm.heads.noise import Shapes
+from stawm.heads.output import Latent, Output
 from stawm.nn.backbones.conv import Conv
+from stawm.nn.backbones.layers import parse_layers
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.decoder import Decoder, default_layers
 from stawm.nn.glimpse_loop import flatten_time
 from stawm.nn.precision import full_precision, without_autocast
 
 
-def decoder_layers(config: base.Config, sketch: int, override: str | None) -> Conv.Config:
-    """Return the stack that a decoder mirrors: the glimpse CNN's own where it is a conv stack."""
-    stack = config if isinstance(config, Conv.Config) else default_layers((sketch, sketch))
-    return stack if override is None else stack.replace(layers=override)
+def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: int, size: tuple[int, int]) -> Decoder:
+    """Return the decoder of a head.
+
+    Args:
+        config: The head's configuration.
+        backbone: The configuration of the CNN that is mirrored, where it is a conv stack.
+        channels: Of what is drawn.
+        size: h and w of what is drawn, where the head does not say it.
+
+    Raises:
+        ConfigError: The stack does not fit that size.
+    """
+    size = size if config.sketch_size is None else (config.sketch_size, config.sketch_size)
+    stack = backbone if isinstance(backbone, Conv.Config) else default_layers(size)
+    stack = stack if config.decoder is None else stack.replace(layers=config.decoder)
+    return Decoder(stack, channels=channels, size=size, output_padding=config.output_padding)
 
 
 class Sketcher(nn.Module):
@@ -42,7 +55,7 @@ class Sketcher(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
-    ) -> tuple[Latent, Float[Tensor, "b n s g g"]]:
+    ) -> tuple[Latent, Float[Tensor, "b n s h w"]]:
         """Return the latent and the sketches; the latent's mean is drawn where there is no noise."""
         latent = Latent(full_precision(self.mu(x)), full_precision(self.logvar(x)))
         z = latent.mu if noise is None else reparameterise(latent.mu, latent.logvar, noise)
@@ -64,8 +77,18 @@ class DrawingHead(Head):
         """β, the weight of the divergence (Eq. 5)."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
+        sketch_size: Annotated[int, AT_LEAST_ONE] | None = None
+        """The side of a sketch in pixels; the glimpse's where null."""
         output_padding: bool = True
-        """Whether a sketch is as large as a glimpse also where strides drop pixels; CelebA's is one smaller."""
+        """Whether a sketch has its full size also where strides drop pixels; CelebA's is one smaller."""
+
+        def faults(self) -> list[str]:
+            """Return what is wrong with the notation of the stack."""
+            try:
+                parse_layers(self.decoder) if self.decoder is not None else ()
+            except ConfigError as error:
+                return [f"{self.name}: decoder: {fault}" for fault in error.faults]
+            return []
 
     def __init__(
         self,
@@ -73,7 +96,6 @@ class DrawingHead(Head):
         *,
         context_features: int,
         memory_size: int,
-        channels: int,
         glimpse_size: int,
         image_size: tuple[int, int],
         backbone: base.Config,
@@ -82,12 +104,10 @@ class DrawingHead(Head):
         """Make query, sketcher and canvas."""
         super().__init__()
         self.config = config or self.Config()
-        self.channels, self.image_size = channels, image_size
+        self.image_size = image_size
         self.query = Query(context_features, memory_size)
         self.canvas = canvas
-        stack = decoder_layers(backbone, glimpse_size, self.config.decoder)
-        square = (glimpse_size, glimpse_size)
-        decoder = Decoder(stack, channels=canvas.sketch_channels, size=square, output_padding=self.config.output_padding)
+        decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
         self.sketcher = Sketcher(memory_size, self.config.latent, decoder)
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
@@ -112,15 +132,10 @@ class DrawingHead(Head):
         """Return the squared error and β times the divergence."""
         return drawing_losses(self.config, output, images)
 
-    def noise(self, batch: int, glimpses: int, like: Tensor, generator: torch.Generator | None) -> Noise:
-        """Draw normal numbers for the latent, and uniform ones for a canvas that is sampled."""
-        normal = torch.empty(batch, glimpses, self.config.latent, device=like.device, dtype=like.dtype)
-        latent = normal.normal_(generator=generator)
-        if not self.canvas.takes_noise:
-            return Noise(latent=latent)
-        uniform = torch.empty(batch, glimpses, 1, *self.image_size, device=like.device, dtype=like.dtype)
-        smallest = torch.finfo(like.dtype).eps
-        return Noise(latent=latent, mask=uniform.uniform_(smallest, 1 - smallest, generator=generator))
+    def noise_shapes(self, glimpses: int) -> Shapes:
+        """Return the shapes of the latent's noise, and of the masks' for a canvas that is sampled."""
+        latent = {"latent": (glimpses, self.config.latent)}
+        return latent | {"mask": (glimpses, 1, *self.image_size)} if self.canvas.takes_noise else latent
 
 
 def drawing_losses(config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:

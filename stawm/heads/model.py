@@ -1,24 +1,27 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm.assembly import instantiate
-from stawm.errors import InputError
+from stawm.errors import Faults, InputError
+from stawm.heads import noise as noises
 from stawm.heads.base import Head, Scene
-from stawm.heads.model_config import Faults, ModelConfig, SharedConfig
+from stawm.heads.model_config import ModelConfig, SharedConfig
 from stawm.heads.output import Noise, Output, Trace
-from stawm.nn.glimpse_loop import GlimpseLoop, Look
+from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import autocasts, full_precision, without_autocast
 from stawm.registry import Kind
 
 
-class Model(nn.Module):
+class Model(nn.Module, ABC):
     """What models and baselines share: a configuration, the check of images, and the total loss.
 
     Attributes:
@@ -28,22 +31,24 @@ class Model(nn.Module):
     config: SharedConfig
 
     def check_images(self, images: Tensor) -> None:
-        """Raise an InputError unless the images are floats of the model's form."""
-        form = tuple(self.config.image)
-        if images.ndim != 4 or tuple(images.shape[1:]) != form or not images.is_floating_point():
-            c, h, w = form
-            raise InputError(
-                f"{self.config.name} takes images as floats of shape (b, {c}, {h}, {w}); "
-                f"got {str(images.dtype).removeprefix('torch.')} of shape {tuple(images.shape)}."
-            )
+        """Raise an InputError unless the images are of the model's form and type."""
+        c, h, w = self.config.image
+        dtype = next(self.parameters()).dtype
+        if not isinstance(images, Tensor):
+            given = type(images).__name__
+        elif images.ndim != 4 or tuple(images.shape[1:]) != (c, h, w) or not _takes(dtype, images):
+            given = f"{_name(images.dtype)} of shape {tuple(images.shape)}"
+        else:
+            return
+        raise InputError(f"{self.config.name} takes {_name(dtype)} images of shape (b, {c}, {h}, {w}); got {given}.")
 
     def normalise(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Turn pixel values in [0, 1] into what the model takes."""
-        return (pixels - self._channels(self.config.mean, pixels)) / self._channels(self.config.std, pixels)
+        return (pixels - _channels(self.config.mean, pixels)) / _channels(self.config.std, pixels)
 
     def denormalise(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Turn what the model takes back into pixel values in [0, 1]."""
-        return images * self._channels(self.config.std, images) + self._channels(self.config.mean, images)
+        return images * _channels(self.config.std, images) + _channels(self.config.mean, images)
 
     def loss(
         self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None
@@ -59,17 +64,13 @@ class Model(nn.Module):
             InputError: The model classifies and there are no labels.
         """
         parts = self.loss_parts(output, self.denormalise(images), labels)
-        return {**parts, "total": torch.stack([part.reshape(()) for part in parts.values()]).sum()}
+        return {**parts, "total": torch.stack([*parts.values()]).sum()}
 
+    @abstractmethod
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
-        """Return the parts of the loss by name."""
-        raise NotImplementedError
-
-    @staticmethod
-    def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+        """Return the parts of the loss by name, for images as pixel values in [0, 1]."""
 
 
 class Stawm(Model):
@@ -87,59 +88,30 @@ class Stawm(Model):
 
         Raises:
             ConfigError: All components that cannot be built at these sizes, and why.
+            UnknownNameError: The one fault is a component that is not registered.
         """
         super().__init__()
         self.config: ModelConfig = config
-        channels, *size = config.image
-        image_size = (size[0], size[1])
-        square = (config.glimpse_size, config.glimpse_size)
-        faults = Faults()
-        make = faults.attempt
-        context = make(instantiate, Kind.BACKBONE, config.context, channels=channels, size=image_size)
-        backbone = make(instantiate, Kind.BACKBONE, config.backbone, channels=channels, size=square)
-        locator = make(
-            instantiate, Kind.LOCATOR, config.locator, glimpse_size=config.glimpse_size, image_size=image_size
-        )
-        memory = make(instantiate, Kind.MEMORY, config.memory, memory_size=config.memory_size)
-        canvas = make(instantiate, Kind.CANVAS, config.canvas, channels=channels)
-        faults.settle()
+        parts = _parts(config)
         self.loop = GlimpseLoop(
-            context=context,
-            backbone=backbone,
-            locator=locator,
+            context=parts["context"],
+            backbone=parts["backbone"],
+            locator=parts["locator"],
             hidden_size=config.hidden_size,
             memory_size=config.memory_size,
             dropout=config.dropout,
             where=config.where,
             inverse=config.draws,
         )
-        self.memory: Memory[Any] = memory
-        offered = {
-            "context_features": context.features,
-            "memory_size": config.memory_size,
-            "dropout": config.dropout,
-            "channels": channels,
-            "glimpse_size": config.glimpse_size,
-            "image_size": image_size,
-            "backbone": config.backbone,
-            "canvas": canvas,
-        }
-        built = {head.name: make(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
-        faults.settle()
-        self.heads = nn.ModuleDict(built)
+        self.memory: Memory[Any] = parts["memory"]
+        self.heads = nn.ModuleDict(_heads(config, parts))
         if config.trainable == "readout":
-            self._freeze()
+            self.loop.requires_grad_(False)
 
     @property
     def locator(self) -> Locator:
         """How a pose takes a glimpse."""
         return self.loop.locator
-
-    def _freeze(self) -> None:
-        self.requires_grad_(False)
-        self.memory.requires_grad_(True)
-        for head in self.heads.values():
-            head.requires_grad_(True)
 
     def train(self, mode: bool = True) -> "Stawm":
         """Set training mode; a frozen glimpse loop stays in evaluation mode."""
@@ -166,35 +138,41 @@ class Stawm(Model):
             glimpse_logits: Whether to classify after every glimpse too.
             sample: Whether what is random is drawn; while training only, where left out.
             noise: The random numbers; whatever of them is given is used, sampling or not.
-            generator: Where random numbers that are not given come from.
+            generator: Where random numbers that are not given come from. Dropout, while training,
+                draws from PyTorch's own generator in any case.
 
         Returns:
             What the heads give, and where the model looked.
 
         Raises:
-            InputError: The images are not of the model's form, or there are no glimpses.
+            InputError: The images or the noise are not of the model's form, or there are no glimpses.
         """
         self.check_images(images)
         n = self.config.glimpses if glimpses is None else glimpses
         if n < 1:
             raise InputError(f"A model takes at least 1 glimpse; got {n}.")
+        heads = self._heads()
+        shapes = {name: shape for head in heads.values() for name, shape in head.noise_shapes(n).items()}
+        draw = self.training if sample is None else sample
+        settled = noises.settle(noise, shapes, images, generator, draw=draw)
         context, looks, memory_input = self.loop(images, n)
-        reads = {name: tuple(head.reads(n, every=glimpse_logits)) for name, head in self.heads.items()}
+        reads = {name: tuple(head.reads(n, every=glimpse_logits)) for name, head in heads.items()}
         answers = self._recall(context, memory_input, reads)
-        given = self._noise(images, n, sample, noise, generator)
-        scene = Scene(looks, self.locator, given)
+        scene = Scene(looks, self.locator, settled)
         fields: dict[str, Any] = {}
-        for name, head in self.heads.items():
+        for name, head in heads.items():
             fields |= head(answers[name], scene)
         if not glimpse_logits:
             fields.pop("glimpse_logits", None)
-        return Output(**fields, trace=self._trace(looks, memory_input))
+        trace = Trace(looks.pose, looks.inverse_pose, looks.glimpse, memory_input)
+        return Output(**fields, trace=trace)
 
     def _recall(
-        self, context: Tensor, memory_input: Float[Tensor, "b n m"], reads: dict[str, tuple[int, ...]]
+        self, context: Tensor, memory_input: Float[Tensor, "b n m"], reads: Mapping[str, tuple[int, ...]]
     ) -> dict[str, Float[Tensor, "b k m"]]:
         """Ask every head's query after the writes that it names, all in one pass of the memory."""
-        asked = [self.head(name).query(context).unsqueeze(1).expand(-1, len(after), -1) for name, after in reads.items()]
+        heads = self._heads()
+        asked = [heads[name].query(context).unsqueeze(1).expand(-1, len(after), -1) for name, after in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         after = [t for times in reads.values() for t in times]
         with without_autocast(memory_input):
@@ -202,32 +180,59 @@ class Stawm(Model):
         parts = answers.clamp(0, 6).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 
-    def head(self, name: str) -> Head:
-        """Return one of the heads by name."""
-        head = self.heads[name]
-        assert isinstance(head, Head)
-        return head
-
-    def _noise(
-        self, images: Tensor, n: int, sample: bool | None, given: Noise | None, generator: torch.Generator | None
-    ) -> Noise:
-        given = given or Noise()
-        if not (self.training if sample is None else sample):
-            return given
-        for name in self.heads:
-            drawn = self.head(name).noise(len(images), n, full_precision(images), generator)
-            given = Noise(*(old if old is not None else new for old, new in zip(given, drawn, strict=True)))
-        return given
-
-    @staticmethod
-    def _trace(looks: Look, memory_input: Tensor) -> Trace:
-        return Trace(looks.pose, looks.inverse_pose, looks.glimpse, memory_input)
+    def _heads(self) -> dict[str, Head]:
+        return cast(dict[str, Head], dict(self.heads.items()))
 
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
-        parts: dict[str, Tensor] = {}
-        for name in self.heads:
-            parts |= self.head(name).losses(output, pixels, labels)
-        return parts
+        found: dict[str, Tensor] = {}
+        for head in self._heads().values():
+            found |= head.losses(output, pixels, labels)
+        return found
+
+
+def _parts(config: ModelConfig) -> dict[str, Any]:
+    channels, *image_size = config.image
+    image, glimpse = tuple(image_size), (config.glimpse_size, config.glimpse_size)
+    faults = Faults()
+    make = faults.attempt
+    found = {
+        "context": make(instantiate, Kind.BACKBONE, config.context, channels=channels, size=image),
+        "backbone": make(instantiate, Kind.BACKBONE, config.backbone, channels=channels, size=glimpse),
+        "locator": make(instantiate, Kind.LOCATOR, config.locator, glimpse_size=config.glimpse_size, image_size=image),
+        "memory": make(instantiate, Kind.MEMORY, config.memory, memory_size=config.memory_size),
+        "canvas": make(instantiate, Kind.CANVAS, config.canvas, channels=channels),
+    }
+    faults.settle()
+    return found
+
+
+def _heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]:
+    offered = {
+        "context_features": parts["context"].features,
+        "memory_size": config.memory_size,
+        "dropout": config.dropout,
+        "channels": config.image[0],
+        "glimpse_size": config.glimpse_size,
+        "image_size": tuple(config.image[1:]),
+        "backbone": config.backbone,
+        "canvas": parts["canvas"],
+    }
+    faults = Faults()
+    found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
+    faults.settle()
+    return found
+
+
+def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+
+
+def _takes(dtype: torch.dtype, images: Tensor) -> bool:
+    return images.dtype == dtype or (images.is_floating_point() and autocasts(images))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

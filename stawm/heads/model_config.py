@@ -1,25 +1,23 @@
 """What a whole model is: its sizes and its components, resolved by the override grammar."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from stawm import registry
 from stawm.configuration import (
     AT_LEAST_ONE,
     FRACTION,
     POSITIVE,
     Config,
     coerce,
-    describe_hint,
     field_hints,
-    fits,
+    illegal,
+    missing,
+    nest,
     resolve,
-    split_dotted,
     unknown_fields,
 )
-from stawm.errors import ConfigError, StawmError, UnknownNameError
+from stawm.errors import ConfigError, Faults
 from stawm.registry import Kind
 
 PART_KINDS: Mapping[str, Kind] = {
@@ -29,47 +27,31 @@ PART_KINDS: Mapping[str, Kind] = {
     "memory": Kind.MEMORY,
     "canvas": Kind.CANVAS,
 }
+Count = Annotated[int, AT_LEAST_ONE]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedConfig(Config):
-    """What a model and a baseline have in common.
+    """What a model and a baseline have in common."""
 
-    Attributes:
-        image: Channels, height and width of the images.
-        dropout: The rate of every dropout that has none of its own.
-        backbone: The CNN that sees the glimpses, or in a baseline the whole image.
-        heads: What the model is used for; at least one, each at most once.
-        mean: What is taken from the pixels in [0, 1], one number or one for each channel.
-        std: What they are then divided by.
-        class_names: The names of the classes, in the order of the logits; may be left empty.
-    """
-
-    image: tuple[Annotated[int, AT_LEAST_ONE], Annotated[int, AT_LEAST_ONE], Annotated[int, AT_LEAST_ONE]]
+    image: tuple[Count, Count, Count]
+    """Channels, height and width of the images."""
     dropout: Annotated[float, FRACTION] = 0.5
+    """The rate of every dropout that has none of its own."""
     backbone: Config
+    """The CNN that sees the glimpses, or in a baseline the whole image."""
     heads: tuple[Config, ...]
+    """What the model is used for; at least one, each at most once."""
     mean: tuple[float, ...] = (0.0,)
+    """What is taken from the pixels in [0, 1], one number or one for each channel."""
     std: tuple[Annotated[float, POSITIVE], ...] = (1.0,)
+    """What they are then divided by."""
     class_names: tuple[str, ...] = ()
+    """The names of the classes, in the order of the logits; may be left empty."""
 
     def faults(self) -> list[str]:
-        """Check what concerns several fields."""
-        faults = []
-        channels = self.image[0]
-        for key in ("mean", "std"):
-            if len(getattr(self, key)) not in (1, channels):
-                faults.append(
-                    f"{self.name}: {key} has 1 or {channels} numbers, as the image has channels; got {getattr(self, key)}."
-                )
-        names = [head.name for head in self.heads]
-        if not names or len(set(names)) != len(names):
-            faults.append(f"{self.name}: heads must be at least one, each at most once; got {names}.")
-        for head in self.heads:
-            classes = getattr(head, "classes", None)
-            if classes is not None and self.class_names and len(self.class_names) != classes:
-                faults.append(f"{self.name}: class_names has {len(self.class_names)} names for {classes} classes.")
-        return faults
+        """Return what is wrong between fields."""
+        return faults_between({key: getattr(self, key) for key in field_hints(type(self))}, self.name)
 
     def head(self, name: str) -> Any:
         """Return the configuration of one head, or None where the model has no such head."""
@@ -78,34 +60,30 @@ class SharedConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(SharedConfig):
-    """A STAWM model.
-
-    Attributes:
-        family: Tells the model from a baseline.
-        glimpses: N, how many glimpses it takes of an image.
-        glimpse_size: Sg, the side of a glimpse in pixels.
-        memory_size: M, the width of the memory.
-        hidden_size: The size of both RNNs.
-        where: What the 'where' pathway sees, the pose or the RNN's output.
-        trainable: ``"all"``, or ``"readout"``: only queries, classifier and memory learn, on
-            glimpses that are frozen (the paper's self-supervised setting).
-        context: The CNN that sees the whole image.
-        locator: How a pose takes a glimpse.
-        memory: The memory.
-        canvas: How sketches become a picture; used where the model draws.
-    """
+    """A STAWM model."""
 
     family: Literal["stawm"] = "stawm"
-    glimpses: Annotated[int, AT_LEAST_ONE]
-    glimpse_size: Annotated[int, AT_LEAST_ONE]
-    memory_size: Annotated[int, AT_LEAST_ONE]
-    hidden_size: Annotated[int, AT_LEAST_ONE]
+    """Tells the model from a baseline."""
+    glimpses: Count
+    """N, how many glimpses it takes of an image."""
+    glimpse_size: Count
+    """Sg, the side of a glimpse in pixels."""
+    memory_size: Count
+    """M, the width of the memory."""
+    hidden_size: Count
+    """The size of both RNNs."""
     where: Literal["pose", "rnn"] = "pose"
+    """What the 'where' pathway sees, the pose or the RNN's output."""
     trainable: Literal["all", "readout"] = "all"
+    """"readout": only heads and memory learn, on glimpses that are frozen (the self-supervised setting)."""
     context: Config
+    """The CNN that sees the whole image."""
     locator: Config
+    """How a pose takes a glimpse."""
     memory: Config
+    """The memory."""
     canvas: Config
+    """How sketches become a picture; used where the model draws."""
 
     @property
     def draws(self) -> bool:
@@ -118,38 +96,29 @@ class BaselineConfig(SharedConfig):
     """A plain network to compare with: the backbone on the whole image, with no glimpses and no memory."""
 
     family: Literal["baseline"] = "baseline"
+    """Tells the baseline from a model."""
 
 
 FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}
 
-T = TypeVar("T")
 
-
-class Faults:
-    """Collects what is wrong, so that all of it is raised together."""
-
-    def __init__(self) -> None:
-        """Start with nothing wrong."""
-        self.errors: list[StawmError] = []
-
-    def attempt(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
-        """Call, and keep the fault where it fails."""
-        try:
-            return call(*args, **kwargs)
-        except (ConfigError, UnknownNameError) as error:
-            self.errors.append(error)
-            return None
-
-    def add(self, sentence: str) -> None:
-        """Keep a fault."""
-        self.errors.append(ConfigError([sentence]))
-
-    def settle(self) -> None:
-        """Raise all faults, if there are any."""
-        if len(self.errors) == 1:
-            raise self.errors[0]
-        if self.errors:
-            raise ConfigError([fault for error in self.errors for fault in getattr(error, "faults", (str(error),))])
+def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
+    """Return what is wrong between fields of a model, as far as legal values of them are known."""
+    faults = []
+    for key in ("mean", "std"):
+        legal = (1, known["image"][0]) if "image" in known else None
+        if legal and key in known and len(known[key]) not in legal:
+            faults.append(f"{owner}: {key} has 1 number or one for each of {legal[1]} channels; got {known[key]}.")
+    heads, names = known.get("heads"), known.get("class_names")
+    called = None if heads is None else [head.name for head in heads]
+    if called is not None and (not called or len(set(called)) < len(called)):
+        faults.append(f"{owner}: heads must be at least one, each at most once; got {called}.")
+    counts = [head.classes for head in heads or () if hasattr(head, "classes")]
+    return faults + [
+        f"{owner}: class_names has {len(names)} names for {count} classes."
+        for count in counts
+        if names and len(names) != count
+    ]
 
 
 def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
@@ -159,10 +128,10 @@ def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
         ConfigError: Everything that is wrong with it.
         UnknownNameError: The one fault is a component that is not registered.
     """
-    cls = FAMILIES.get(fields.get("family", "stawm"))
-    if cls is None:
-        raise ConfigError([f"family is one of {', '.join(FAMILIES)}; got {fields['family']!r}."])
-    return _merge(cls, None, fields)
+    family = fields.get("family", "stawm")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {family!r}."])
+    return _merge(FAMILIES[family], None, fields)
 
 
 def override(current: SharedConfig, overrides: Mapping[str, Any]) -> SharedConfig:
@@ -176,54 +145,74 @@ def override(current: SharedConfig, overrides: Mapping[str, Any]) -> SharedConfi
         ConfigError: Everything that is wrong with the overrides.
         UnknownNameError: The one fault is a component that is not registered.
     """
-    return _merge(type(current), current, split_dotted(overrides))
+    return _merge(type(current), current, overrides)
 
 
-def _merge(cls: type[SharedConfig], current: SharedConfig | None, fields: Mapping[str, Any]) -> SharedConfig:
-    hints = field_hints(cls)
-    name = str(fields.get("name", current.name if current else cls.__name__))
-    faults = Faults()
-    for sentence in unknown_fields(fields, hints, name):
-        faults.add(sentence)
-    values = {f.name: getattr(current, f.name) for f in dataclasses.fields(cls)} if current else {}
+def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping[str, Any]) -> SharedConfig:
+    hints, faults = field_hints(cls), Faults()
+    doubled: list[str] = []
+    fields = nest(given, doubled)
+    owner = str(fields.get("name", current.name if current else cls.__name__))
+    faults.add(*doubled, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **_present(current)}, owner))
+    known = _present(current)
     for key in [key for key in fields if key in hints]:
-        values[key] = _value(key, fields[key], values.get(key), hints[key], name, faults)
-    missing = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in values]
-    if missing:
-        faults.add(f"{name} lacks {', '.join(missing)}.")
+        known[key] = faults.attempt(_value, cls, key, fields[key], known.get(key), owner)
+    known = {key: value for key, value in known.items() if value is not None}
+    faults.add(*faults_between(known, owner))
     faults.settle()
-    return cls(**values)
+    return cls(**known)
 
 
-def _value(key: str, given: Any, present: Any, hint: Any, owner: str, faults: Faults) -> Any:
+def _present(current: SharedConfig | None) -> dict[str, Any]:
+    return {key: getattr(current, key) for key in field_hints(type(current))} if current else {}
+
+
+def _value(cls: type[SharedConfig], key: str, given: Any, present: Any, owner: str) -> Any:
     if key in PART_KINDS:
-        return faults.attempt(resolve, PART_KINDS[key], given, present)
+        return resolve(PART_KINDS[key], given, present)
     if key == "heads":
-        return faults.attempt(resolve_heads, given, present or ())
-    value = coerce(given, hint)
-    if not fits(value, hint):
-        faults.add(f"{owner}: {key} must be {describe_hint(hint)}; got {given!r}.")
+        return resolve_heads(given, present or ())
+    value = coerce(given, field_hints(cls)[key])
+    if faults := illegal(cls, {key: value}, owner):
+        raise ConfigError([*faults.values()])
     return value
 
 
 def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]:
-    """Resolve the heads: a name, a list, or a mapping from a present head's name to its changes.
+    """Resolve the heads.
+
+    Args:
+        given: A head or a list of heads, each by name, mapping or configuration; or, without ``name``,
+            a mapping from the names of present heads to their changes. A head that is only named is
+            the present one, where there is one.
+        present: The heads that there are.
 
     Raises:
-        ConfigError: A head is not legal, or the mapping names one that is not there.
+        ConfigError: Everything that is wrong with them.
+        UnknownNameError: The one fault is a head that is not registered.
     """
+    faults, by_name = Faults(), {head.name: head for head in present}
     if isinstance(given, Mapping) and "name" not in given:
-        names = [head.name for head in present]
-        faults = unknown_fields(given, names, "The model's heads")
-        if faults:
-            raise ConfigError(faults)
-        return tuple(resolve(Kind.HEAD, given[h.name], h) if h.name in given else h for h in present)
-    if isinstance(given, (str, Mapping, Config)):
-        given = [given]
-    if not isinstance(given, (list, tuple)):
+        faults.add(*unknown_fields(given, by_name, "The mapping of present heads"))
+        found = [faults.attempt(resolve, Kind.HEAD, given[h.name], h) if h.name in given else h for h in present]
+    elif isinstance(given, (str, Mapping, Config, list, tuple)):
+        listed = given if isinstance(given, (list, tuple)) else [given]
+        known = [by_name.get(spec, spec) if isinstance(spec, str) else spec for spec in listed]
+        found = [faults.attempt(resolve, Kind.HEAD, spec) for spec in known]
+    else:
         raise ConfigError([f"heads are given by a name, a mapping or a list of them; got {given!r}."])
-    by_name = {head.name: head for head in present}
-    return tuple(by_name[spec] if isinstance(spec, str) and spec in by_name else resolve(Kind.HEAD, spec) for spec in given)
+    faults.settle()
+    return tuple(found)
 
 
-__all__ = ["FAMILIES", "PART_KINDS", "BaselineConfig", "Faults", "ModelConfig", "SharedConfig", "from_mapping", "override", "registry", "resolve_heads"]
+__all__ = [
+    "FAMILIES",
+    "PART_KINDS",
+    "BaselineConfig",
+    "ModelConfig",
+    "SharedConfig",
+    "faults_between",
+    "from_mapping",
+    "override",
+    "resolve_heads",
+]

@@ -1,0 +1,1 @@
+"""The modules: they own parameters and call the equations of `stawm.core`."""

@@ -1,10 +1,39 @@
-"""Training: data, recipes, the loop, evaluation."""
+"""Training: data, recipes, the loop, evaluation.
 
-from stawm.training.api import Result, train
-from stawm.training.augment import Augmentation
-from stawm.training.data import ImageSet, Splits
-from stawm.training.evaluate import Evaluation, evaluate
-from stawm.training.loop import DivergedError
-from stawm.training.recipes import Recipe
+What the package offers is imported when it is first used: data and evaluation need no Accelerate.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stawm.training.api import Result, train
+    from stawm.training.augment import Augmentation
+    from stawm.training.data import ImageSet, Splits
+    from stawm.training.evaluation import Evaluation, evaluate
+    from stawm.training.loop import DivergedError
+    from stawm.training.recipes import Recipe
+
+_HOMES = {
+    "Augmentation": "augment",
+    "DivergedError": "loop",
+    "Evaluation": "evaluation",
+    "ImageSet": "data",
+    "Recipe": "recipes",
+    "Result": "api",
+    "Splits": "data",
+    "evaluate": "evaluation",
+    "train": "api",
+}
 
 __all__ = ["Augmentation", "DivergedError", "Evaluation", "ImageSet", "Recipe", "Result", "Splits", "evaluate", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"stawm.training.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'stawm.training' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

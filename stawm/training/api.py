@@ -13,7 +13,7 @@ from stawm.heads.model_config import SharedConfig
 from stawm.training import data as datasets
 from stawm.training import state as states
 from stawm.training.data import Splits
-from stawm.training.evaluate import Evaluation, check_classes, evaluate
+from stawm.training.evaluation import Evaluation, check_classes, evaluate
 from stawm.training.loop import Run
 from stawm.training.recipes import Recipe, RecipeSpec
 from stawm.training.recipes import find as find_recipe
@@ -94,7 +94,7 @@ def train(
     history = run.go(held, out, note, quiet=quiet)
     measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True)
     if run.accelerator.is_main_process:
-        checkpoint.save(run.result, out / CHECKPOINT, provenance={**note, "test": measured.to_dict()})
+        checkpoint.save(run.result, out / CHECKPOINT, provenance={**note, "test": measured.as_dict()})
     return Result(run.result.cpu().eval(), out / CHECKPOINT, measured, history)
 
 

@@ -71,7 +71,7 @@ def random_poses(
     pixels = uniform(recipe.crop + 0.5 - 1e-3, 2).round()
     shift = 2 * uniform(recipe.shift, 2) + 2 * pixels / torch.tensor([w, h], device=like.device, dtype=like.dtype)
     cos, sin, aspect = turn.cos() / grow, turn.sin() / grow, h / w
-    rows = torch.stack([mirror * cos, aspect * (shear * cos - sin), sin / aspect, shear * sin + cos], dim=1)
+    rows = torch.stack([mirror * cos, aspect * (shear * cos - sin), mirror * sin / aspect, shear * sin + cos], dim=1)
     return torch.cat([rows.view(count, 2, 2), shift[:, :, None]], dim=2)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int, UInt8
@@ -175,10 +175,11 @@ def _torchvision(name: str) -> Callable[[Request], Splits]:
     return read
 
 
-def _from_arrays(dataset: folders.ArrayDataset) -> ImageSet:
+def _from_arrays(dataset: Any) -> ImageSet:
     pixels = torch.as_tensor(dataset.data)
     images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-    return ImageSet(images, torch.as_tensor(dataset.targets), tuple(dataset.classes))
+    names = tuple(name.partition(" - ")[0] for name in dataset.classes)  # MNIST's are "0 - zero", "1 - one", ...
+    return ImageSet(images, torch.as_tensor(dataset.targets), names)
 
 
 def _not_there(name: str, root: Path, error: Exception) -> str:

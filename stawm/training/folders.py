@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,14 +12,6 @@ from torch import Tensor
 from stawm.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
-
-
-class ArrayDataset(Protocol):
-    """A torchvision data set that keeps all images in one array."""
-
-    data: Any
-    targets: Any
-    classes: list[str]
 
 
 def find_parts(root: Path) -> tuple[Path, Path | None]:

@@ -25,7 +25,7 @@ from stawm.training import data as datasets
 from stawm.training import state as states
 from stawm.training.augment import augment, to_unit
 from stawm.training.data import ImageSet, Splits
-from stawm.training.evaluate import evaluate
+from stawm.training.evaluation import evaluate
 from stawm.training.recipes import Recipe
 from stawm.training.report import Display, Log
 
@@ -72,10 +72,11 @@ class Run:
         self._restore(out, note)
         main = self.accelerator.is_main_process
         log = Log(out / LOG, self.history) if main else None
-        with Display(self.recipe.epochs, steps_per_epoch, self.step, quiet=quiet or not main) as display:
+        display = Display(self.recipe.epochs, steps_per_epoch, self.step, quiet=quiet or not main)
+        with display, torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             for epoch in range(self.step // steps_per_epoch, self.recipe.epochs):
                 entry = self._epoch(images, epoch, steps_per_epoch, display)
-                entry |= evaluate(self.result, test).to_dict()
+                entry |= evaluate(self.result, test).as_dict()
                 self.history.append(entry)
                 display.measured(entry)
                 if log is not None:
@@ -90,7 +91,7 @@ class Run:
             seen += len(labels) * self.accelerator.num_processes
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + part * len(labels)
-            if self._shows(parts):
+            if self._shows():
                 shown = {name: value.item() for name, value in parts.items()}
                 display.step(self.step, shown, seen / (time.perf_counter() - start))
         self._check_finite(sums["total"])
@@ -137,15 +138,15 @@ class Run:
         if self.average is not None:
             self.average.update(self.model, step=self.step)
         parts = {name: part.detach() for name, part in parts.items()}
-        if self._shows(parts):
-            self._check_finite(parts["total"] + 0 * norm, output)
+        if self._shows():
+            self._check_finite(parts["total"] + 0 * norm, output)  # no number times 0 is no number
         return parts
 
     def _seed_step(self) -> torch.Generator:
         """Make everything random in this step follow from the seed, the step and the process."""
         mixed = (self.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
-        torch.manual_seed(mixed)
-        return torch.Generator(self.device).manual_seed(mixed + 1)
+        torch.manual_seed(2 * mixed)
+        return torch.Generator(self.device).manual_seed(2 * mixed + 1)
 
     def _loss(self, output: Output, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         parts = self.model.loss(output, images, labels)
@@ -158,7 +159,7 @@ class Run:
     def _learned(self) -> list[torch.nn.Parameter]:
         return [p for p in self.model.parameters() if p.requires_grad]
 
-    def _shows(self, parts: Mapping[str, Tensor]) -> bool:
+    def _shows(self) -> bool:
         """Whether to look at a step's numbers: each on a CPU; now and then where looking means waiting."""
         return self.device.type == "cpu" or self.step % 20 == 0
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,7 +57,7 @@ class Display:
         shown = ("" if error is None else f"  error {error:.2%}") + ("" if mse is None else f"  mse {mse:.4f}")
         self.bar.update(self.task, measured=shown)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Display":
         """Show the bar."""
         self.bar.start()
         return self

@@ -33,11 +33,12 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
         paper.show(top[0], pixels[i])
         with torch.no_grad():
             frames = seen.model.locator.placed_frame(trace.inverse_pose[i]).cpu()
+        if output.masks is not None:
+            paper.note(axes[i * rows + 1][0], "masks")
         for step in range(steps):
             paper.show(top[1 + step], output.canvases[i, step])
             paper.frame(top[1 + step], frames[step], size, paper.colour(step, steps), width=1.2)
-            top[1 + step].set_xlim(0, size[1])
-            top[1 + step].set_ylim(size[0], 0)
+            paper.widen(top[1 + step], frames, size)
             if output.masks is not None:
                 paper.show(axes[i * rows + 1][1 + step], output.masks[i, step])
     words = ["image", *[str(step + 1) for step in range(steps)]]

@@ -80,22 +80,24 @@ def _answer(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> Non
 
 def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
     """Draw the chance of the likeliest classes over the glimpses."""
+    axis = axis.inset_axes((0.12, 0.28, 0.76, 0.64))
+    axis.spines[:].set_visible(False)
     steps = range(1, len(chances) + 1)
     followed = chances.max(dim=0).values.topk(min(CURVES, chances.shape[1])).indices.tolist()
     for index in followed:
         ink = paper.RIGHT if index == label else paper.FAINT
-        axis.plot(steps, chances[:, index], color=ink, linewidth=1.4, marker="o", markersize=2.5, clip_on=False)
-    for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.13), strict=True):
+        axis.plot(
+            steps, chances[:, index].tolist(), color=ink, linewidth=1.4, marker="o", markersize=2.5, clip_on=False
+        )
+    for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.15), strict=True):
         ink = paper.RIGHT if index == label else paper.FAINT
-        axis.text(steps[-1] + 0.15, height, class_name(model, index), fontsize=7, color=ink, va="center")
-    axis.set_xlim(0.8, len(chances) + 0.8)
+        axis.text(steps[-1] + 0.15, height, f"{class_name(model, index):.9}", fontsize=7, color=ink, va="center")
+    axis.set_xlim(0.8, len(chances) + 0.2)
     axis.set_ylim(0, 1)
     axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=paper.FAINT)
     axis.set_xticks(list(steps), [str(s) for s in steps], fontsize=6, color=paper.FAINT)
     axis.tick_params(length=0)
     axis.grid(axis="y", color=paper.GROUND)
-    box = axis.get_position()
-    axis.set_position((box.x0 + 0.035, box.y0 + 0.3 * box.height, box.width - 0.035, 0.62 * box.height), which="active")
 
 
 def spread(heights: list[float], gap: float) -> list[float]:

@@ -30,7 +30,9 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
         paper.show(panels[0], pixels[i])
         reach = max(float(written[i].abs().max()), 1e-12)
         for step in range(steps):
-            panels[1 + step].imshow(written[i, step], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+            panels[1 + step].imshow(
+                written[i, step].numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
+            )
             paper.border(panels[1 + step], paper.colour(step, steps), width=1.0)
         paper.under(panels[-1], f"± {reach:.3g}", paper.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(steps)]]

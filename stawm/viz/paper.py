@@ -18,7 +18,7 @@ from stawm.heads.output import Output, Trace
 
 INK, FAINT, GROUND = "#1b1b1f", "#8a8a94", "#e9e9ee"
 RIGHT, WRONG = "#2a7f4f", "#b3261e"
-FURTHEST = 0.5
+FURTHEST = 0.35
 """How far around an image frames are shown, as a share of its side; what reaches further is cut off."""
 
 
@@ -55,7 +55,7 @@ def headings(
     tall = figure.get_figheight()
     for axis, word, ink in zip(top, words, inks, strict=True):
         box = axis.get_position(original=True)
-        figure.text((box.x0 + box.x1) / 2, box.y1 + 0.05 / tall, word, ha="center", va="bottom", fontsize=8, color=ink)  # pyright: ignore[reportArgumentType]
+        figure.text((box.x0 + box.x1) / 2, box.y1 + 0.05 / tall, word, ha="center", va="bottom", fontsize=8, color=ink)
     if title:
         figure.text(0.5, 1 - 0.06 / tall, title, ha="center", va="top", fontsize=10, color=INK)
 
@@ -80,7 +80,7 @@ def frame(axis: Axes, corners: Float[Tensor, "4 2"], size: tuple[int, int], colo
     """Outline a glimpse; corners in the locator's coordinates, the image from -1 to 1."""
     h, w = size
     xy = (corners.detach().float().cpu().numpy() + 1) / 2 * np.array([w, h])
-    axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))  # pyright: ignore[reportArgumentType]
+    axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))
 
 
 def widen(axis: Axes, frames: Float[Tensor, "n 4 2"], size: tuple[int, int]) -> None:
@@ -101,6 +101,11 @@ def border(axis: Axes, colour: object, width: float = 2.0) -> None:
 def under(axis: Axes, said: str, ink: str) -> None:
     """Write a line under a panel."""
     axis.text(0.5, -0.05, said, transform=axis.transAxes, ha="center", va="top", fontsize=8, color=ink)
+
+
+def note(axis: Axes, said: str) -> None:
+    """Write a word into an empty panel."""
+    axis.text(0.95, 0.5, said, transform=axis.transAxes, ha="right", va="center", fontsize=8, color=FAINT)
 
 
 class Seen(NamedTuple):

@@ -199,11 +199,11 @@ def test_the_bound_is_tight():
     state = State(one[None])
     for _ in range(5):
         state = fast.write(state, one, 3 * one, one[0], 0.5 * one[0])
-    assert state.S.item() == 3 == fast.bound(1, 3.0, 1.0, 0.0)
+    assert state.S.item() == 3 == fast.bound(1, 3.0, 1.0, 0.0) == naive.bound(1, 3.0, 1.0, 0.0)
     alternate = (State(-one[None]), State(one[None]))
     moved = [abs(fast.write(s, one, 2 * one, 2 * one[0], 0.5 * one[0]).S.item()) for s in alternate]
-    assert max(moved) == fast.bound(1, 2.0, 2.0, 0.5, start=1.0) == 4.5
-    assert fast.bound(1, 1.0, 2.1, 0.5) == math.inf
+    assert max(moved) == fast.bound(1, 2.0, 2.0, 0.5, start=1.0) == naive.bound(1, 2.0, 2.0, 0.5, start=1.0) == 4.5
+    assert fast.bound(1, 1.0, 2.1, 0.5) == naive.bound(1, 1.0, 2.1, 0.5) == math.inf
 
 
 def test_alpha_has_its_gradient_where_everything_was_forgotten():

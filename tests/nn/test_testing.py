@@ -31,9 +31,16 @@ LOCATORS = sorted(registry.entries("locator"))
 
 
 def test_the_listings_are_complete() -> None:
-    assert {"hebb-rosenblatt", "fast-weights", "delta", "gated-delta", "oja", "plasticity", "backpropamine", "hopfield"} <= {
-        *MEMORIES
-    }
+    assert {
+        "hebb-rosenblatt",
+        "fast-weights",
+        "delta",
+        "gated-delta",
+        "oja",
+        "plasticity",
+        "backpropamine",
+        "hopfield",
+    } <= {*MEMORIES}
     assert {"addition", "bernoulli"} <= {*CANVASES}
     assert {"affine", "crop", "filterbank"} <= {*LOCATORS}
     assert (len(MEMORY_CHECKS), len(CANVAS_CHECKS), len(LOCATOR_CHECKS), len(BACKBONE_CHECKS)) == (12, 7, 7, 5)
@@ -44,7 +51,9 @@ def test_our_memories_pass(name: str) -> None:
     assert check_memory(registry.find("memory", name).load()) == ["config", *MEMORY_CHECKS]
 
 
-@pytest.mark.parametrize("changes", [{"form": "dense"}, {"orientation": "appendix"}, {"constrained": True, "normalise": 0.9}])
+@pytest.mark.parametrize(
+    "changes", [{"form": "dense"}, {"orientation": "appendix"}, {"constrained": True, "normalise": 0.9}]
+)
 def test_the_settings_of_hebb_rosenblatt_pass(changes: dict[str, Any]) -> None:
     cls = registry.find("memory", "hebb-rosenblatt").load()
     assert check_memory(cls, config=cls.Config(**changes))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from stawm.configuration import Config
 
-
 S = TypeVar("S", bound=tuple[Any, ...])
 
 

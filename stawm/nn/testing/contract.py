@@ -24,7 +24,11 @@ class ContractError(StawmError, AssertionError):
 
 
 def run_checks(
-    cls: type, checks: Mapping[str, Check], build: Callable[[Config], nn.Module], config: Config | None, seeds: Sequence[int]
+    cls: type,
+    checks: Mapping[str, Check],
+    build: Callable[[Config], nn.Module],
+    config: Config | None,
+    seeds: Sequence[int],
 ) -> list[str]:
     """Run every check for every seed.
 
@@ -45,7 +49,7 @@ def run_checks(
     fault = _attempt(lambda: _check_config(cls, config))
     if fault:
         raise ContractError(cls.__name__, {"config": fault})
-    chosen = config or cls.Config()  # pyright: ignore[reportAttributeAccessIssue]  # checked above
+    chosen = config or cls.Config()
 
     def fresh() -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -74,15 +78,19 @@ def _attempt(call: Callable[[], None]) -> str | None:
 
 
 def _check_config(cls: type, given: Config | None) -> None:
-    made = getattr(cls, "Config", None)
-    require(isinstance(made, type) and issubclass(made, Config), "the class has no Config derived from stawm.Config")
-    config = given or made()
+    made: Any = getattr(cls, "Config", None)
+    require(_is_configuration(made), "the class has no Config derived from stawm.Config")
+    config: Config = given or made()
     fields = json.loads(json.dumps(config.to_dict()))
     hints = field_hints(type(config))
     require(
         type(config)(**{key: coerce(value, hints[key]) for key, value in fields.items()}) == config,
         f"its configuration does not survive JSON: {fields}",
     )
+
+
+def _is_configuration(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Config)
 
 
 def require(holds: bool, otherwise: str) -> None:
@@ -116,7 +124,10 @@ def require_gradients(module: nn.Module) -> None:
 def snapshot(module: nn.Module) -> dict[str, Any]:
     """Copy what a module holds, to see whether a call changes it."""
     held = {key: value for key, value in vars(module).items() if not key.startswith("_")}
-    return {**{key: repr(value) for key, value in held.items()}, **{k: v.clone() for k, v in module.state_dict().items()}}
+    return {
+        **{key: repr(value) for key, value in held.items()},
+        **{k: v.clone() for k, v in module.state_dict().items()},
+    }
 
 
 def require_unchanged(module: nn.Module, before: Mapping[str, Any]) -> None:

@@ -36,9 +36,20 @@ class Evaluation:
     mse: float | None = None
     kl: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return what was measured as plain JSON values."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        """Lay it out for reading."""
+        lines = [f"{self.images:,} images"]
+        if self.error is not None and self.interval is not None:
+            low, high = self.interval
+            lines.append(f"error {self.error:.2%} (95 % interval {low:.2%} to {high:.2%})")
+        if self.error_by_glimpse is not None:
+            lines.append("error by glimpse " + "  ".join(f"{error:.2%}" for error in self.error_by_glimpse))
+        lines += [f"{name} {value:.5g}" for name, value in (("mse", self.mse), ("kl", self.kl)) if value is not None]
+        return "\n".join(lines)
 
 
 def evaluate(model: Model, images: ImageSet, *, batch: int = 512, by_glimpse: bool = False) -> Evaluation:
@@ -56,16 +67,16 @@ def evaluate(model: Model, images: ImageSet, *, batch: int = 512, by_glimpse: bo
     """
     _check(model, images)
     by_glimpse = by_glimpse and isinstance(model, Stawm) and model.config.head("classification") is not None
-    device = next(model.parameters()).device
+    like = next(model.parameters())
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for raw, labels in batches(images, batch):
-                pixels = to_unit(raw.to(device))
+                pixels = to_unit(raw.to(like.device)).to(like.dtype)
                 output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
-                for name, value in _sums(output, pixels, labels.to(device)).items():
+                for name, value in _sums(output, pixels, labels.to(like.device)).items():
                     sums[name] = sums[name] + value.double().cpu()
     finally:
         model.train(was_training)
@@ -114,12 +125,16 @@ def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def _evaluation(sums: dict[str, Tensor], count: int) -> Evaluation:
-    means = {name: (total / count).tolist() for name, total in sums.items()}
+    by_glimpse = sums.get("wrong_by_glimpse")
+
+    def mean(name: str) -> float | None:
+        return sums[name].item() / count if name in sums else None
+
     return Evaluation(
         images=count,
-        error=means.get("wrong"),
+        error=mean("wrong"),
         interval=wilson(sums["wrong"].item(), count) if "wrong" in sums else None,
-        error_by_glimpse=tuple(means["wrong_by_glimpse"]) if "wrong_by_glimpse" in sums else None,
-        mse=means.get("squared"),
-        kl=means.get("kl"),
+        error_by_glimpse=None if by_glimpse is None else tuple(wrong / count for wrong in by_glimpse.tolist()),
+        mse=mean("squared"),
+        kl=mean("kl"),
     )

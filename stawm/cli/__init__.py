@@ -1,0 +1,48 @@
+"""The command ``stawm``: parses, calls the public functions, prints.
+
+What a program would read is printed as JSON with ``--json``. Bad input ends with one clear line and status 1.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from stawm.cli.parser import make_parser, parse_overrides
+from stawm.errors import StawmError
+
+EXTRA = {"accelerate": "train", "matplotlib": "train", "tensorboard": "train"}
+"""Which extra brings a package that a command may lack."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments; those of the process where left out.
+
+    Returns:
+        The exit status: 0, or 1 where something given was wrong.
+    """
+    args, rest = make_parser().parse_known_args(argv)
+    try:
+        args.overrides = parse_overrides(rest, args.takes_overrides, args.prog)
+        args.run(args)
+        sys.stdout.flush()
+    except StawmError as error:
+        return _fail(" ".join(str(error).split("\n")))
+    except ModuleNotFoundError as error:
+        extra = EXTRA.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _fail(f"this needs {error.name}: pip install 'stawm[{extra}]'")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"stawm: {message}", file=sys.stderr)
+    return 1

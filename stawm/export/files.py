@@ -1,0 +1,130 @@
+"""Files of graphs: a rollout is one file, a step graph a folder of three."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from stawm.container import write_atomically
+from stawm.errors import ExportError, InputError
+from stawm.export import sealing
+from stawm.export.metadata import GraphInfo, entries_of, from_entries
+from stawm.export.step import PARTS
+
+LIMIT = 2**31 - 1
+"""The bytes that a protobuf message can have."""
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """One graph as it is in a file.
+
+    Attributes:
+        path: The file.
+        data: Its bytes.
+        proto: What they mean.
+        info: What it says of itself.
+    """
+
+    path: Path
+    data: bytes
+    proto: onnx.ModelProto
+    info: GraphInfo
+
+
+def read_graphs(path: Path) -> dict[str, GraphFile]:
+    """Read the graphs of a file or of a folder by part; nothing else is read, and nothing is run.
+
+    Raises:
+        ExportError: A file is missing, truncated, altered, not ours, or not of the same export as the others.
+    """
+    if not path.is_dir():
+        found = open_graph(path, sealing.read(path))
+        if found.info.part is not None:
+            raise ExportError(f"{path} is a part of a step graph, {found.info.part!r}: give its folder, {path.parent}.")
+        return {"rollout": found}
+    missing = [f"{part}.onnx" for part in PARTS if not (path / f"{part}.onnx").is_file()]
+    if missing:
+        raise ExportError(f"{path} is no step graph that stawm wrote: it lacks {', '.join(missing)}.")
+    graphs = {part: open_graph(path / f"{part}.onnx", sealing.read(path / f"{part}.onnx")) for part in PARTS}
+    for part, graph in graphs.items():
+        if graph.info.part != part:
+            raise ExportError(f"{graph.path} lies about itself: it is the part {graph.info.part!r}.")
+    if len({graph.info.series for graph in graphs.values()}) > 1:
+        raise ExportError(f"{path}: init, glimpse and read are not of one export.")
+    return graphs
+
+
+def open_graph(path: Path, data: bytes) -> GraphFile:
+    """Parse the bytes of a file; nothing outside them is read.
+
+    Raises:
+        ExportError: They are no ONNX model of ours, or want what is outside the file.
+    """
+    try:
+        proto = onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf's own error has no public name
+        raise ExportError(f"{path} is damaged: it cannot be parsed as ONNX ({error}).") from error
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            places = {entry.key: entry.value for entry in tensor.external_data}
+            raise ExportError(
+                f"{path} asks for data outside itself ({places.get('location', '?')!r} for {tensor.name}); "
+                "what stawm writes is one file, and nothing else is read."
+            )
+    return GraphFile(path, data, proto, from_entries(entries_of(proto), path))
+
+
+def write_graphs(path: Path, graphs: Mapping[str, bytes]) -> None:
+    """Write a file, or for a step graph a folder, whole or not at all.
+
+    Raises:
+        InputError: It cannot be written, or something else stands there.
+    """
+    if path.is_dir() and ("rollout" in graphs or not {p.name for p in path.iterdir()} <= {f"{p}.onnx" for p in PARTS}):
+        raise InputError(f"{path} is a folder of other things: give another name.")
+    if "rollout" in graphs:
+        write_atomically(path, graphs["rollout"])
+        return
+    try:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror} ({path.parent}).") from error
+    try:
+        for part, data in graphs.items():
+            write_atomically(folder / f"{part}.onnx", data)
+        folder.chmod(0o755)
+        _put(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Give a folder its name; what had it goes away afterwards."""
+    if not path.exists():
+        folder.rename(path)
+        return
+    before = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / "before"
+    path.rename(before)
+    try:
+        folder.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    finally:
+        shutil.rmtree(before.parent, ignore_errors=True)
+
+
+def size_of(graphs: Mapping[str, bytes]) -> int:
+    """Return how many bytes graphs have together.
+
+    Raises:
+        ExportError: One is larger than a file of ONNX can be.
+    """
+    for part, data in graphs.items():
+        if len(data) > LIMIT:
+            raise ExportError(f"The {part} graph has {len(data):,} bytes; one ONNX file holds at most {LIMIT:,}.")
+    return sum(len(data) for data in graphs.values())

@@ -1,0 +1,118 @@
+"""What is taken out of a traced graph: batch normalisation, nodes that change nothing, and traces of its making."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}
+"""The axis of the weight that its outputs are on."""
+
+
+SHARED_UP_TO = 2**20
+"""The most numbers of a weight that is looked for twice: of sums of biases, of constants; no trace repeats a matrix."""
+
+
+def clean(model: ir.Model) -> None:
+    """Bring a traced graph to its leanest form, with the same values."""
+    fold_batch_norms(model.graph)
+    remove_idle_nodes(model.graph)
+    for step in (
+        common.DeduplicateInitializersPass(size_limit=SHARED_UP_TO),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.ClearMetadataAndDocStringPass(),
+    ):
+        step(model)
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.metadata_props.clear()
+    model.graph.name = "stawm"
+
+
+def fold_batch_norms(graph: ir.Graph) -> None:
+    """Put every batch normalisation into the convolution before it.
+
+    ONNX Runtime does so too, but for each glimpse by itself, with a copy of the weights for each.
+    """
+    folded: dict[tuple[str | None, ...], list[ir.Value]] = {}
+    for norm in [node for node in graph if node.op_type == "BatchNormalization"]:
+        conv = norm.inputs[0].producer() if norm.inputs[0] is not None else None
+        if conv is None or not _foldable(norm, conv):
+            continue
+        parameters = [*conv.inputs[1:], *norm.inputs[1:]]
+        key = tuple(None if value is None else value.name for value in parameters)
+        if key not in folded:
+            folded[key] = _folded(graph, norm, conv)
+        weight, bias = folded[key]
+        conv.resize_inputs(3)
+        conv.replace_input_with(1, weight)
+        conv.replace_input_with(2, bias)
+        _bypass(graph, norm, conv.outputs[0])
+
+
+def _foldable(norm: ir.Node, conv: ir.Node) -> bool:
+    if conv.op_type not in CONVOLUTIONS or len(conv.outputs[0].uses()) != 1 or conv.outputs[0].is_graph_output():
+        return False
+    grouped = conv.op_type == "ConvTranspose" and conv.attributes.get_int("group", 1) != 1
+    constants = [value for value in (*conv.inputs[1:], *norm.inputs[1:]) if value is not None]
+    return not grouped and all(value.const_value is not None for value in constants)
+
+
+def _folded(graph: ir.Graph, norm: ir.Node, conv: ir.Node) -> list[ir.Value]:
+    """Return weight and bias of a convolution that normalises too, computed in float64."""
+    scale, shift, mean, variance = (_array(value) for value in norm.inputs[1:5])
+    weight = _array(conv.inputs[1])
+    bias = _array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] is not None else np.zeros_like(mean)
+    factor = scale / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
+    shape = [1] * weight.ndim
+    shape[CONVOLUTIONS[conv.op_type]] = -1
+    source: Any = conv.inputs[1]
+    dtype = source.const_value.numpy().dtype
+    name = f"{source.name}.normalised"
+    arrays = {name: weight * factor.reshape(shape), f"{name}.bias": (bias - mean) * factor + shift}
+    return [_initializer(graph, name, array.astype(dtype)) for name, array in arrays.items()]
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.const_value.numpy().astype(np.float64)
+
+
+def _initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+    while name in graph.initializers:
+        name += "_"
+    tensor = ir.tensor(array, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def remove_idle_nodes(graph: ir.Graph) -> None:
+    """Remove nodes that give what they are given."""
+    for node, source in list(_idle(graph)):
+        _bypass(graph, node, source)
+
+
+def _idle(graph: ir.Graph) -> Iterator[tuple[ir.Node, ir.Value]]:
+    for node in graph:
+        source = node.inputs[0] if node.inputs else None
+        if source is None or node.outputs[0].is_graph_output():
+            continue
+        same_shape = source.shape is not None and source.shape == node.outputs[0].shape
+        same_type = source.dtype is not None and source.dtype == node.outputs[0].dtype
+        needless = {"Identity": True, "Expand": same_shape, "Reshape": same_shape, "Cast": same_type}
+        if needless.get(node.op_type, False):
+            yield node, source
+
+
+def _bypass(graph: ir.Graph, node: ir.Node, source: ir.Value) -> None:
+    """Take a node out, and let what comes after it use what came before."""
+    output = node.outputs[0]
+    if output.is_graph_output():
+        name = output.name
+        ir.convenience.replace_all_uses_with(output, source, replace_graph_outputs=True)
+        source.name = name
+    else:
+        ir.convenience.replace_all_uses_with(output, source)
+    graph.remove(node, safe=True)

@@ -1,0 +1,123 @@
+"""Where ONNX Runtime runs a graph: what was asked for, or a clear no."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import onnxruntime as ort
+import torch
+
+from stawm.errors import ExportError, InputError, StawmError
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+WANTED = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
+INSTALL = {
+    "cuda": "It needs an NVIDIA driver and: pip install 'onnxruntime-gpu[cuda,cudnn]' (and no onnxruntime beside it).",
+    "tensorrt": "It needs an NVIDIA driver and: pip install 'onnxruntime-gpu[cuda,cudnn]' 'tensorrt-cu13<11'.",
+}
+Options: TypeAlias = tuple[str, dict[str, str]]
+
+
+class DeviceError(StawmError):
+    """A device that was asked for cannot be used; the message says what to install."""
+
+
+def settle(device: str) -> str:
+    """Return the device that is meant.
+
+    Raises:
+        InputError: There is no such device.
+    """
+    if device == "auto":
+        return "cuda" if has_gpu() and CUDA in ort.get_available_providers() else "cpu"
+    if device not in WANTED:
+        raise InputError(f"device is 'auto', 'cpu', 'cuda' or 'tensorrt'; got {device!r}.")
+    return device
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU that can be seen."""
+    return torch.cuda.is_available() or any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def open_session(
+    data: bytes,
+    device: str,
+    *,
+    allow_fallback: bool,
+    threads: int | None,
+    cuda_graphs: bool = False,
+    trt_shapes: Sequence[str] = (),
+) -> ort.InferenceSession:
+    """Open a session on a device.
+
+    Args:
+        data: The graph.
+        device: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
+        allow_fallback: Whether the CPU may stand in, for single nodes or for all.
+        threads: How many threads one run uses on the CPU; ONNX Runtime's choice where left out.
+        cuda_graphs: Whether runs are captured and replayed.
+        trt_shapes: The least, usual and greatest shapes of the inputs, as TensorRT wants them.
+
+    Raises:
+        DeviceError: The device cannot be used, or not for every node.
+        ExportError: ONNX Runtime refuses the graph.
+    """
+    wanted, present = WANTED[device], ort.get_available_providers()
+    if not allow_fallback and device != "cpu":
+        _check(device, wanted, present)
+    providers = [choice for choice in _providers(device, cuda_graphs, trt_shapes) if choice[0] in present]
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if device != "cpu" and not allow_fallback:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    elif device != "cpu":
+        providers.append((CPU, {}))
+    if device != "cpu" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    try:
+        session = ort.InferenceSession(data, options, providers=providers, enable_fallback=int(allow_fallback))
+    except Exception as error:  # ONNX Runtime raises errors of many kinds
+        reason = " ".join(str(error).split())
+        if device == "cpu":
+            raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error
+        raise DeviceError(f"ONNX Runtime cannot run the graph by its {wanted}: {reason} {INSTALL[device]}") from error
+    if not allow_fallback and session.get_providers()[:1] != [wanted]:
+        raise DeviceError(f"ONNX Runtime could not load its {wanted}; its log says why. {INSTALL[device]}")
+    return session
+
+
+def _check(device: str, wanted: str, present: Sequence[str]) -> None:
+    """Say what is missing before ONNX Runtime says it at length."""
+    if wanted not in present:
+        raise DeviceError(f"This ONNX Runtime ({ort.__version__}) has no {wanted}. {INSTALL[device]}")
+    if not has_gpu():
+        raise DeviceError(f"device={device!r} needs an NVIDIA GPU, and none can be seen on this machine.")
+
+
+def device_of(sessions: Iterable[ort.InferenceSession]) -> str:
+    """Return the device that sessions run on, which after a fallback is the CPU."""
+    names = {provider: name for name, provider in WANTED.items()}
+    return {names[session.get_providers()[0]] for session in sessions}.pop()
+
+
+def _providers(device: str, cuda_graphs: bool, trt_shapes: Sequence[str]) -> list[Options]:
+    if device == "cpu":
+        return [(CPU, {})]
+    cuda: Options = (CUDA, {"enable_cuda_graph": "1"} if cuda_graphs else {})
+    if device == "cuda":
+        return [cuda]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stawm" / "tensorrt"
+    options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
+    names = ("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes")
+    options |= dict(zip(names, trt_shapes, strict=True)) if trt_shapes else {}
+    return [(TENSORRT, options | ({"trt_cuda_graph_enable": "1"} if cuda_graphs else {})), cuda]
+
+
+def profile(shapes: dict[str, tuple[Any, ...]], sizes: Sequence[int]) -> list[str]:
+    """Return the shapes of inputs at some batch sizes, as TensorRT wants them."""
+    return [",".join(f"{n}:{'x'.join(map(str, (size, *shape[1:])))}" for n, shape in shapes.items()) for size in sizes]

@@ -1,0 +1,137 @@
+"""A model repository for NVIDIA Triton's ONNX Runtime backend; the graph goes in as it is."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stawm.container import write_atomically
+from stawm.errors import InputError
+from stawm.export.files import GraphFile, read_graphs
+from stawm.export.structure import shapes_of
+
+
+@dataclass(frozen=True)
+class TritonModel:
+    """A model in a repository.
+
+    Attributes:
+        name: What it is asked for by.
+        folder: Its folder in the repository.
+        version: Its version: a number, the highest of which Triton serves.
+    """
+
+    name: str
+    folder: Path
+    version: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {"name": self.name, "folder": str(self.folder), "version": self.version}
+
+    def __str__(self) -> str:
+        """Say where it is, and how it is served."""
+        return f"{self.folder}: version {self.version}\ntritonserver --model-repository={self.folder.parent}"
+
+
+def write_repository(
+    path: str | os.PathLike[str],
+    repository: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    max_batch: int = 256,
+    delay: int = 1000,
+) -> TritonModel:
+    """Put a rollout graph into a model repository.
+
+    A model that is there already gets a new version, and its configuration is replaced.
+
+    Args:
+        path: What `to_onnx` wrote.
+        repository: The folder of all models.
+        name: What the model is asked for by; its preset's name where left out.
+        max_batch: The most images that Triton puts together.
+        delay: How many microseconds it waits for more of them.
+
+    Raises:
+        InputError: It is a step graph, or the folder cannot be written.
+        ExportError: The file is damaged or not ours.
+    """
+    files = read_graphs(Path(path))
+    if "rollout" not in files:
+        raise InputError(f"{path} is a step graph; Triton serves a rollout: to_onnx(model, path, graph='rollout').")
+    if max_batch < 1 or delay < 0:
+        raise InputError(f"max_batch is at least 1 and delay at least 0; got {max_batch} and {delay}.")
+    file = files["rollout"]
+    name = name or file.info.config.name
+    folder = Path(repository) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror}.") from error
+    version = max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0) + 1
+    labels = "".join(f"{label}\n" for label in file.info.class_names)
+    if labels:
+        write_atomically(folder / "labels.txt", labels.encode())
+    write_atomically(folder / "config.pbtxt", config(file, name, max_batch, delay).encode())
+    _write_version(folder / str(version), file.data)
+    return TritonModel(name, folder, version)
+
+
+def _write_version(folder: Path, data: bytes) -> None:
+    """Make a version whole before Triton can see it."""
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".version."))
+    try:
+        write_atomically(temporary / "model.onnx", data)
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
+    """Return the text of config.pbtxt."""
+    info, shapes = file.info, shapes_of(file.proto)
+    preferred = [size for size in (8, 32, 128) if size <= max_batch] or [max_batch]
+    labelled = ("logits", "labels.txt") if info.class_names else ("", "")
+    notes = {
+        "stawm.preset": info.config.name,
+        "stawm.mean": json.dumps(info.mean),
+        "stawm.std": json.dumps(info.std),
+        "stawm.weights": info.weights,
+    }
+    return "\n".join(
+        [
+            f"name: {_text(name)}",
+            'backend: "onnxruntime"',
+            'default_model_filename: "model.onnx"',
+            f"max_batch_size: {max_batch}",
+            *_tensors("input", info.inputs, shapes, ("", "")),
+            *_tensors("output", info.outputs, shapes, labelled),
+            "dynamic_batching {",
+            f"  preferred_batch_size: {preferred}",
+            f"  max_queue_delay_microseconds: {delay}",
+            "}",
+            *(f"parameters {{ key: {_text(k)} value {{ string_value: {_text(v)} }} }}" for k, v in notes.items()),
+            "",
+        ]
+    )
+
+
+def _tensors(
+    kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], labelled: tuple[str, str]
+) -> list[str]:
+    lines = []
+    for name in names:
+        labels = f" label_filename: {_text(labelled[1])}" if name == labelled[0] else ""
+        lines.append(f"{kind} {{ name: {_text(name)} data_type: TYPE_FP32 dims: {list(shapes[name][1:])}{labels} }}")
+    return lines
+
+
+def _text(value: str) -> str:
+    """Quote a string; JSON's escapes are protobuf's."""
+    return json.dumps(value)

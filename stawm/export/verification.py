@@ -1,0 +1,195 @@
+"""The proof that graphs are equal to their model."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor
+
+from stawm.errors import InputError
+from stawm.export import structure
+from stawm.export.fields import RECALL, probes
+from stawm.export.files import GraphFile, read_graphs
+from stawm.export.graph import Graph
+from stawm.export.graphs import example_images, examples, make_graphs
+from stawm.export.metadata import weights_hash
+from stawm.export.reference import Reference, frozen, refer
+from stawm.export.report import Check, Comparison, Report, VerificationError
+from stawm.export.runners import HostRunner
+from stawm.export.runs import Named, roll
+from stawm.export.tracing import unchecked
+from stawm.heads.model import Model
+
+BATCHES = (1, 3, 128)
+
+
+def verify(path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES) -> Report:
+    """Prove that a file, or the folder of a step graph, is equal to a model.
+
+    Args:
+        path: The file or folder.
+        model: The model that it was made of.
+        batches: The sizes of the batches that it is run with.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
+            equal to the model.
+
+    Examples:
+        >>> import stawm, tempfile
+        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
+        ...     stawm.export.verify(f"{folder}/digits.onnx", model).ok
+        True
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
+    report = examine(Path(path), read_graphs(Path(path)), model, batches)
+    if not report.ok:
+        raise VerificationError(report)
+    return report
+
+
+def examine(path: Path, files: Mapping[str, GraphFile], model: Model, batches: Sequence[int]) -> Report:
+    """Find out all that holds and all that does not."""
+    first = next(iter(files.values()))
+    checks = [_same_model(first, model)]
+    comparisons: list[Comparison] = []
+    if checks[0].ok:
+        checks += _structure(files, model)
+        found, comparisons = _behaviour(files, model, batches)
+        checks += found
+    return Report(
+        path=path,
+        graph=first.info.kind,
+        precision=first.info.precision,
+        opset=structure.kernels.opset_of(first.proto),
+        nodes={part: len(file.proto.graph.node) for part, file in files.items()},
+        size=sum(len(file.data) for file in files.values()),
+        checks=tuple(checks),
+        comparisons=tuple(comparisons),
+    )
+
+
+def _same_model(file: GraphFile, model: Model) -> Check:
+    if file.info.config != model.config:
+        return Check("model", False, f"it is of {file.info.config.name} with another configuration")
+    same = file.info.weights == weights_hash(model)
+    return Check("model", same, "made of this model" if same else "made of a model with other weights")
+
+
+def _structure(files: Mapping[str, GraphFile], model: Model) -> list[Check]:
+    info = next(iter(files.values())).info
+    graphs = make_graphs(frozen(model), info.plan, probed=False)
+    with unchecked():
+        inputs = examples(graphs, example_images(model, 2, seed=0))
+        shapes = {part: _shapes(graph, inputs[part]) for part, graph in graphs.items()}
+    found = {
+        part: structure.checks(file.proto, file.info, shapes[part], graphs[part].inputs) for part, file in files.items()
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    together = zip(*found.values(), strict=False)
+    return [_merge(list(found), same) for same in together]
+
+
+def _merge(parts: Sequence[str], checks: Sequence[Check]) -> Check:
+    """Make one check of the same check of every part."""
+    failed = [f"{part}: {check.detail}" for part, check in zip(parts, checks, strict=True) if not check.ok]
+    return Check(checks[0].name, not failed, "; ".join(failed) if failed else checks[0].detail)
+
+
+def _shapes(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    with torch.no_grad():
+        found = {name: inputs[name] for name in graph.inputs} | graph.run(inputs)
+    return {name: tuple(value.shape[1:]) for name, value in found.items()}
+
+
+def _behaviour(
+    files: Mapping[str, GraphFile], model: Model, batches: Sequence[int]
+) -> tuple[list[Check], list[Comparison]]:
+    info = next(iter(files.values())).info
+    reference = refer(model, info.plan, info.precision, batches)
+    try:
+        sessions = {part: probed_session(file.proto, probes(model)) for part, file in files.items()}
+        found = [_run(sessions, inputs, files) for inputs in reference.inputs]
+    except Exception as error:  # ONNX Runtime raises errors of many kinds
+        return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
+    comparisons = reference.compare(found)
+    alive = [_alive(reference)] if probes(model) else []
+    runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
+    return [runs, *alive, *_values(comparisons, reference, found)], comparisons
+
+
+def _alive(reference: Reference) -> Check:
+    """Whether the memory gives anything: one that reads zeros would be equal to any other that does."""
+    largest = {
+        name.removeprefix(RECALL): max(exact[name].abs().max().item() for exact in reference.exact)
+        for name in reference.exact[0]
+        if name.startswith(RECALL)
+    }
+    dead = [name for name, value in largest.items() if not value > 0]
+    if dead:
+        return Check("live memory", False, f"{', '.join(dead)} reads only zeros, which shows nothing of the memory")
+    return Check("live memory", True, ", ".join(f"{name} reads up to {value:.2g}" for name, value in largest.items()))
+
+
+def _values(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> list[Check]:
+    failed = [c for c in comparisons if not c.ok]
+    if failed:
+        first = min(failed, key=lambda c: c.glimpse or len(comparisons))
+        return [Check("values", False, f"{first}; {len(failed)} of {len(comparisons)} comparisons fail")]
+    checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance")]
+    if "logits" in found[0]:
+        checks.append(_agreement(comparisons, reference, found))
+    return checks
+
+
+def _agreement(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> Check:
+    """Whether the most probable class is the same wherever the tolerance leaves no doubt of it."""
+    tolerance = next(c.tolerance for c in comparisons if c.output == "logits")
+    exact = torch.cat([e["logits"] for e in reference.exact])
+    got = torch.cat([f["logits"] for f in found])
+    best = exact.topk(2, dim=1).values if exact.shape[1] > 1 else exact.expand(-1, 2)
+    sure = best[:, 0] - best[:, 1] > 2 * tolerance
+    same = exact.argmax(dim=1) == got.argmax(dim=1)
+    detail = f"the class is the same for {int(same.sum())} of {len(same)} images"
+    return Check("classes", bool(same[sure].all()), detail)
+
+
+def probed_session(proto: onnx.ModelProto, probes: Sequence[str]) -> ort.InferenceSession:
+    """Return a session on the CPU of a graph that gives its probes too."""
+    probed = onnx.ModelProto()
+    probed.CopyFrom(proto)
+    computed = {name for node in proto.graph.node for name in node.output}
+    have = {output.name for output in probed.graph.output}
+    probed.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in probes if name in computed and name not in have
+    )
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _run(
+    sessions: Mapping[str, ort.InferenceSession], inputs: Mapping[str, Tensor], files: Mapping[str, GraphFile]
+) -> Named:
+    info = next(iter(files.values())).info
+    runners = {part: HostRunner(session) for part, session in sessions.items()}
+    if info.kind == "rollout":
+        return runners["rollout"](dict(inputs))
+
+    def run(part: str, given: Named) -> Named:
+        return runners[part](given)
+
+    takes = {part: file.info.inputs for part, file in files.items()}
+    every = bool({"glimpse_logits", "confidence"} & set(info.fields))
+    return roll(run, takes, dict(inputs), info.glimpses or 1, every=every)

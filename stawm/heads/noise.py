@@ -1,0 +1,53 @@
+"""The random numbers of a forward pass: checked where they are given, drawn where they are not."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from stawm.errors import InputError
+from stawm.heads.output import Noise
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""For each field of `Noise` that a model uses, its shape without the batch."""
+
+
+def settle(
+    given: Noise | None, shapes: Shapes, like: Tensor, generator: torch.Generator | None, *, draw: bool
+) -> Noise:
+    """Return the noise of one pass.
+
+    Args:
+        given: What the caller brought; it is used whether or not anything is drawn.
+        shapes: What the model uses.
+        like: The images, for batch, device and type.
+        generator: Where what is drawn comes from.
+        draw: Whether what is not given is drawn; it stays None otherwise.
+
+    Raises:
+        InputError: What is given is not of the model's form.
+    """
+    known = (given or Noise())._asdict()
+    for name, noise in known.items():
+        if noise is not None:
+            _check(name, noise, shapes, like)
+        elif draw and name in shapes:
+            known[name] = _draw(name, (like.shape[0], *shapes[name]), like, generator)
+    return Noise(**known)
+
+
+def _check(name: str, noise: Tensor, shapes: Shapes, like: Tensor) -> None:
+    if name not in shapes:
+        used = ", ".join(shapes) or "none"
+        raise InputError(f"The model uses no noise named {name!r}; it uses {used}.")
+    if tuple(noise.shape[1:]) != shapes[name] or noise.shape[0] != like.shape[0]:
+        form = ", ".join(map(str, (like.shape[0], *shapes[name])))
+        raise InputError(f"The {name} noise must be of shape ({form}); got {tuple(noise.shape)}.")
+
+
+def _draw(name: str, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    empty = torch.empty(shape, device=like.device, dtype=torch.promote_types(like.dtype, torch.float32))
+    if name == "latent":
+        return empty.normal_(generator=generator)
+    smallest = torch.finfo(empty.dtype).eps
+    return empty.uniform_(smallest, 1 - smallest, generator=generator)

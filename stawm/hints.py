@@ -1,0 +1,98 @@
+"""What values the annotation of a field allows: types, ranges, and their words."""
+
+import math
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The legal range of a number, used as ``Annotated[float, Interval(0, 1)]``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether the value is a finite number inside the range."""
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below and _is_finite(value)
+
+    def __str__(self) -> str:
+        """Write the range as mathematics does."""
+        left = "(" if self.open_low or math.isinf(self.low) else "["
+        right = ")" if self.open_high or math.isinf(self.high) else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+POSITIVE = Interval(0, open_low=True)
+NON_NEGATIVE = Interval(0)
+FRACTION = Interval(0, 1)
+AT_LEAST_ONE = Interval(1)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type and inside its range."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        inside = (value is None or value in m for m in args[1:] if isinstance(m, Interval))
+        return fits(value, args[0]) and all(inside)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, arg) for arg in args)
+    if origin is Literal:
+        return any(value == arg and type(value) is type(arg) for arg in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and _fit_each(value, args)
+    if hint is Any:
+        return True
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, type(None) if hint is None else origin or hint)
+
+
+def _fit_each(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
+    each = hints[:1] * len(values) if hints[-1] is Ellipsis else hints
+    return len(each) == len(values) and all(map(fits, values, each))
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def describe_hint(hint: Any) -> str:
+    """Say in words what values an annotation allows."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        ranges = [f" in {m}" for m in args[1:] if isinstance(m, Interval)]
+        return describe_hint(args[0]) + "".join(ranges)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe_hint(arg) for arg in args)
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, args))
+    if origin is tuple:
+        inner = [describe_hint(arg) for arg in args if arg is not Ellipsis]
+        return f"a list of {inner[0]}" if Ellipsis in args else f"a list of {len(inner)}: " + ", ".join(inner)
+    words = {int: "an integer", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+    return words.get(hint) or getattr(hint, "in_words", None) or getattr(hint, "__name__", str(hint))
+
+
+def coerce(value: Any, hint: Any) -> Any:
+    """Turn JSON's forms into the field's own: lists into tuples, whole numbers into floats."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return coerce(value, args[0])
+    if origin in (typing.Union, types.UnionType):
+        return next((c for c in (coerce(value, arg) for arg in args) if fits(c, hint)), value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        each = args[:1] * len(value) if args[-1] is Ellipsis else args
+        return tuple(map(coerce, value, each)) if len(each) == len(value) else tuple(value)
+    return float(value) if hint is float and fits(value, float) else value

@@ -1,0 +1,61 @@
+"""Models small enough for tests, and inputs for them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import stawm
+from stawm.heads.model import Model
+from stawm.heads.output import Output
+
+PRESETS = stawm.list_names("preset", origin="stawm")
+BASELINES = ["bvae-cifar", "mnv2-cifar"]
+SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
+TINY = {
+    "image": (1, 12, 12),
+    "glimpse_size": 6,
+    "context": {"layers": "4@3/2"},
+    "backbone": {"layers": "3@3/1 4@3/2"},
+    "heads": ("classification", "drawing"),
+    "memory": "hebb-rosenblatt",
+    "dropout": 0.0,
+    **SIZES,
+}
+
+
+def small(preset: str, **overrides: Any) -> Model:
+    """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
+    sizes = {} if preset in BASELINES else SIZES
+    return stawm.build(preset, seed=0, **{**sizes, **overrides})
+
+
+def tiny(**overrides: Any) -> Any:
+    """A model with both heads for images of 12x12."""
+    return stawm.build("stawm-digits", seed=0, **{**TINY, **overrides})
+
+
+def shaken(model: Any, scale: float = 0.1) -> Any:
+    """The model with noise on every parameter but the rates, so that its emitters see what was seen."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim():
+                parameter += scale * torch.randn(parameter.shape, generator=generator).to(parameter)
+    return model
+
+
+def inputs(model: Model, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Images and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next(model.parameters()).dtype
+    images = torch.rand(batch, *model.config.image, generator=generator, dtype=torch.float64).to(dtype)
+    return images, torch.randint(0, 10, (batch,), generator=generator)
+
+
+def tensors(output: Output) -> dict[str, Tensor]:
+    """Every tensor of an output by name."""
+    fields: dict[str, Any] = dict(vars(output))
+    for part in (fields.pop("latent"), fields.pop("trace")):
+        fields |= part._asdict() if part else {}
+    return {name: value for name, value in fields.items() if value is not None}

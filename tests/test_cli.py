@@ -1,0 +1,175 @@
+"""The command line: what it prints, and how it fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import stawm
+from stawm import cli
+from stawm.cli import commands
+from stawm.cli.parser import parse_value
+from stawm.training import data
+
+TINY = ["memory_size=8", "hidden_size=16", "glimpses=2"]
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert cli.main(argv) == 0
+    return capsys.readouterr().out
+
+
+def fail(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Run a command that is wrong, and return the one line that it says."""
+    try:
+        status = cli.main(argv)
+    except SystemExit as stopped:
+        status = stopped.code
+    said = capsys.readouterr()
+    assert status == 1
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    return said.err
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "m.safetensors"
+    stawm.save(stawm.build("stawm-digits", seed=0, memory_size=8, hidden_size=16, glimpses=2), path)
+    return path
+
+
+def test_list_shows_every_name_of_every_kind(capsys: pytest.CaptureFixture[str]):
+    out = run(capsys, "list")
+    for kind in ("memory", "backbone", "canvas", "locator", "head", "preset"):
+        assert f"{kind}:" in out
+        assert all(f"  {name} " in out for name in stawm.list_names(kind))
+
+
+def test_list_as_json_and_by_pattern(capsys: pytest.CaptureFixture[str]):
+    found = json.loads(run(capsys, "list", "preset", "stawm-mnist-*", "--exclude", "*draw*", "--json"))
+    names = stawm.list_names("preset", "stawm-mnist-*", exclude="*draw*")
+    assert [entry["name"] for entry in found] == names
+    assert set(found[0]) == {"kind", "name", "summary", "origin"}
+
+
+def test_listing_needs_no_torch():
+    code = "import sys; from stawm import cli; cli.main(['list']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_describe_and_cite(capsys: pytest.CaptureFixture[str]):
+    assert json.loads(run(capsys, "describe", "crop", "--json")) == stawm.describe("crop").as_dict()
+    assert run(capsys, "describe", "crop").strip() == str(stawm.describe("crop"))
+    assert run(capsys, "cite", "stawm-mnist-8", "memory=delta").strip() == stawm.cite(
+        stawm.config("stawm-mnist-8", memory="delta")
+    )
+
+
+def test_train_then_eval(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    options = ["--data", "digits", "--out", str(tmp_path), "--cpu", "--json", "recipe.epochs=1"]
+    trained = json.loads(run(capsys, "train", "stawm-digits", *TINY, *options))
+    saved = str(tmp_path / "model.safetensors")
+    assert json.loads(run(capsys, "eval", saved, "--data", "digits", "--json")) == trained
+    said = run(capsys, "eval", saved, "--data", "digits", "--picture", str(tmp_path / "p.png"))
+    assert f"error {trained['error']:.2%}" in said
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert stawm.load(saved).config.to_dict()["glimpses"] == 2
+
+
+def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path):
+    graph = str(tmp_path / "m.onnx")
+    report = json.loads(run(capsys, "export", str(checkpoint), graph, "--outputs", "logits,pose", "--json"))
+    assert report["ok"]
+    assert "logits" in run(capsys, "inspect", graph)
+    assert json.loads(run(capsys, "inspect", str(checkpoint), "--json"))["preset"] == "stawm-digits"
+    assert "preset: stawm-digits" in run(capsys, "inspect", str(checkpoint))
+    assert json.loads(run(capsys, "verify", graph, str(checkpoint), "--json"))["ok"]
+    (tmp_path / "images").mkdir()
+    pixels = data.load("digits").test.images[:3, 0]
+    for i in range(3):
+        Image.fromarray(pixels[i].numpy()).save(tmp_path / "images" / f"{i}.png")
+    answers = json.loads(run(capsys, "run", graph, str(tmp_path / "images"), "--device", "cpu", "--json"))
+    model = stawm.load(checkpoint)
+    expected = model(model.normalise(pixels[:, None].float() / 255)).logits.exp().max(dim=1)
+    assert [int(row["answer"]) for row in answers] == expected.indices.tolist()
+    assert [row["probability"] for row in answers] == pytest.approx(expected.values.tolist(), rel=1e-4)
+    assert "2.png" in run(capsys, "run", graph, str(tmp_path / "images" / "2.png"), "--device", "cpu")
+
+
+def test_diagnose(capsys: pytest.CaptureFixture[str], checkpoint: Path):
+    found = json.loads(run(capsys, "diagnose", str(checkpoint), "--data", "digits", "--images", "20", "--json"))
+    assert found["images"] == 20
+    assert len(found["glimpses"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["frobnicate"], ["frobnicate", "--help"]),
+        (["describe", "stawm-mnst-8"], ["'stawm-mnist-8'"]),
+        (["list", "memories"], ["memory"]),
+        (["cite", "stawm-mnist-8", "memory.dexta=1"], ["'delta'"]),
+        (["cite", "stawm-mnist-8", "glimpses=0", "hidden_size=none"], ["glimpses", "hidden_size"]),
+        (["cite", "stawm-mnist-8", "memory"], ["'memory'", "key=value"]),
+        (["inspect", "nowhere.safetensors"], ["nowhere.safetensors"]),
+        (["inspect", "nowhere.onnx"], ["nowhere.onnx"]),
+        (["inspect", "a", "b=c"], ["b=c"]),
+        (["train", "stawm-digits", "--out", "x"], ["--data"]),
+        (["train", "stawm-digits", "--out", "{tmp}", "--data", "digit"], ["'digits'"]),
+        (["train", "stawm-digits", "--out", "{tmp}", "--data", "digits", "--recipe", "paper"], ["does not train"]),
+        (["train", "stawm-digits", "--out", "{tmp}", "--data", "digits", "recipe.epoch=1"], ["'epochs'"]),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str], words: list[str]
+):
+    said = fail(capsys, *(arg.replace("{tmp}", str(tmp_path)) for arg in argv))
+    assert said.startswith("stawm")
+    assert all(word in said for word in words)
+
+
+def test_a_package_that_is_not_there_is_named_with_its_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def without(args: Any) -> None:
+        raise ModuleNotFoundError("No module named 'accelerate'", name="accelerate.utils")
+
+    monkeypatch.setattr(commands, "cite", without)
+    assert "pip install 'stawm[train]'" in fail(capsys, "cite", "stawm-mnist-8")
+
+
+def test_interrupting_is_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def interrupted(args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "cite", interrupted)
+    assert cli.main(["cite", "stawm-mnist-8"]) == 130
+
+
+@given(values)
+def test_values_are_json_where_they_can_be(value: Any):
+    assert parse_value(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("3,32,32", [3, 32, 32]), ("timm:resnet18", "timm:resnet18"), ("a,b", ["a", "b"]), ("", "")]
+)
+def test_other_values_are_lists_or_texts(text: str, value: Any):
+    assert parse_value(text) == value
+
+
+def test_measuring_needs_no_training_extra():
+    code = "import sys; sys.modules['accelerate'] = None; from stawm.training import data, evaluate"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,230 @@
+"""Training learns, repeats itself under a seed, goes on exactly, and stops at numbers that are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import stawm
+from stawm.errors import ConfigError, InputError
+from stawm.training import DivergedError, data, evaluate, train
+from stawm.training import state as states
+from stawm.training.api import CHECKPOINT, _with_recipe
+from stawm.training.loop import LOG, STATE, Run
+from stawm.training.recipes import Recipe, find
+
+TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
+SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def few() -> data.Splits:
+    train_part, test = data.load("digits")
+    return data.Splits(train_part.take(slice(0, 72)), test.take(slice(0, 40)))
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten().double() for p in model.state_dict().values()])
+
+
+def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in entry.items() if k not in ("seconds", "images_per_second")} for entry in history]
+
+
+def test_it_learns(tmp_path: Path):
+    before = evaluate(stawm.build("stawm-digits", seed=0), data.load("digits").test).error
+    result = train("stawm-digits", data="digits", out=tmp_path, cpu=True, quiet=True, **{"recipe.epochs": 4})
+    assert before is not None
+    assert result.evaluation.error is not None
+    assert result.evaluation.error < 0.25 < before
+    assert len(result.history) == 4
+    assert not result.model.training
+
+
+def test_the_checkpoint_is_the_model_with_its_provenance(tmp_path: Path, few: data.Splits):
+    result = train("stawm-digits", data=few, out=tmp_path, seed=5, **TINY, **SHORT)
+    loaded = stawm.load(tmp_path / CHECKPOINT)
+    assert torch.equal(weights(loaded), weights(result.model))
+    assert evaluate(loaded, few.test, by_glimpse=True) == result.evaluation
+    provenance = stawm.inspect(tmp_path / CHECKPOINT).provenance
+    assert provenance["seed"] == 5
+    assert provenance["recipe"]["epochs"] == 3
+    assert provenance["test"]["error"] == result.evaluation.error
+
+
+def test_the_log_is_the_history(tmp_path: Path, few: data.Splits):
+    result = train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    logged = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert logged == json.loads(json.dumps(result.history))
+    assert [entry["epoch"] for entry in logged] == [1, 2, 3]
+    assert {"step", "rate", "loss", "error", "images_per_second"} <= set(logged[0])
+
+
+def test_a_seed_repeats_a_run_and_another_one_does_not(tmp_path: Path, few: data.Splits):
+    runs = [
+        train("stawm-digits", data=few, out=tmp_path / str(i), seed=s, **TINY, **SHORT) for i, s in enumerate((0, 0, 1))
+    ]
+    first, again, other = (weights(run.model) for run in runs)
+    assert torch.equal(first, again)
+    assert timeless(runs[0].history) == timeless(runs[1].history)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("heads", ["classification", "drawing"])
+def test_a_run_that_was_broken_off_goes_on_exactly(
+    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch, heads: str
+):
+    model = {**TINY, "heads": heads, "class_names": [], "mean": [0.0], "std": [1.0]}
+    unbroken = train("stawm-digits", data=few, out=tmp_path / "a", **model, **SHORT)
+    one_step = Run.one_step
+
+    def breaking(self: Run, *args: Any) -> Any:
+        if self.step == 8:
+            raise KeyboardInterrupt
+        return one_step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "one_step", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            train("stawm-digits", data=few, out=tmp_path / "b", **model, **SHORT)
+    assert not (tmp_path / "b" / CHECKPOINT).exists()
+    torch.manual_seed(99)
+    resumed = train("stawm-digits", data=few, out=tmp_path / "b", **model, **SHORT)
+    assert torch.equal(weights(unbroken.model), weights(resumed.model))
+    assert timeless(unbroken.history) == timeless(resumed.history)
+    assert len((tmp_path / "b" / LOG).read_text().splitlines()) == 3
+
+
+def test_the_callers_random_numbers_are_left_alone(tmp_path: Path, few: data.Splits):
+    before = torch.get_rng_state()
+    train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    first = train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    monkeypatch.setattr(Run, "one_step", None)
+    assert torch.equal(
+        weights(train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT).model), weights(first.model)
+    )
+
+
+def test_another_run_in_the_same_folder_is_refused(tmp_path: Path, few: data.Splits):
+    train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    with pytest.raises(InputError, match="holds another run"):
+        train("stawm-digits", data=few, out=tmp_path, seed=1, **TINY, **SHORT)
+
+
+def test_diverging_stops_with_the_step_and_keeps_the_state_before(
+    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch
+):
+    one_step = Run.one_step
+
+    def poisoned(self: Run, *args: Any) -> Any:
+        if self.step == 6:
+            next(self.model.parameters()).data.fill_(torch.nan)
+        return one_step(self, *args)
+
+    monkeypatch.setattr(Run, "one_step", poisoned)
+    with pytest.raises(DivergedError, match="diverged at step 7"):
+        train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    kept = states.load(tmp_path / STATE)
+    assert kept is not None
+    assert kept["step"] == 5
+    assert all(torch.isfinite(w).all() for w in kept["model"].values())
+
+
+def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written to"):
+        train("stawm-digits", data=few, out=tmp_path / "file", **TINY, **SHORT)
+    with pytest.raises(ConfigError, match="'epochs'"):
+        train("stawm-digits", data=few, out=tmp_path, **TINY, **{"recipe.epoch": 3})
+    heads = {"classification": {"classes": 3}}
+    with pytest.raises(InputError, match="10 classes, the model tells 3 apart"):
+        train("stawm-digits", data=few, out=tmp_path / "x", heads=heads, class_names=[], **TINY, **SHORT)
+
+
+def test_the_recipe_bounds_the_memory_unless_told_otherwise():
+    recipe = find("fast", "stawm-mnist-8")
+    config = stawm.config("stawm-mnist-8")
+    assert not config.memory.constrained
+    bound = _with_recipe(config, recipe, {}).memory
+    assert (bound.constrained, bound.normalise) == (True, 0.9)
+    for given in ({"memory.normalise": 0.5}, {"memory": {"normalise": 0.5}}):
+        chosen = stawm.config("stawm-mnist-8", **given)
+        assert _with_recipe(chosen, recipe, given).memory.normalise == 0.5
+    other = stawm.config("stawm-mnist-8", memory="delta")
+    assert _with_recipe(other, recipe, {"memory": "delta"}) == other
+    assert _with_recipe(config, find("paper", "stawm-mnist-8"), {}) == config
+
+
+def run_of(recipe: Recipe, **changes: Any) -> Run:
+    return Run(stawm.config("stawm-digits", **{**TINY, **changes}), recipe, cpu=True)
+
+
+def test_smoothed_labels_are_in_the_total_only(few: data.Splits):
+    run = run_of(Recipe(name="r", epochs=1, label_smoothing=0.3))
+    images = run.model.normalise(few.test.images.float() / 255)
+    output = run.model(images)
+    parts = run._loss(output, images, few.test.labels)
+    plain = F.cross_entropy(output.logits, few.test.labels)
+    smooth = F.cross_entropy(output.logits, few.test.labels, label_smoothing=0.3)
+    torch.testing.assert_close(parts["classification"], plain)
+    torch.testing.assert_close(parts["total"], smooth)
+
+
+def test_the_average_follows_the_weights(few: data.Splits):
+    run = run_of(Recipe(name="r", epochs=1, average=0.9))
+    assert run.result is not run.model
+    for _ in range(3):
+        run.one_step(few.train.images[:8], few.train.labels[:8], 10)
+    assert not torch.equal(weights(run.result), weights(run.model))
+    assert run_of(Recipe(name="r", epochs=1)).result is not None
+
+
+def test_rate_clip_and_decay_reach_the_optimiser(few: data.Splits):
+    recipe = Recipe(name="r", epochs=4, rate=0.5, decay=0.5, clip=1e-3, optimiser="sgd", weight_decay=0.1)
+    run = run_of(recipe)
+    before = [p.detach().clone() for p in run.optimiser.param_groups[1]["params"]]
+    run.step = 2
+    run.one_step(few.train.images[:8], few.train.labels[:8], 1)
+    assert {group["lr"] for group in run.optimiser.param_groups} == {0.5 * 0.25}
+    assert [group["weight_decay"] for group in run.optimiser.param_groups] == [0.1, 0.0]
+    moved = torch.cat([(p - q).flatten() for p, q in zip(run.optimiser.param_groups[1]["params"], before, strict=True)])
+    assert 0 < moved.norm() <= 0.125 * 1e-3 * (1 + 1e-5)
+
+
+def test_only_the_readout_of_a_frozen_model_learns(few: data.Splits):
+    run = run_of(Recipe(name="r", epochs=1, rate=0.1), trainable="readout")
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.one_step(few.train.images[:16], few.train.labels[:16], 10)
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("loop.") for name in changed)
+
+
+def test_bf16_trains(tmp_path: Path, few: data.Splits):
+    result = train("stawm-digits", data=few, out=tmp_path, precision="bf16", **TINY, **SHORT)
+    assert all(torch.isfinite(w).all() for w in result.model.state_dict().values())
+
+
+def test_a_validation_part_is_held_out_of_training(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    seen: list[torch.Tensor] = []
+    one_step = Run.one_step
+
+    def watching(self: Run, raw: torch.Tensor, *args: Any) -> Any:
+        seen.append(raw)
+        return one_step(self, raw, *args)
+
+    monkeypatch.setattr(Run, "one_step", watching)
+    result = train("stawm-digits", data=few, out=tmp_path, validation=20, **TINY, **SHORT)
+    rows = {tuple(image.flatten().tolist()) for batch in seen for image in batch}
+    held = {tuple(image.flatten().tolist()) for image in few.train.images[-20:]}
+    assert len(rows) == 52
+    assert not rows & held
+    assert result.history[-1]["images"] == 20
+    assert result.evaluation.images == 40
