@@ -43,12 +43,11 @@ def register(
         UnknownNameError: There is no such kind.
 
     Examples:
-        >>> import stawm
-        >>> @stawm.register("preset", "my-digits", summary="Digits, looked at twice.")
-        ... def my_digits():
-        ...     return {"preset": "stawm-digits", "glimpses": 2}
-        >>> stawm.config("my-digits").glimpses
-        2
+        A preset of one's own::
+
+            @stawm.register("preset", "my-digits", summary="Digits, looked at twice.")
+            def my_digits():
+                return {"preset": "stawm-digits", "glimpses": 2}
     """
     resolved = as_kind(kind)
 
@@ -87,7 +86,7 @@ def find(kind: Kind | str, name: str) -> Entry:
     kind = as_kind(kind)
     stem, colon, argument = name.partition(":")
     key = (kind, stem)
-    entry = _builtin().get(key) or _registered.get(key) or _plugins()[0].get(key)
+    entry = _builtin().get(key) or _plugins()[0].get(key) or _registered.get(key)
     if entry is None or bool(colon) != entry.takes_argument or (colon and not argument):
         raise UnknownNameError(_unknown(kind, name))
     try:
@@ -191,7 +190,7 @@ def _unknown(kind: Kind, name: str) -> str:
 
 def _declared() -> dict[Key, Entry]:
     """Return every entry by what is known without importing it."""
-    return {**_plugins()[0], **_registered, **_builtin()}
+    return {**_registered, **_plugins()[0], **_builtin()}
 
 
 @cache
@@ -229,6 +228,8 @@ def _complete(entry: Entry) -> Entry:
     target = entry.load()
     if entry.kind is not Kind.PRESET and not hasattr(target, "Config"):
         raise TypeError(f"{entry.place} has no Config, which every component has")
+    if (entry.kind, entry.name) in _registered:  # by its own module, while it was imported
+        return replace(_registered[entry.kind, entry.name], origin=entry.origin)
     return replace(entry, target=target, summary=first_line(target), cites=tuple(getattr(target, "cites", ())))
 
 

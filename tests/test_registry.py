@@ -80,6 +80,15 @@ def test_a_preset_may_be_a_mapping() -> None:
     assert resolve("mine").name == "mine"
 
 
+def test_a_preset_may_be_a_function() -> None:
+    @stawm.register("preset", "my-digits", summary="Digits, looked at twice.")
+    def my_digits() -> dict[str, Any]:
+        return {"preset": "stawm-digits", "glimpses": 2}
+
+    assert resolve("my-digits").glimpses == my_digits()["glimpses"]
+    assert registry.find("preset", "my-digits").summary == "Digits, looked at twice."
+
+
 def test_registering_the_same_class_again_is_no_clash() -> None:
     stawm.register("memory", "thing")(Thing)
     again = type("Thing", (), {**vars(Thing)})
@@ -266,10 +275,14 @@ def test_nor_can_a_plugin_be_taken_over(install_plugin: Install) -> None:
 
 
 def test_a_plugin_that_also_registers_itself_is_no_clash(install_plugin: Install) -> None:
-    source = MEMORY.replace("class Mine", "import stawm\n@stawm.register('memory', 'mine')\nclass Mine")
-    install_plugin("twice", {"twice_memory": source}, {"memory.mine": "twice_memory:Mine"})
-    assert registry.find("memory", "mine").load().__module__ == "twice_memory"
-    assert registry.find("memory", "mine").load().__module__ == "twice_memory"
+    decorated = "import stawm\n@stawm.register('memory', 'mine', summary='Said there.')\nclass Mine"
+    install_plugin(
+        "twice", {"twice_memory": MEMORY.replace("class Mine", decorated)}, {"memory.mine": "twice_memory:Mine"}
+    )
+    first, again = registry.find("memory", "mine"), registry.find("memory", "mine")
+    assert first == again == registry.entries("memory")["mine"]
+    assert (first.origin, first.summary) == ("twice 1.2", "Said there.")
+    assert first.load().__module__ == "twice_memory"
     assert registry.broken_plugins() == ()
 
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from stawm.errors import InputError
 from stawm.export import fields, sealing
-from stawm.export.files import open_graph, size_of, write_graphs
+from stawm.export.files import check_place, open_graph, size_of, write_graphs
 from stawm.export.graphs import Plan, example_images, examples, make_graphs, room
 from stawm.export.metadata import GraphInfo, describe
 from stawm.export.passes import clean
@@ -65,6 +65,7 @@ def to_onnx(
         raise InputError(f"to_onnx takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
     if precision not in ("fp32", "fp16"):
         raise InputError(f"precision is 'fp32' or 'fp16'; got {precision!r}.")
+    check_place(Path(path), graph)
     plan = Plan(graph, room(model, glimpses), fields.choose(model, outputs), sample)
     data = build(model, plan, precision, opset)
     size_of(data)

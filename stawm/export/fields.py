@@ -1,6 +1,6 @@
 """The outputs that a graph can have: the fields of `Output` by name, with the letters of their axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -116,6 +116,14 @@ def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
     config = model.config
     return ("memory_input", *(RECALL + head.name for head in config.heads)) if isinstance(config, ModelConfig) else ()
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return outputs and probes, each once, in the order in which they are computed."""
+    given = dict.fromkeys(names)
+    order = list(AXES)
+    place = {name: float(order.index("mu")) - 0.5 if name.startswith(RECALL) else order.index(name) for name in given}
+    return tuple(sorted(given, key=place.__getitem__))
 
 
 def axes(name: str) -> str:

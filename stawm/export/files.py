@@ -78,14 +78,21 @@ def open_graph(path: Path, data: bytes) -> GraphFile:
     return GraphFile(path, data, proto, from_entries(entries_of(proto), path))
 
 
+def check_place(path: Path, kind: str) -> None:
+    """Raise an InputError where an export would replace something else, or has nowhere to go."""
+    ours = path.is_dir() and {p.name for p in path.iterdir()} <= {f"{part}.onnx" for part in PARTS}
+    if path.is_dir() and not (ours and kind == "step"):
+        raise InputError(f"{path} is a folder of other things: give another name.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder to write {path.name} in.")
+
+
 def write_graphs(path: Path, graphs: Mapping[str, bytes]) -> None:
     """Write a file, or for a step graph a folder, whole or not at all.
 
     Raises:
-        InputError: It cannot be written, or something else stands there.
+        InputError: It cannot be written.
     """
-    if path.is_dir() and ("rollout" in graphs or not {p.name for p in path.iterdir()} <= {f"{p}.onnx" for p in PARTS}):
-        raise InputError(f"{path} is a folder of other things: give another name.")
     if "rollout" in graphs:
         write_atomically(path, graphs["rollout"])
         return

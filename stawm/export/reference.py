@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stawm.export.fields import axes, probes
-from stawm.export.graph import without_duplicates
+from stawm.export.fields import axes, in_order, probes
 from stawm.export.graphs import Plan, draw_noise, example_images, noise_shapes
 from stawm.export.precision import lower
 from stawm.export.report import Comparison
@@ -62,7 +61,7 @@ class Reference:
 
 def refer(model: Model, plan: Plan, precision: str, batches: Sequence[int]) -> Reference:
     """Run PyTorch on as many batches as there are sizes."""
-    names = without_duplicates((*plan.fields, *probes(model)))
+    names = in_order((*plan.fields, *probes(model)))
     inputs = [_inputs(model, plan, size, seed) for seed, size in enumerate(batches)]
     exact = _run(frozen(model, dtype=torch.float64), plan, names, inputs, torch.float64)
     near = _run(frozen(model, precision), plan, names, inputs, torch.float32)

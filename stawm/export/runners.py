@@ -2,8 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -16,12 +16,8 @@ KEPT = 8
 """For how many sizes of batch buffers are kept."""
 
 
-class Runner(Protocol):
-    """Runs a graph on tensors by name; may be called from several threads at once."""
-
-    def __call__(self, given: Named) -> Named:
-        """Return the outputs."""
-        ...
+Runner: TypeAlias = Callable[[Named], Named]
+"""Runs a graph on tensors by name; may be called from several threads at once."""
 
 
 class HostRunner:

@@ -176,6 +176,7 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
         sample: Whether random numbers are put in.
         outputs: The outputs and probes that a rollout would have.
     """
+    slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
     init = Init(model, slots, sample)
     state = [name.removeprefix(OUT) for name in init.outputs]
     seen = [name for name in outputs if name in SEEN]
@@ -184,10 +185,10 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
 
 
 def _answers(outputs: Sequence[str]) -> tuple[str, ...]:
-    """What ``read`` gives: for logits of any kind the logits and the confidence, since `look` goes by them."""
-    asked = {name for name in outputs if name not in SEEN}
-    if asked & {"logits", "glimpse_logits", "confidence"}:
-        asked = asked - {"glimpse_logits"} | {"logits", "confidence"}
+    """What ``read`` gives: of a model that classifies in any case the logits and the confidence, for `look`."""
+    asked = {name for name in outputs if name not in SEEN} - {"glimpse_logits"}
+    if f"{RECALL}classification" in asked:
+        asked |= {"logits", "confidence"}
     return tuple(name for name in (*AXES, f"{RECALL}classification") if name in asked)
 
 

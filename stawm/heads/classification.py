@@ -13,6 +13,7 @@ from stawm.errors import InputError
 from stawm.heads.base import Head, Query, Scene
 from stawm.heads.losses import classification_loss
 from stawm.heads.output import Output
+from stawm.nn.precision import full_precision
 
 
 class Classifier(nn.Module):
@@ -25,7 +26,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Float[Tensor, "*b f"]) -> Float[Tensor, "*b classes"]:
         """Return the logarithms of the class probabilities."""
-        return self.linear(x).log_softmax(dim=-1)
+        return full_precision(self.linear(x)).log_softmax(dim=-1)
 
 
 class ClassificationHead(Head):

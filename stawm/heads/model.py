@@ -149,8 +149,8 @@ class Stawm(Model):
         """
         self.check_images(images)
         n = self.config.glimpses if glimpses is None else glimpses
-        if n < 1:
-            raise InputError(f"A model takes at least 1 glimpse; got {n}.")
+        if not isinstance(n, int) or n < 1:
+            raise InputError(f"A model takes at least 1 glimpse; got {n!r}.")
         heads = self._heads()
         shapes = {name: shape for head in heads.values() for name, shape in head.noise_shapes(n).items()}
         draw = self.training if sample is None else sample

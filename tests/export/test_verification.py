@@ -67,11 +67,13 @@ def test_a_wrong_recurrent_weight_is_seen_at_the_second_glimpse(rollout: Path, c
 
 
 def test_a_transposed_write_is_seen_in_the_memory(rollout: Path, classifier: Any, tmp_path: Path) -> None:
-    """Reads with E and F exchanged are those of the transposed W."""
+    """Reads with E and F exchanged are those of the transposed W; the first write is symmetric."""
 
     def change(proto: onnx.ModelProto) -> None:
         last = consumers(proto, "memory_input", "MatMul")[-1]
-        transposes = [n for n in proto.graph.node if n.op_type == "Transpose" and "Concat" in _makers(proto, n.input[0])]
+        transposes = [
+            n for n in proto.graph.node if n.op_type == "Transpose" and "Concat" in _makers(proto, n.input[0])
+        ]
         (keys,) = [node for node in transposes if node.input[0] != "memory_input"]
         responses = keys.input[0]
         replace_input(keys, responses, "memory_input")
@@ -80,7 +82,7 @@ def test_a_transposed_write_is_seen_in_the_memory(rollout: Path, classifier: Any
 
     found = failures(refused(broken(rollout, tmp_path / "m.onnx", change), classifier))
     assert list(found) == ["values"]
-    assert found["values"].startswith("recall.classification at glimpse 1 is off by")
+    assert found["values"].startswith("recall.classification at glimpse 2 is off by")
 
 
 def test_a_dropped_decay_is_seen_at_the_second_read(rollout: Path, classifier: Any, tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_one_glimpse_fewer_is_seen(classifier: Any, tmp_path: Path) -> None:
 
     found = failures(refused(broken(tmp_path / "short.onnx", tmp_path / "m.onnx", change), classifier))
     assert found["axes"] == "pose is (b, 2, 6) and not (b, 3, 6)"
-    assert "3 glimpses are claimed, 2 are taken" in found["metadata"] or "pose" in found["axes"]
+    assert found["metadata"] == "3 glimpses are claimed, 2 are taken"
 
 
 def test_shape_arithmetic_is_seen(rollout: Path, classifier: Any, tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_shape_arithmetic_is_seen(rollout: Path, classifier: Any, tmp_path: Path
 
 def test_a_weight_that_is_there_twice_is_seen(rollout: Path, classifier: Any, tmp_path: Path) -> None:
     def change(proto: onnx.ModelProto) -> None:
-        large = max(proto.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        large = next(tensor for tensor in proto.graph.initializer if tensor.name == "model.loop.glimpse_down.weight")
         proto.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(large), "again"))
         node = next(node for node in reversed(proto.graph.node) if large.name in node.input)
         replace_input(node, large.name, "again")
@@ -184,7 +186,7 @@ def test_inputs_that_were_merged_are_seen(steps: Path, classifier: Any, tmp_path
     broken(steps / "glimpse.onnx", tmp_path / "glimpse.onnx", change)
     found = failures(refused(tmp_path, classifier))
     assert found["inputs"] == "glimpse: state.emission_c is never used"
-    assert found["values"].startswith("pose at glimpse 3 is off by") or "at glimpse 2" in found["values"]
+    assert found["values"].startswith("pose at glimpse 2 is off by")
 
 
 def test_a_model_with_other_weights_is_told(rollout: Path) -> None:

@@ -1,6 +1,5 @@
 """The model as a whole: any part swapped in, any number of glimpses, noise, precision, bad input."""
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -67,26 +66,9 @@ def test_any_memory_with_any_canvas_and_locator(memory: dict[str, Any], canvas: 
     assert_learns(shaken(tiny(memory=memory, canvas=canvas, locator=locator), 0.05))
 
 
-WHOLE = [*product(NETWORKS, NAMED_MEMORIES, CANVASES)]
-PAIRS = [
-    (network, NAMED_MEMORIES[(2 * i + j) % len(NAMED_MEMORIES)], canvas)
-    for i, network in enumerate(NETWORKS)
-    for j, canvas in enumerate(CANVASES)
-]
-
-
-def test_the_pairs_hold_every_pair_that_they_can() -> None:
-    assert {(n, c) for n, _, c in PAIRS} == {*product(NETWORKS, CANVASES)}
-    assert {label(m) for _, m, _ in PAIRS} == {label(m) for m in NAMED_MEMORIES}
-
-
-@pytest.mark.parametrize(("network", "memory", "canvas"), PAIRS, ids=label)
-def test_networks_of_timm(network: str, memory: dict[str, Any], canvas: str) -> None:
-    assert_learns(with_network(network, memory=memory, canvas=canvas))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("network", "memory", "canvas"), WHOLE, ids=label)
+@pytest.mark.parametrize("canvas", CANVASES)
+@pytest.mark.parametrize("memory", NAMED_MEMORIES, ids=label)
+@pytest.mark.parametrize("network", NETWORKS)
 def test_networks_of_timm_with_everything(network: str, memory: dict[str, Any], canvas: str) -> None:
     assert_learns(with_network(network, memory=memory, canvas=canvas))
 
@@ -167,9 +149,9 @@ def test_the_canvas_is_the_last_of_the_canvases(canvas: str) -> None:
     assert ((found["canvas"] >= 0) & (found["canvas"] <= 1)).all()
 
 
-@pytest.mark.parametrize("glimpses", [0, -1])
-def test_at_least_one_glimpse(glimpses: int) -> None:
-    with pytest.raises(InputError, match=f"at least 1 glimpse; got {glimpses}"):
+@pytest.mark.parametrize("glimpses", [0, -1, 2.5, "3"])
+def test_at_least_one_glimpse(glimpses: Any, unchecked: None) -> None:
+    with pytest.raises(InputError, match=f"at least 1 glimpse; got {glimpses!r}"):
         run(tiny(), glimpses=glimpses)
 
 
@@ -335,8 +317,7 @@ def test_under_autocast_what_steers_stays_in_float32(memory: dict[str, Any]) -> 
     assert types.pop("backbone") == torch.bfloat16, "autocast was on"
     assert len(types) >= 4
     assert set(types.values()) == {torch.float32}, types
-    for name, value in tensors(found).items():
-        assert value.dtype == torch.float32 or name == "logits", name
+    assert {value.dtype for value in tensors(found).values()} == {total.dtype} == {torch.float32}
     total.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
