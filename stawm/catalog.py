@@ -86,7 +86,9 @@ CATALOG: tuple[Entry, ...] = (
         "Six numbers: a spatial transformer's affine glimpse.",
         "jaderberg2015",
     ),
-    _entry(Kind.LOCATOR, "crop", "stawm.nn.locators.crop:Crop", "A position and one scale.", "mnih2014"),
+    _entry(
+        Kind.LOCATOR, "crop", "stawm.nn.locators.crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"
+    ),
     _entry(
         Kind.LOCATOR,
         "filterbank",
@@ -109,6 +111,7 @@ CATALOG: tuple[Entry, ...] = (
         "harris2019",
         "maddison2017",
         "jang2017",
+        "porter1984",
     ),
     _entry(
         Kind.HEAD,

@@ -23,6 +23,11 @@ orientations: st.SearchStrategy[Orientation] = st.sampled_from(get_args(Orientat
 bounded = st.sampled_from(["relu6", "sigmoid", "hard-sigmoid"])
 
 
+def decimals(low: float, high: float) -> st.SearchStrategy[float]:
+    """Numbers of six decimals: zero or well away from it, so that no product of a few underflows."""
+    return st.floats(low, high).map(lambda x: round(x, 6))
+
+
 def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

@@ -164,6 +164,11 @@ def test_the_order_of_the_dict_does_not_matter(random: Any) -> None:
 SHARED = built(twin.DRAW_8)
 
 
+def test_layers_count_as_numbers() -> None:
+    names = authors_names(SHARED, [f"memory.context_cnn.{i}.weight" for i in (10, 2, 0)])
+    assert [ours.split(".")[3] for ours in names.values()] == ["2", "1", "0"]
+
+
 def test_single_precision_arrays_and_scalars_are_taken() -> None:
     net = twin.MNIST_8
     weights: dict[str, Any] = {name: value.float().numpy() for name, value in state_dict(net).items()}

@@ -2,7 +2,7 @@
 
     addition:   C_N = S(C_0 + Σ_n U_n)                                       the paper's Eq. 3
     over:       C_n = C_{n-1} ⊙ (1 - B_n) + U_n ⊙ B_n,  C_0 = 0              the paper's Eq. 4; Porter and Duff 1984
-    concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2016; Jang et al. 2016
+    concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2017; Jang et al. 2017
 
 S is the sigmoid. As τ goes to 0, B becomes 1 with probability p, else 0.
 """

@@ -1,6 +1,6 @@
 """The variational latent of each glimpse, and its divergence from a unit Gaussian.
 
-    z = μ + σ ⊙ ε,  ε ~ N(0, I)                                              Kingma and Welling 2013, section 2.4
+    z = μ + σ ⊙ ε,  ε ~ N(0, I)                                              Kingma and Welling 2014, section 2.4
     D_KL = -½ Σ_k (1 + log σ_k² - μ_k² - σ_k²)                               the paper's Eq. 24
     D_KL of n glimpses = -½ Σ_k (n + Σ_t log σ_tk² - Σ_t μ_tk² - Σ_t σ_tk²)   the paper's Eq. 25
 

@@ -1,6 +1,6 @@
 """Oja's subspace rule: y = S x, S ← S + η y (x - Sᵀ y)ᵀ, read as S q.
 
-Oja (1989), "Neural networks, principal components, and subspaces"; for a single neuron Oja (1982), "A simplified neuron
+Oja (1989), "Neural networks, principal components, and subspaces"; for a single neuron Oja (1982), "Simplified neuron
 model as a principal component analyzer". Hebb's growth y xᵀ less what is explained already: the rows of S become an
 orthonormal basis of the subspace that the inputs mostly lie in, so what is read is the query in the terms of what was
 written. S = 0 stays 0, so the rule takes a start S₀ other than zero, which is what an empty memory reads with. Nor does

@@ -68,6 +68,10 @@ def open_graph(path: Path, data: bytes) -> GraphFile:
         proto = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own error has no public name
         raise ExportError(f"{path} is damaged: it cannot be parsed as ONNX ({error}).") from error
+    foreign = {node.domain for node in proto.graph.node} - {"", "ai.onnx"}
+    if foreign or proto.functions:
+        domain = next(iter(foreign), proto.functions[0].domain if proto.functions else "")
+        raise ExportError(f"{path} holds operators of the domain {domain!r}; what stawm writes holds ONNX's own alone.")
     for tensor in proto.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             places = {entry.key: entry.value for entry in tensor.external_data}

@@ -181,13 +181,13 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
     state = [name.removeprefix(OUT) for name in init.outputs]
     seen = [name for name in outputs if name in SEEN]
     glimpse = Glimpse(model, slots, sample, seen, state)
-    return {"init": init, "glimpse": glimpse, "read": Read(model, slots, _answers(outputs), state)}
+    return {"init": init, "glimpse": glimpse, "read": Read(model, slots, _answers(model, outputs), state)}
 
 
-def _answers(outputs: Sequence[str]) -> tuple[str, ...]:
+def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
     """What ``read`` gives: of a model that classifies in any case the logits and the confidence, for `look`."""
     asked = {name for name in outputs if name not in SEEN} - {"glimpse_logits"}
-    if f"{RECALL}classification" in asked:
+    if any(isinstance(head, ClassificationHead) for head in model.heads.values()):
         asked |= {"logits", "confidence"}
     return tuple(name for name in (*AXES, f"{RECALL}classification") if name in asked)
 

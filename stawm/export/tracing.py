@@ -71,7 +71,8 @@ def _cause(error: BaseException) -> str:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep the exporter's warnings about itself, and its log, from the caller."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    names = ("torch.onnx", "torch.export", "torch.__trace", "onnxscript", "onnx_ir")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         for message, category in _WARNINGS:

@@ -147,7 +147,7 @@ def _values(comparisons: Sequence[Comparison], reference: Reference, found: Sequ
         first = min(failed, key=lambda c: c.glimpse or len(comparisons))
         return [Check("values", False, f"{first}; {len(failed)} of {len(comparisons)} comparisons fail")]
     checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance")]
-    if "logits" in found[0]:
+    if "logits" in reference.exact[0]:
         checks.append(_agreement(comparisons, reference, found))
     return checks
 

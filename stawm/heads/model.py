@@ -17,7 +17,7 @@ from stawm.heads.output import Noise, Output, Trace
 from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import autocasts, full_precision, without_autocast
+from stawm.nn.precision import autocasts, without_autocast
 from stawm.registry import Kind
 
 
@@ -176,7 +176,7 @@ class Stawm(Model):
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         after = [t for times in reads.values() for t in times]
         with without_autocast(memory_input):
-            answers, _ = self.memory.unroll(full_precision(memory_input), queries, after)
+            answers, _ = self.memory.unroll(memory_input, queries, after)
         parts = answers.clamp(0, 6).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 

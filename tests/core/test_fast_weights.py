@@ -14,11 +14,11 @@ from stawm.core.fast_weights import DenseState, FactoredState, Rates
 from stawm.core.naive import fast_weights as naive
 from stawm.errors import InputError
 from tests.core.twins import assert_second_derivatives, assert_twins
-from tests.strategies import Stack, assert_near, normal, stacks
+from tests.strategies import Stack, assert_near, decimals, normal, stacks
 
 FORMS = ("dense", "factored")
 EXACT = 1e-10
-RATES = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda r: Rates(*r))
+RATES = st.tuples(decimals(0, 1), decimals(0, 1)).map(lambda r: Rates(*r))
 
 
 def random_state(seed: int, form: str, b: int, m: int, rows: int = 3) -> fast.State:

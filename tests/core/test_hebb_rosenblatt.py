@@ -15,12 +15,22 @@ from stawm.core.activations import ACTIVATIONS
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Rates
 from stawm.core.naive import hebb_rosenblatt as naive
 from stawm.errors import InputError
-from tests.strategies import Stack, assert_all_near, assert_near, generator, gradients, normal, orientations, stacks
+from tests.strategies import (
+    Stack,
+    assert_all_near,
+    assert_near,
+    decimals,
+    generator,
+    gradients,
+    normal,
+    orientations,
+    stacks,
+)
 
 FORMS = ("dense", "factored")
 EXACT = 1e-10  # float64 rounding of sums over at most 6 x 6 terms, with room for ill-conditioned draws
 PHIS = st.sampled_from(sorted(ACTIVATIONS))
-RATES = st.tuples(st.floats(0, 1.5), st.floats(-0.3, 0.6), st.floats(-1, 1)).map(lambda r: Rates(*r))
+RATES = st.tuples(decimals(0, 1.5), decimals(-0.3, 0.6), decimals(-1, 1)).map(lambda r: Rates(*r))
 
 
 def random_state(seed: int, form: str, b: int, m: int, rows: int = 3) -> fast.State:

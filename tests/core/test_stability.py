@@ -37,6 +37,8 @@ def test_the_papers_rates():
     assert stability.elementwise_bound(PAPER, 6, 6, 8) == pytest.approx(59.92, abs=0.01)
     assert stability.elementwise_bound(PAPER, 6, 6, 4) == pytest.approx(42.51, abs=0.01)
     assert stability.norm_bound(PAPER, 6, 6, 256) == pytest.approx(18_432)
+    assert stability.norm_bound(PAPER, 0.5, 0.25, 3, 1) == pytest.approx(3 * 0.4 * 0.5 * 0.25)
+    assert stability.read_bound(PAPER, 0.5, 0.25, 3, 1) == pytest.approx(3 * 0.4 * 0.5**2 * 0.25)
     assert stability.read_bound(PAPER, 6, 6, 256) == pytest.approx(110_592)
     assert stability.read_bound(PAPER, 6, 6, 1024) == pytest.approx(442_368)
 
@@ -77,6 +79,7 @@ def test_learned_rates_are_taken_as_they_are():
         (lambda: stability.elementwise_bound(PAPER, 6, math.inf), r"response_bound .*; got inf"),
         (lambda: stability.elementwise_bound(PAPER, 6, 6, start=math.nan), r"start .*; got nan"),
         (lambda: stability.norm_bound(PAPER, 6, 6, 0), r"m, .* must be 1 or more; got 0"),
+        (lambda: stability.write_factor(PAPER._replace(delta=1.5), 1, 1), r"delta .* \(0, 1\]; got 1.5"),
         (lambda: stability.write_factor(PAPER, -1, 1), r"slope .*; got -1.0"),
         (lambda: stability.is_contraction(PAPER, 1, -2), r"square .*; got -2.0"),
         (lambda: stability.gradient_bound(PAPER, 1, [1, math.inf]), r"square .*; got inf"),

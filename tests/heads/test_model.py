@@ -160,6 +160,33 @@ def test_an_untrained_model_sees_the_whole_image() -> None:
     assert torch.equal(found["pose"], torch.tensor([1.0, 0, 0, 0, 1, 0]).expand(2, 3, 6))
 
 
+@pytest.mark.parametrize("answer", [-3.0, 0.5, 9.0])
+def test_heads_hear_the_memory_through_relu6(answer: float) -> None:
+    model, heard = tiny(), {}
+    model.memory.unroll = lambda E, Q, reads: (torch.full_like(Q, answer), None)
+    for name, head in model.heads.items():
+        head.register_forward_pre_hook(lambda _, given, name=name: heard.__setitem__(name, given[0]))
+    run(model)
+    assert heard["classification"].shape == (2, 1, 8)
+    assert heard["drawing"].shape == (2, 3, 8)
+    assert all((x == min(max(answer, 0.0), 6.0)).all() for x in heard.values())
+
+
+def test_the_memory_hears_queries_through_relu6() -> None:
+    model, heard = tiny(), []
+    unroll = model.memory.unroll
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.query.linear.weight, std=30)
+    model.memory.unroll = lambda E, Q, reads: heard.append((Q, reads)) or unroll(E, Q, reads)
+    run(model)
+    ((queries, reads),) = heard
+    assert reads == [3, 1, 2, 3], "the finished memory to classify, the memory after each glimpse to draw"
+    assert queries.min() == 0
+    assert queries.max() == 6
+    assert torch.equal(queries[:, 1], queries[:, 3])
+    assert not torch.equal(queries[:, 0], queries[:, 1])
+
+
 # Randomness
 
 
@@ -310,6 +337,9 @@ def test_under_autocast_what_steers_stays_in_float32(memory: dict[str, Any]) -> 
         return answers, state
 
     model.memory.unroll = listening
+    canvas = model.heads["drawing"].canvas
+    activate = canvas.activate
+    canvas.activate = lambda sketch: activate(types.setdefault("sketch", sketch.dtype) and sketch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         images, labels = inputs(model)
         found = model(images)

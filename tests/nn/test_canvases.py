@@ -29,6 +29,11 @@ def test_addition_is_equation_3(initial: float):
         assert torch.allclose(drawn[:, n], (initial + sketches[:, : n + 1].sum(dim=1)).sigmoid(), atol=1e-14)
 
 
+def test_the_papers_settings_are_the_default():
+    assert Addition(channels=1).config == Addition.Config(initial=-6.0, activation="sigmoid")
+    assert Bernoulli(channels=1).config == Bernoulli.Config(temperature=2.0)
+
+
 def test_addition_starts_black_and_can_leave_out_the_sigmoid():
     nothing = torch.zeros(1, 1, 1, 2, 2)
     assert Addition(channels=1).unroll(nothing)[0].max() < 0.0025

@@ -123,7 +123,8 @@ def test_the_default_stack_fits_any_size(height: int, width: int):
 
 def test_the_default_stack_halves_down_to_4():
     assert default_layers((32, 32)).layers == "32@3/1p1 64@4/2p1 64@4/2p1 64@4/2p1"
-    assert default_layers((4, 4)).layers == "32@3/1p1"
+    assert default_layers((4, 4)) == config("32@3/1p1", norm="none", bias=True, init="kaiming")
+    assert default_layers((16, 2)).layers == "32@3/1p1 64@4/2p1"  # the lower side cannot be halved again
 
 
 def first_weight(stack: Conv.Config) -> Tensor:

@@ -1,5 +1,7 @@
 """The fast-weights module: its configuration, its layer norm, and that it is the rule."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -64,7 +66,9 @@ def test_auto_turns_rows_into_a_matrix_when_they_become_many():
         state = memory.write(state, torch.rand(1, 2))
         kinds.append(type(state))
     assert kinds == [FactoredState] * 3 + [DenseState] * 2
-    assert memory.init_state(1, slots=3, dtype=torch.float64)[0].shape == (1, 3, 2)
+    slotted = memory.init_state(1, slots=3, dtype=torch.float64)[0]
+    assert (slotted.shape, slotted.dtype) == ((1, 3, 2), torch.float64)
+    assert memory.init_state(1, device=torch.device("meta"))[0].is_meta
     assert type(memory.init_state(1, slots=4)) is DenseState
 
 
@@ -89,10 +93,10 @@ def test_the_matrix_of_a_normed_read_is_its_derivative_at_zero():
     assert memory.norm is not None
     with torch.no_grad():
         memory.norm.weight.copy_(torch.rand(4))
-    E = torch.randn(1, 3, 4).double()
+    E = torch.randn(2, 3, 4).double()
     _, state = memory.unroll(E, E[:, :0], [])
-    slope = torch.func.jacrev(lambda q: memory.read(state, q[None])[0])(torch.zeros(4).double())
-    torch.testing.assert_close(memory.matrix(state)[0], slope)
+    slopes = torch.func.jacrev(lambda q: memory.read(state, q.expand(2, -1)))(torch.zeros(4).double())
+    torch.testing.assert_close(memory.matrix(state), slopes)
 
 
 def test_half_precision_is_widened():

@@ -64,6 +64,7 @@ def test_what_cannot_be_is_refused(fields: dict, message: str):
 def test_free_rates_may_be_anything_finite():
     assert Config(delta=-3.0, eta=-0.5, theta=-1.0).delta == -3
     assert Config(constrained=True, delta=1.0, eta=0.0, theta=0.0).delta == 1
+    assert Config(normalise=0.9, eta=0.0).eta == 0
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))

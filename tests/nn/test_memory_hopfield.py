@@ -38,7 +38,9 @@ def test_the_module_is_the_rule():
 def test_slots_and_precision():
     memory = Hopfield(memory_size=3).half()
     assert memory.init_state(2, slots=4).E.shape == (2, 4, 3)
+    assert memory.init_state(2).E.shape == (2, 0, 3)
     assert memory.init_state(2).E.dtype == torch.float32
+    assert memory.init_state(2, device=torch.device("meta")).valid.is_meta
     assert memory.init_state(2, dtype=torch.float64).valid.dtype == torch.float64
     E = torch.rand(1, 2, 3).half()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,0 +1,1 @@
+"""Speed, as ratios of medians measured in one run: ``python -m benchmarks``."""
