@@ -69,14 +69,14 @@ def keep(name: str, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-def publish(name: str, table: str) -> None:
-    """Put a table into its place on the page of benchmarks."""
+def publish(name: str, table: str, page: Path = PAGE) -> None:
+    """Put a table into its place on a page."""
     begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
-    text = PAGE.read_text()
+    text = page.read_text()
     if begin not in text:
-        raise SystemExit(f"{PAGE} has no place for {name!r}: add the lines {begin!r} and {end!r}.")
+        raise SystemExit(f"{page} has no place for {name!r}: add the lines {begin!r} and {end!r}.")
     before, _, rest = text.partition(begin)
-    PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}")
+    page.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}")
 
 
 def as_dict(timing: Timing) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The Hebb-Rosenblatt memory: W ← (1-δ) W + η e φ(W e + θ e)ᵀ from W = 0, read as W q.
 
-Harris, Painter and Hare (2019), "A Biologically Inspired Visual Working Memory for Deep Networks", Eq. 2. That
+Harris, Niranjan and Hare (2019), "A Biologically Inspired Visual Working Memory for Deep Networks", Eq. 2. That
 equation, and orientation "paper", project with W e. Eq. 8 of its Appendix A projects with Wᵀ e: orientation
 "appendix", W ← (1-δ) W + η e φ(Wᵀ e + θ e)ᵀ, read as Wᵀ q. The two are different memories (docs/errata.md).
 

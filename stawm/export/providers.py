@@ -49,6 +49,7 @@ def open_session(
     allow_fallback: bool,
     threads: int | None,
     cuda_graphs: bool = False,
+    tf32: bool = False,
     trt_shapes: Sequence[str] = (),
 ) -> ort.InferenceSession:
     """Open a session on a device.
@@ -59,6 +60,7 @@ def open_session(
         allow_fallback: Whether the CPU may stand in, for single nodes or for all.
         threads: How many threads one run uses on the CPU; ONNX Runtime's choice where left out.
         cuda_graphs: Whether runs are captured and replayed.
+        tf32: Whether products on a GPU may be rounded to TF32.
         trt_shapes: The least, usual and greatest shapes of the inputs, as TensorRT wants them.
 
     Raises:
@@ -68,7 +70,7 @@ def open_session(
     wanted, present = WANTED[device], ort.get_available_providers()
     if not allow_fallback and device != "cpu":
         _check(device, wanted, present)
-    providers = [choice for choice in _providers(device, cuda_graphs, trt_shapes) if choice[0] in present]
+    providers = [choice for choice in _providers(device, cuda_graphs, tf32, trt_shapes) if choice[0] in present]
     options = ort.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
@@ -105,10 +107,10 @@ def device_of(sessions: Iterable[ort.InferenceSession]) -> str:
     return {names[session.get_providers()[0]] for session in sessions}.pop()
 
 
-def _providers(device: str, cuda_graphs: bool, trt_shapes: Sequence[str]) -> list[Options]:
+def _providers(device: str, cuda_graphs: bool, tf32: bool, trt_shapes: Sequence[str]) -> list[Options]:
     if device == "cpu":
         return [(CPU, {})]
-    cuda: Options = (CUDA, {"enable_cuda_graph": "1"} if cuda_graphs else {})
+    cuda: Options = (CUDA, {"use_tf32": str(int(tf32)), "enable_cuda_graph": str(int(cuda_graphs))})
     if device == "cuda":
         return [cuda]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stawm" / "tensorrt"

@@ -1,7 +1,9 @@
 """An ONNX file, used as the model is."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 import torch
@@ -51,6 +53,7 @@ class OnnxModel:
         threads: int | None = None,
         batch_size: int = 256,
         cuda_graphs: bool = False,
+        tf32: bool = False,
     ) -> None:
         """Load a file, or the folder of a step graph.
 
@@ -62,6 +65,8 @@ class OnnxModel:
             batch_size: The most images in one run; more are split up.
             cuda_graphs: Whether runs on a GPU are captured and replayed, with batches filled up to
                 the next power of two.
+            tf32: Whether products on a GPU may be rounded to TF32, which is faster, and less exact than what
+                was verified.
 
         Raises:
             ExportError: The file is truncated, altered, not ours, or contradicts itself.
@@ -78,8 +83,10 @@ class OnnxModel:
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
         self._noise = {name.removeprefix("noise_"): s[1:] for name, s in shapes.items() if name.startswith("noise_")}
-        chosen, options = settle(device), (allow_fallback, threads, batch_size, cuda_graphs)
-        sessions = {part: _session(file, chosen, *options) for part, file in files.items()}
+        chosen = settle(device)
+        options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "tf32": tf32}
+        options["cuda_graphs"] = cuda_graphs
+        sessions = {part: _session(file, chosen, batch_size, options) for part, file in files.items()}
         self._runners = {part: _runner(session, batch_size, cuda_graphs) for part, session in sessions.items()}
         self.device = device_of(sessions.values())
 
@@ -184,9 +191,7 @@ def _check(file: GraphFile) -> None:
         raise ExportError(f"The metadata of {file.path} contradicts its graph: {'; '.join(faults)}.")
 
 
-def _session(
-    file: GraphFile, device: str, allow_fallback: bool, threads: int | None, batch_size: int, cuda_graphs: bool
-) -> ort.InferenceSession:
+def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str, Any]) -> ort.InferenceSession:
     opset = opset_of(file.proto)
     if device == "tensorrt" and opset > 19:
         raise ExportError(
@@ -194,8 +199,7 @@ def _session(
         )
     inputs = {name: shape for name, shape in shapes_of(file.proto).items() if name in file.info.inputs}
     shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if device == "tensorrt" else ()
-    options = {"allow_fallback": allow_fallback, "threads": threads, "cuda_graphs": cuda_graphs, "trt_shapes": shapes}
-    return open_session(file.data, device, **options)
+    return open_session(file.data, device, trt_shapes=shapes, **options)
 
 
 def _runner(session: ort.InferenceSession, batch_size: int, cuda_graphs: bool) -> Runner:

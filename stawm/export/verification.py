@@ -17,6 +17,7 @@ from stawm.export.graph import Graph
 from stawm.export.graphs import example_images, examples, make_graphs
 from stawm.export.metadata import weights_hash
 from stawm.export.reference import Reference, frozen, refer
+from stawm.export.providers import DeviceError, open_session
 from stawm.export.report import Check, Comparison, Report, VerificationError
 from stawm.export.runners import HostRunner
 from stawm.export.runs import Named, roll
@@ -26,13 +27,16 @@ from stawm.heads.model import Model
 BATCHES = (1, 3, 128)
 
 
-def verify(path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES) -> Report:
+def verify(
+    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: str = "cpu"
+) -> Report:
     """Prove that a file, or the folder of a step graph, is equal to a model.
 
     Args:
         path: The file or folder.
         model: The model that it was made of.
         batches: The sizes of the batches that it is run with.
+        device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
 
     Returns:
         What was found.
@@ -40,6 +44,7 @@ def verify(path: str | os.PathLike[str], model: Model, *, batches: Sequence[int]
     Raises:
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
             equal to the model.
+        DeviceError: The device cannot be used.
 
     Examples:
         >>> import stawm, tempfile
@@ -51,20 +56,22 @@ def verify(path: str | os.PathLike[str], model: Model, *, batches: Sequence[int]
     """
     if not isinstance(model, Model):
         raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
-    report = examine(Path(path), read_graphs(Path(path)), model, batches)
+    report = examine(Path(path), read_graphs(Path(path)), model, batches, device)
     if not report.ok:
         raise VerificationError(report)
     return report
 
 
-def examine(path: Path, files: Mapping[str, GraphFile], model: Model, batches: Sequence[int]) -> Report:
+def examine(
+    path: Path, files: Mapping[str, GraphFile], model: Model, batches: Sequence[int], device: str = "cpu"
+) -> Report:
     """Find out all that holds and all that does not."""
     first = next(iter(files.values()))
     checks = [_same_model(first, model)]
     comparisons: list[Comparison] = []
     if checks[0].ok:
         checks += _structure(files, model)
-        found, comparisons = _behaviour(files, model, batches)
+        found, comparisons = _behaviour(files, model, batches, device)
         checks += found
     return Report(
         path=path,
@@ -113,13 +120,15 @@ def _shapes(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, tuple[int, 
 
 
 def _behaviour(
-    files: Mapping[str, GraphFile], model: Model, batches: Sequence[int]
+    files: Mapping[str, GraphFile], model: Model, batches: Sequence[int], device: str
 ) -> tuple[list[Check], list[Comparison]]:
     info = next(iter(files.values())).info
     reference = refer(model, info.plan, info.precision, batches)
     try:
-        sessions = {part: probed_session(file.proto, probes(model)) for part, file in files.items()}
+        sessions = {part: probed_session(file.proto, probes(model), device) for part, file in files.items()}
         found = [_run(sessions, inputs, files) for inputs in reference.inputs]
+    except DeviceError:
+        raise
     except Exception as error:  # ONNX Runtime raises errors of many kinds
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
     comparisons = reference.compare(found)
@@ -164,8 +173,8 @@ def _agreement(comparisons: Sequence[Comparison], reference: Reference, found: S
     return Check("classes", bool(same[sure].all()), detail)
 
 
-def probed_session(proto: onnx.ModelProto, probes: Sequence[str]) -> ort.InferenceSession:
-    """Return a session on the CPU of a graph that gives its probes too."""
+def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = "cpu") -> ort.InferenceSession:
+    """Return a session of a graph that gives its probes too."""
     probed = onnx.ModelProto()
     probed.CopyFrom(proto)
     computed = {name for node in proto.graph.node for name in node.output}
@@ -173,10 +182,7 @@ def probed_session(proto: onnx.ModelProto, probes: Sequence[str]) -> ort.Inferen
     probed.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in probes if name in computed and name not in have
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return open_session(probed.SerializeToString(), device, allow_fallback=False, threads=None)
 
 
 def _run(
