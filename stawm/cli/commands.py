@@ -95,7 +95,12 @@ def diagnose(args: Namespace) -> None:
 
     model: Any = stawm.load(args.checkpoint)
     images = _images(args, model).take(slice(0, args.images)).images
-    _print(args, stawm.diagnose(model, model.normalise(images.float() / 255)))
+    report = stawm.diagnose(model, model.normalise(images.float() / 255))
+    if args.picture:
+        from stawm import viz
+
+        viz.health(report).savefig(args.picture)
+    _print(args, report)
 
 
 def export(args: Namespace) -> None:

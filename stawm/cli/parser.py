@@ -130,6 +130,7 @@ def _diagnose(parser: Parser) -> None:
     _checkpoint(parser)
     _data(parser)
     parser.add_argument("--images", type=int, default=256, help="how many images to look at (default: 256)")
+    parser.add_argument("--picture", type=Path, help="also draw the measures over the glimpses")
 
 
 def _export(parser: Parser) -> None:

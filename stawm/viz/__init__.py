@@ -5,7 +5,8 @@ matplotlib's global state: ``stawm.viz.looks(model, pixels).savefig("looks.png")
 """
 
 from stawm.viz.drawings import drawings
+from stawm.viz.health import health
 from stawm.viz.looks import looks
 from stawm.viz.memories import matrices, memories
 
-__all__ = ["drawings", "looks", "matrices", "memories"]
+__all__ = ["drawings", "health", "looks", "matrices", "memories"]

@@ -152,3 +152,15 @@ def test_labels_are_spread_without_changing_their_order(heights: list[float], ga
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     assert all(m >= h for m, h in zip(moved, heights, strict=True))
     assert all(moved[b] - moved[a] >= gap - 1e-9 for a, b in pairwise(order))
+
+
+@pytest.mark.parametrize(("memory", "panels"), [("hebb-rosenblatt", 6), ("hopfield", 2)])
+def test_health_shows_the_measures_that_there_are(memory: str, panels: int):
+    model: Any = stawm.build("stawm-digits", memory=memory, memory_size=8, hidden_size=16)
+    report = stawm.diagnose(model, torch.rand(3, 1, 16, 16))
+    axes = viz.health(report).axes
+    assert len(axes) == panels
+    drawn = {line.get_label(): list(line.get_ydata()) for axis in axes for line in axis.lines}
+    limits = {"delta"} if memory == "hebb-rosenblatt" else set()
+    assert set(drawn) == {*report.columns(), *limits} - {"glimpse"}
+    assert drawn["norm"] == [health.norm for health in report.glimpses]
