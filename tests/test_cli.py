@@ -100,11 +100,11 @@ def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], check
     pixels = data.load("digits").test.images[:3, 0]
     for i in range(3):
         Image.fromarray(pixels[i].numpy()).save(tmp_path / "images" / f"{i}.png")
-    answers = json.loads(run(capsys, "run", graph, str(tmp_path / "images"), "--device", "cpu", "--json"))
+    said = json.loads(run(capsys, "run", graph, str(tmp_path / "images"), "--device", "cpu", "--json"))["answers"]
     model = stawm.load(checkpoint)
     expected = model(model.normalise(pixels[:, None].float() / 255)).logits.exp().max(dim=1)
-    assert [int(row["answer"]) for row in answers] == expected.indices.tolist()
-    assert [row["probability"] for row in answers] == pytest.approx(expected.values.tolist(), rel=1e-4)
+    assert [row["label"] for row in said] == expected.indices.tolist()
+    assert [row["confidence"] for row in said] == pytest.approx(expected.values.tolist(), rel=1e-4)
     assert "2.png" in run(capsys, "run", graph, str(tmp_path / "images" / "2.png"), "--device", "cpu")
 
 

@@ -3,11 +3,9 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from stawm.errors import InputError
+from stawm.export import commands as graphs
 
 
 def demo(args: Namespace) -> None:
@@ -103,79 +101,15 @@ def diagnose(args: Namespace) -> None:
     _print(args, report)
 
 
-def export(args: Namespace) -> None:
-    """Write a verified ONNX file."""
-    import stawm
-
-    report = stawm.export.to_onnx(
-        stawm.load(args.checkpoint),
-        args.out,
-        graph=args.graph,
-        glimpses=args.glimpses,
-        precision=args.precision,
-        opset=args.opset,
-        outputs=args.outputs,
-        sample=args.sample,
-    )
-    _print(args, report)
-
-
-def verify(args: Namespace) -> None:
-    """Prove that a file is equal to a model."""
-    import stawm
-
-    _print(args, stawm.export.verify(args.graph, stawm.load(args.checkpoint)))
-
-
-def run(args: Namespace) -> None:
-    """Classify images with an ONNX file."""
-    import stawm
-    from stawm.export.report import table
-
-    files = _image_files(args.images)
-    onnx = stawm.export.OnnxModel(args.graph, device=args.device)
-    looked = None if args.until is None else onnx.look(files, until=args.until)
-    logits = onnx(files).logits if looked is None else looked.logits
-    if logits is None:
-        raise InputError(f"{args.graph} has no output 'logits', so it has no answers to print.")
-    chances, answers = logits.exp().max(dim=1)
-    names = onnx.info.class_names
-    rows = [
-        {"file": str(file), "answer": names[answer] if names else str(answer), "probability": chance}
-        for file, answer, chance in zip(files, answers.tolist(), chances.tolist(), strict=True)
-    ]
-    if looked is not None:
-        rows = [{**row, "glimpses": count} for row, count in zip(rows, looked.glimpses.tolist(), strict=True)]
-    if args.json:
-        print(json.dumps(rows))
-        return
-    cells = [[f"{v:.2%}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
-    print(table(list(rows[0]), cells))
-
-
 def inspect(args: Namespace) -> None:
     """Show what a checkpoint, an ONNX file or a folder of step graphs says of itself."""
     import stawm
 
-    if args.file.suffix == ".onnx" or args.file.is_dir():
-        _print(args, stawm.export.inspect(args.file))
+    if graphs.is_graph(args.file):
+        graphs.inspect(args)
         return
     said = stawm.inspect(args.file).as_dict()
     print(json.dumps(said) if args.json else "\n".join(f"{key}: {_readable(value)}" for key, value in said.items()))
-
-
-def _image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return image files, with those in a folder in the place of the folder."""
-    from PIL import Image
-
-    kinds = Image.registered_extensions()
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in kinds) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(f"{path} holds no image.")
-        found += inside
-    return found
 
 
 def _images(args: Namespace, model: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from stawm._version import __version__
 from stawm.cli import commands
 from stawm.errors import ConfigError
+from stawm.export import commands as graphs
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT or folder:PATH"
@@ -71,9 +72,7 @@ def make_parser() -> Parser:
     _train(add(commands.train, "train", "train a model", overrides=True))
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
-    _export(add(commands.export, "export", "write a model to one verified ONNX file"))
-    _verify(add(commands.verify, "verify", "prove that an ONNX file is equal to a checkpoint"))
-    _run(add(commands.run, "run", "classify images with an ONNX file"))
+    graphs.add_parsers(subparsers)
     _inspect(add(commands.inspect, "inspect", "show what a checkpoint or an ONNX file says of itself"))
     return parser
 
@@ -131,31 +130,6 @@ def _diagnose(parser: Parser) -> None:
     _data(parser)
     parser.add_argument("--images", type=int, default=256, help="how many images to look at (default: 256)")
     parser.add_argument("--picture", type=Path, help="also draw the measures over the glimpses")
-
-
-def _export(parser: Parser) -> None:
-    _checkpoint(parser)
-    parser.add_argument("out", type=Path, help="the ONNX file to write")
-    parser.add_argument(
-        "--graph", choices=("rollout", "step"), default="rollout", help="all glimpses at once, or one by one"
-    )
-    parser.add_argument("--glimpses", type=int, help="how many glimpses are taken; the model's number if left out")
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
-    parser.add_argument("--opset", type=int, default=18)
-    parser.add_argument("--outputs", type=lambda text: text.split(","), help="fields of the output, commas between")
-    parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
-
-
-def _verify(parser: Parser) -> None:
-    parser.add_argument("graph", type=Path, help="the ONNX file")
-    _checkpoint(parser)
-
-
-def _run(parser: Parser) -> None:
-    parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
-    parser.add_argument("images", type=Path, nargs="+", help="images, or folders of images")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "tensorrt"), default="auto")
-    parser.add_argument("--until", type=float, metavar="P", help="look on until it is this certain (step graphs)")
 
 
 def _inspect(parser: Parser) -> None:
