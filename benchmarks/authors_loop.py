@@ -37,7 +37,8 @@ class AuthorsLoop(nn.Module):
             features = torch.relu(loop.dropout(loop.glimpse_down(loop.backbone(glimpse))))
             x, c1 = nn.LSTMCell.forward(loop.aggregator_rnn, features, (h1, c1))
             h1 = x
-            W = self._write(W, F.relu6(loop.what(features) * loop.where(pose)))
+            seen_from = pose if config.where == "pose" else h0
+            W = self._write(W, F.relu6(loop.what(features) * loop.where(seen_from)))
             if config.draws:
                 canvas = canvas + self._sketch(W, queries["drawing"], loop.inverse_emitter(h0), canvas)
         if config.draws:
@@ -51,8 +52,11 @@ class AuthorsLoop(nn.Module):
 
     def _sketch(self, W: Tensor, query: Tensor, inverse: Tensor, canvas: Tensor) -> Tensor:
         sketcher = self.model.heads["drawing"].sketcher
-        mu = sketcher.mu(_read(W, query))
-        sketch = sketcher.decoder(torch.relu(sketcher.expand(mu)))
+        answer = _read(W, query)
+        z = sketcher.mu(answer)
+        if self.training:
+            z = z + (sketcher.logvar(answer) / 2).exp() * torch.randn_like(z)
+        sketch = sketcher.decoder(torch.relu(sketcher.expand(z)))
         size = (len(canvas), sketch.shape[1], *canvas.shape[2:])
         return F.grid_sample(sketch, F.affine_grid(inverse.view(-1, 2, 3), size, False), align_corners=False)
 

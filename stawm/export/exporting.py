@@ -7,15 +7,15 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from stawm.errors import InputError
+from stawm.errors import ExportError, InputError
 from stawm.export import fields, sealing
-from stawm.export.files import check_place, open_graph, size_of, write_graphs
+from stawm.export.files import check_place, open_graph, write_graphs
 from stawm.export.graphs import Plan, example_images, examples, make_graphs, room
 from stawm.export.metadata import GraphInfo, describe
 from stawm.export.passes import clean
 from stawm.export.reference import frozen
 from stawm.export.report import Report, VerificationError
-from stawm.export.tracing import trace, unchecked
+from stawm.export.tracing import trace
 from stawm.export.verification import BATCHES, examine
 from stawm.heads.model import Model
 
@@ -68,7 +68,6 @@ def to_onnx(
     check_place(Path(path), graph)
     plan = Plan(graph, room(model, glimpses), fields.choose(model, outputs), sample)
     data = build(model, plan, precision, opset)
-    size_of(data)
     files = {part: open_graph(Path(path), value) for part, value in data.items()}
     report = examine(Path(path), files, model, batches)
     if not report.ok:
@@ -82,8 +81,7 @@ def build(model: Model, plan: Plan, precision: str, opset: int) -> dict[str, byt
     copied = frozen(model, precision)
     graphs = make_graphs(copied, plan)
     wanted = {part: plain.outputs for part, plain in make_graphs(copied, plan, probed=False).items()}
-    with unchecked():
-        inputs = examples(graphs, example_images(model, 2, seed=0))
+    inputs = examples(graphs, example_images(model, 2, seed=0))
     infos = describe(model, plan, precision, {part: (graphs[part].inputs, wanted[part]) for part in graphs})
     return {part: _write(trace(graphs[part], inputs[part], opset), infos[part]) for part in graphs}
 
@@ -93,4 +91,7 @@ def _write(traced: ir.Model, info: GraphInfo) -> bytes:
         traced.graph.outputs.remove(output)
     clean(traced)
     traced.metadata_props.update(info.entries())
-    return sealing.seal(ir.to_proto(traced).SerializeToString())
+    try:
+        return sealing.seal(ir.to_proto(traced).SerializeToString())
+    except Exception as error:  # protobuf's own error has no public name
+        raise ExportError(f"The graph cannot be written as one file, which holds at most 2 GiB: {error}.") from error

@@ -14,9 +14,6 @@ from stawm.export import sealing
 from stawm.export.metadata import GraphInfo, entries_of, from_entries
 from stawm.export.step import PARTS
 
-LIMIT = 2**31 - 1
-"""The bytes that a protobuf message can have."""
-
 
 @dataclass(frozen=True)
 class GraphFile:
@@ -53,8 +50,11 @@ def read_graphs(path: Path) -> dict[str, GraphFile]:
     for part, graph in graphs.items():
         if graph.info.part != part:
             raise ExportError(f"{graph.path} lies about itself: it is the part {graph.info.part!r}.")
-    if len({graph.info.series for graph in graphs.values()}) > 1:
+    if any(graph.info.series != graphs["init"].info.series for graph in graphs.values()):
         raise ExportError(f"{path}: init, glimpse and read are not of one export.")
+    gives = {"glimpse_logits"}.union(*(graph.info.outputs for graph in graphs.values()))
+    if not gives.issuperset(graphs["init"].info.fields):
+        raise ExportError(f"{path} lies about itself: it does not give {', '.join(graphs['init'].info.fields)}.")
     return graphs
 
 
@@ -127,15 +127,3 @@ def _put(folder: Path, path: Path) -> None:
         raise
     finally:
         shutil.rmtree(before.parent, ignore_errors=True)
-
-
-def size_of(graphs: Mapping[str, bytes]) -> int:
-    """Return how many bytes graphs have together.
-
-    Raises:
-        ExportError: One is larger than a file of ONNX can be.
-    """
-    for part, data in graphs.items():
-        if len(data) > LIMIT:
-            raise ExportError(f"The {part} graph has {len(data):,} bytes; one ONNX file holds at most {LIMIT:,}.")
-    return sum(len(data) for data in graphs.values())

@@ -44,7 +44,7 @@ class GraphFacts:
         info = self.info
         return {
             "path": str(self.path),
-            "preset": info.config.name,
+            "preset": info.preset,
             "graph": info.kind,
             "glimpses": info.glimpses,
             "precision": info.precision,
@@ -60,7 +60,7 @@ class GraphFacts:
             "sha256": dict(self.sha256),
             "version": info.version,
             "versions": dict(info.versions),
-            "config": info.config.to_dict(),
+            "config": dict(info.config),
         }
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class GraphFacts:
         info = self.info
         glimpses = "no glimpses" if info.glimpses is None else f"{info.glimpses} glimpses"
         rows = [
-            ("of", f"{info.config.name}, {glimpses}, written by stawm {info.version}"),
+            ("of", f"{info.preset}, {glimpses}, written by stawm {info.version}"),
             ("graph", f"{info.kind}, {info.precision}, opset {self.opset}, {self.size / 1e6:.1f} MB"),
             ("pixels", f"minus {_numbers(info.mean)}, divided by {_numbers(info.std)}"),
             ("classes", ", ".join(info.class_names) or "without names"),

@@ -13,10 +13,11 @@ import torch
 
 from stawm._version import __version__
 from stawm.checkpoint import library_versions
-from stawm.errors import ConfigError, ExportError, UnknownNameError
+from stawm.errors import ExportError
+from stawm.export.fields import AXES
 from stawm.export.graphs import Kind, Plan
 from stawm.heads.model import Model
-from stawm.heads.model_config import SharedConfig, from_mapping
+from stawm.heads.model_config import SharedConfig
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -37,7 +38,8 @@ class GraphInfo:
         sample: Whether random numbers are inputs.
         inputs: The names of its inputs.
         outputs: The names of its outputs.
-        config: The model's complete configuration.
+        config: The model's complete configuration, as plain values: a graph is used without the components
+            that its model was built from.
         mean: What is taken from the pixels in [0, 1].
         std: What they are then divided by.
         class_names: The names of the classes; may be empty.
@@ -54,7 +56,7 @@ class GraphInfo:
     sample: bool
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    config: SharedConfig
+    config: Mapping[str, Any]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
@@ -68,6 +70,22 @@ class GraphInfo:
         return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample)
 
     @property
+    def preset(self) -> str:
+        """The name of the model's configuration."""
+        return str(self.config["name"])
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        channels, height, width = map(int, self.config["image"])
+        return channels, height, width
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are, or None where the model does not classify."""
+        return next((int(h["classes"]) for h in self.config["heads"] if h["name"] == "classification"), None)
+
+    @property
     def series(self) -> tuple[Any, ...]:
         """What the parts of a step graph have in common."""
         return (self.plan, self.precision, self.config, self.mean, self.std, self.class_names, self.weights)
@@ -75,7 +93,7 @@ class GraphInfo:
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
         graph = {key: getattr(self, key) for key in _GRAPH}
-        channels, height, width = self.config.image
+        channels, height, width = self.image
         preprocessing = {
             "channels": channels,
             "height": height,
@@ -85,7 +103,7 @@ class GraphInfo:
             "std": self.std,
         }
         values = {
-            "config": self.config.to_dict(),
+            "config": dict(self.config),
             "graph": graph,
             "preprocessing": preprocessing,
             "class_names": self.class_names,
@@ -119,7 +137,7 @@ def describe(
             sample=plan.sample,
             inputs=tuple(inputs),
             outputs=tuple(outputs),
-            config=config,
+            config=plain(config),
             mean=config.mean,
             std=config.std,
             class_names=config.class_names,
@@ -129,6 +147,11 @@ def describe(
         )
         for part, (inputs, outputs) in graphs.items()
     }
+
+
+def plain(config: SharedConfig) -> dict[str, Any]:
+    """Return a configuration as a file gives it back."""
+    return json.loads(json.dumps(config.to_dict()))
 
 
 def weights_hash(model: Model) -> str:
@@ -155,9 +178,9 @@ def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
         read: dict[str, Any] = {key: json.loads(entries[f"stawm.{key}"]) for key in _JSON}
         graph, shown = read["graph"], read["preprocessing"]
         written: dict[str, Any] = {key: tuple(graph[key]) if key in _LISTS else graph[key] for key in _GRAPH}
-        return GraphInfo(
+        info = GraphInfo(
             **written,
-            config=from_mapping(read["config"]),
+            config=read["config"],
             mean=tuple(shown["mean"]),
             std=tuple(shown["std"]),
             class_names=tuple(read["class_names"]),
@@ -165,10 +188,19 @@ def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
             version=entries["stawm.version"],
             versions=read["versions"],
         )
-    except (ConfigError, UnknownNameError) as error:
-        raise ExportError(f"{path} is of a model that this stawm does not know: {error}") from error
+        _check(info)
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"{path}: its metadata cannot be understood ({error}).") from error
+    return info
+
+
+def _check(info: GraphInfo) -> None:
+    """Raise where an entry is of a form that nothing is written in."""
+    legal = info.kind in ("rollout", "step") and (info.kind == "step") == (info.part is not None)
+    legal = legal and info.precision in ("fp32", "fp16") and set(info.fields) <= set(AXES)
+    legal = legal and (info.glimpses is None or (isinstance(info.glimpses, int) and info.glimpses > 0))
+    if not legal or not info.preset or min(info.image) < 1 or info.classes == 0:
+        raise ValueError("its values are none that stawm writes")
 
 
 def entries_of(proto: onnx.ModelProto) -> dict[str, str]:

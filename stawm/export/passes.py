@@ -9,8 +9,6 @@ from onnx_ir.passes import common
 
 CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}
 """The axis of the weight that its outputs are on."""
-
-
 SHARED_UP_TO = 2**20
 """The most numbers of a weight that is looked for twice: of sums of biases, of constants; no trace repeats a matrix."""
 
@@ -42,7 +40,7 @@ def fold_batch_norms(graph: ir.Graph) -> None:
         if conv is None or not _foldable(norm, conv):
             continue
         parameters = [*conv.inputs[1:], *norm.inputs[1:]]
-        key = tuple(None if value is None else value.name for value in parameters)
+        key = (str(_epsilon(norm)), *(None if value is None else value.name for value in parameters))
         if key not in folded:
             folded[key] = _folded(graph, norm, conv)
         weight, bias = folded[key]
@@ -65,7 +63,7 @@ def _folded(graph: ir.Graph, norm: ir.Node, conv: ir.Node) -> list[ir.Value]:
     scale, shift, mean, variance = (_array(value) for value in norm.inputs[1:5])
     weight = _array(conv.inputs[1])
     bias = _array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] is not None else np.zeros_like(mean)
-    factor = scale / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
+    factor = scale / np.sqrt(variance + _epsilon(norm))
     shape = [1] * weight.ndim
     shape[CONVOLUTIONS[conv.op_type]] = -1
     source: Any = conv.inputs[1]
@@ -73,6 +71,10 @@ def _folded(graph: ir.Graph, norm: ir.Node, conv: ir.Node) -> list[ir.Value]:
     name = f"{source.name}.normalised"
     arrays = {name: weight * factor.reshape(shape), f"{name}.bias": (bias - mean) * factor + shift}
     return [_initializer(graph, name, array.astype(dtype)) for name, array in arrays.items()]
+
+
+def _epsilon(norm: ir.Node) -> float:
+    return norm.attributes.get_float("epsilon", 1e-5)
 
 
 def _array(value: Any) -> np.ndarray:
@@ -99,11 +101,21 @@ def _idle(graph: ir.Graph) -> Iterator[tuple[ir.Node, ir.Value]]:
         source = node.inputs[0] if node.inputs else None
         if source is None or node.outputs[0].is_graph_output():
             continue
+        before = source.producer()
+        if node.op_type == "Cast" and before is not None and before.op_type == "Cast" and _is_exact(before):
+            source = before.inputs[0] or source
         same_shape = source.shape is not None and source.shape == node.outputs[0].shape
         same_type = source.dtype is not None and source.dtype == node.outputs[0].dtype
         needless = {"Identity": True, "Expand": same_shape, "Reshape": same_shape, "Cast": same_type}
         if needless.get(node.op_type, False):
             yield node, source
+
+
+def _is_exact(cast: ir.Node) -> bool:
+    """Whether a cast loses nothing: from half precision to single."""
+    source = cast.inputs[0]
+    exact = source is not None and source.dtype == ir.DataType.FLOAT16
+    return exact and cast.outputs[0].dtype == ir.DataType.FLOAT
 
 
 def _bypass(graph: ir.Graph, node: ir.Node, source: ir.Value) -> None:

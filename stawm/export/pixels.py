@@ -23,13 +23,14 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
 
     Args:
         images: Floats (b, c, h, w) as the model takes them; bytes (b, c, h, w), (b, h, w, c) or, in grey,
-            (b, h, w) as pixels; or the path of an image, or several, which are brought to the model's size.
+            (b, h, w) as pixels; or paths of images, which are brought to the model's size. One image by
+            itself, without its b, is a batch of one.
         info: What the graph says of itself, with its preprocessing.
 
     Raises:
         InputError: They are of another form, or a file cannot be read.
     """
-    channels, height, width = info.config.image
+    channels, height, width = info.image
     if isinstance(images, (str, os.PathLike)):
         return prepare([images], info)
     if isinstance(images, (list, tuple)):
@@ -37,11 +38,13 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
             raise InputError(f"A list of images holds paths of files; got {_shown(images)}.")
         paths = [Path(path) for path in images]
         return normalise(read_images(paths, channels, (height, width)), info)
-    tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
     if not isinstance(tensor, Tensor):
         raise InputError(f"Images are a tensor, an array or paths of files; got {type(images).__name__}.")
     if tensor.dtype == torch.uint8:
         tensor = normalise(_channels_first(tensor, info), info)
+    elif tuple(tensor.shape) == (channels, height, width):
+        tensor = tensor[None]
     if not tensor.is_floating_point() or tuple(tensor.shape[1:]) != (channels, height, width) or len(tensor) == 0:
         raise InputError(
             f"This graph takes floats of shape (b, {channels}, {height}, {width}), pixels of that shape as uint8, or "
@@ -90,11 +93,15 @@ def _draw(name: str, shape: tuple[int, ...], like: Tensor, generator: torch.Gene
 
 
 def _channels_first(pixels: Tensor, info: GraphInfo) -> Tensor:
-    channels, height, width = info.config.image
+    channels, height, width = info.image
+    first, last = (channels, height, width), (height, width, channels)
+    flat = {(height, width)} if channels == 1 else set()
+    if tuple(pixels.shape) in {first, last} | flat:
+        pixels = pixels[None]
     form = tuple(pixels.shape[1:])
-    if form == (height, width, channels) and form != (channels, height, width):
+    if form == last and form != first:
         return pixels.permute(0, 3, 1, 2)
-    return pixels[:, None] if channels == 1 and form == (height, width) else pixels
+    return pixels[:, None] if form in flat else pixels
 
 
 def _shown(images: Sequence[Any]) -> str:

@@ -31,7 +31,7 @@ def settle(device: str) -> str:
         InputError: There is no such device.
     """
     if device == "auto":
-        return "cuda" if has_gpu() and CUDA in ort.get_available_providers() else "cpu"
+        return "cuda" if has_gpu() else "cpu"
     if device not in WANTED:
         raise InputError(f"device is 'auto', 'cpu', 'cuda' or 'tensorrt'; got {device!r}.")
     return device

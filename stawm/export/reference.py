@@ -12,7 +12,6 @@ from stawm.export.graphs import Plan, draw_noise, example_images, noise_shapes
 from stawm.export.precision import lower
 from stawm.export.report import Comparison
 from stawm.export.rollout import Rollout
-from stawm.export.tracing import unchecked
 from stawm.heads.model import Model
 
 SLACK = 8
@@ -80,7 +79,7 @@ def _run(
 ) -> list[dict[str, Tensor]]:
     noise = tuple(noise_shapes(model, 1)) if plan.sample else ()
     rollout = Rollout(model, plan.glimpses, names, noise)
-    with torch.no_grad(), unchecked():
+    with torch.no_grad():
         return [rollout.run({name: value.to(dtype) for name, value in given.items()}) for given in inputs]
 
 

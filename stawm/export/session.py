@@ -15,7 +15,7 @@ from stawm.export.kernels import opset_of
 from stawm.export.looking import Looked, look
 from stawm.export.metadata import GraphInfo
 from stawm.export.pixels import Images, prepare, settle_noise
-from stawm.export.providers import Device, device_of, open_session, profile, settle
+from stawm.export.providers import Device, DeviceError, device_of, open_session, profile, settle
 from stawm.export.runners import BoundRunner, HostRunner, Runner
 from stawm.export.runs import Named, roll
 from stawm.export.structure import lies, shapes_of
@@ -84,6 +84,8 @@ class OnnxModel:
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
         self._noise = {name.removeprefix("noise_"): s[1:] for name, s in shapes.items() if name.startswith("noise_")}
         chosen = settle(device)
+        if cuda_graphs and chosen != "cpu" and not torch.cuda.is_available():
+            raise DeviceError("cuda_graphs keeps buffers in PyTorch's tensors, and this PyTorch has no CUDA.")
         options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "tf32": tf32}
         options["cuda_graphs"] = cuda_graphs
         sessions = {part: _session(file, chosen, batch_size, options) for part, file in files.items()}
@@ -136,7 +138,7 @@ class OnnxModel:
         Raises:
             InputError: This is no step graph of a model that classifies, or an argument is not legal.
         """
-        if self.info.kind != "step" or self.info.config.head("classification") is None:
+        if self.info.kind != "step" or self.info.classes is None:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
         if not 0 < until <= 1:
             raise InputError(f"until is a probability above 0, at most 1; got {until!r}.")
@@ -182,7 +184,7 @@ class OnnxModel:
 
     def __repr__(self) -> str:
         """Say what it is of."""
-        return f"OnnxModel({self.info.config.name}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
+        return f"OnnxModel({self.info.preset}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
 
 
 def _check(file: GraphFile) -> None:

@@ -12,8 +12,9 @@ from stawm.export.metadata import GraphInfo
 from stawm.export.report import Check
 from stawm.heads.model_config import ModelConfig, SharedConfig
 
+SHAPES = ("Shape", "Size", "ConstantOfShape", "NonZero", "Range")
 UNWANTED = {
-    "shape arithmetic": ("Shape", "Size", "ConstantOfShape", "NonZero", "Range"),
+    "shape arithmetic": SHAPES,
     "control flow": ("If", "Loop", "Scan"),
     "sequences": ("SequenceConstruct", "SequenceAt", "SplitToSequence", "ConcatFromSequence"),
     "randomness": ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Dropout"),
@@ -22,12 +23,15 @@ UNWANTED = {
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def checks(proto: onnx.ModelProto, info: GraphInfo, shapes: Shapes, inputs: Iterable[str]) -> list[Check]:
+def checks(
+    proto: onnx.ModelProto, info: GraphInfo, config: SharedConfig, shapes: Shapes, inputs: Iterable[str]
+) -> list[Check]:
     """Check everything that can be told without running.
 
     Args:
         proto: The graph.
         info: What it says of itself.
+        config: The model's configuration.
         shapes: The shapes of its inputs and outputs without the batch, in their order.
         inputs: Which of them are inputs.
     """
@@ -38,7 +42,7 @@ def checks(proto: onnx.ModelProto, info: GraphInfo, shapes: Shapes, inputs: Iter
         _names(proto, list(inputs), list(shapes)),
         _axes(proto, shapes),
     ]
-    found += [_arithmetic(proto), _sampling(proto, info.config), _used(proto), _shared(proto)]
+    found += [_arithmetic(proto, config), _sampling(proto, config), _used(proto), _shared(proto)]
     return [*found, _kernels(proto)] if legal.ok else found
 
 
@@ -61,24 +65,23 @@ def lies(info: GraphInfo, shapes: Mapping[str, tuple[Any, ...]]) -> list[str]:
         info: What the graph says of itself.
         shapes: The shapes of its inputs and outputs, with the batch.
     """
-    config = info.config
-    head = config.head("classification")
-    faults: list[str] = []
-    faults += [
-        f"{key} is {getattr(info, key)} beside {getattr(config, key)} in its configuration"
+    faults = [
+        f"{key} is {list(getattr(info, key))} beside {info.config.get(key)} in its configuration"
         for key in ("mean", "std", "class_names")
-        if getattr(info, key) != getattr(config, key)
+        if list(getattr(info, key)) != info.config.get(key)
     ]
     missing = [name for name in (*info.inputs, *info.outputs) if name not in shapes]
     if missing:
         faults.append(f"the graph has no {', '.join(missing)}")
-    expected = {"image": config.image, "canvas": config.image}
-    expected |= {"logits": (head.classes,)} if head is not None else {}
+    expected: dict[str, tuple[int, ...]] = {"image": info.image, "canvas": info.image}
+    expected |= {"logits": (info.classes,)} if info.classes is not None else {}
     for name, form in expected.items():
         if name in shapes and tuple(shapes[name][1:]) != tuple(form):
             faults.append(f"{name} is {_form(shapes[name])} and not {_form(('b', *form))}")
-    if info.glimpses is not None and "pose" in shapes and info.kind == "rollout" and shapes["pose"][1] != info.glimpses:
-        faults.append(f"{info.glimpses} glimpses are claimed, {shapes['pose'][1]} are taken")
+    if info.kind == "rollout" and "pose" in shapes and shapes["pose"][1:2] != (info.glimpses,):
+        faults.append(f"{info.glimpses} glimpses are claimed, poses are {_form(shapes['pose'])}")
+    if info.kind == "rollout" and info.fields != info.outputs:
+        faults.append(f"the outputs {', '.join(info.fields)} are claimed, {', '.join(info.outputs)} are there")
     return faults
 
 
@@ -122,10 +125,16 @@ def shapes_of(proto: onnx.ModelProto) -> dict[str, tuple[int | str, ...]]:
     return {value.name: shape_of(value) for value in (*proto.graph.input, *proto.graph.output)}
 
 
-def _arithmetic(proto: onnx.ModelProto) -> Check:
+def _arithmetic(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     ops = Counter(node.op_type for node in proto.graph.node)
-    faults = [f"{ops[op]} {op} ({why})" for why, names in UNWANTED.items() for op in names if ops[op]]
-    return _check("plain arithmetic", faults, "no shape arithmetic, control flow or randomness")
+    foreign = "timm" in (part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", config)))
+    if foreign and sum(ops.pop(op, 0) for op in SHAPES):
+        return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic but what the network of timm does")
+    return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic, control flow or randomness")
+
+
+def _unwanted(ops: Counter[str]) -> list[str]:
+    return [f"{ops[op]} {op} ({why})" for why, names in UNWANTED.items() for op in names if ops[op]]
 
 
 def _sampling(proto: onnx.ModelProto, config: SharedConfig) -> Check:

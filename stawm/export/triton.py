@@ -67,7 +67,7 @@ def write_repository(
     if max_batch < 1 or delay < 0:
         raise InputError(f"max_batch is at least 1 and delay at least 0; got {max_batch} and {delay}.")
     file = files["rollout"]
-    name = name or file.info.config.name
+    name = name or file.info.preset
     folder = Path(repository) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
     preferred = [size for size in (8, 32, 128) if size <= max_batch] or [max_batch]
     labelled = ("logits", "labels.txt") if info.class_names else ("", "")
     notes = {
-        "stawm.preset": info.config.name,
+        "stawm.preset": info.preset,
         "stawm.mean": json.dumps(info.mean),
         "stawm.std": json.dumps(info.std),
         "stawm.weights": info.weights,

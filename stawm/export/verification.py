@@ -11,17 +11,16 @@ from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.export import structure
-from stawm.export.fields import RECALL, probes
+from stawm.export.fields import RECALL, available, probes
 from stawm.export.files import GraphFile, read_graphs
 from stawm.export.graph import Graph
 from stawm.export.graphs import example_images, examples, make_graphs
-from stawm.export.metadata import weights_hash
-from stawm.export.reference import Reference, frozen, refer
+from stawm.export.metadata import plain, weights_hash
 from stawm.export.providers import DeviceError, open_session
+from stawm.export.reference import Reference, frozen, refer
 from stawm.export.report import Check, Comparison, Report, VerificationError
 from stawm.export.runners import HostRunner
 from stawm.export.runs import Named, roll
-from stawm.export.tracing import unchecked
 from stawm.heads.model import Model
 
 BATCHES = (1, 3, 128)
@@ -86,8 +85,10 @@ def examine(
 
 
 def _same_model(file: GraphFile, model: Model) -> Check:
-    if file.info.config != model.config:
-        return Check("model", False, f"it is of {file.info.config.name} with another configuration")
+    if file.info.config != plain(model.config):
+        return Check("model", False, f"it is of {file.info.preset} with another configuration")
+    if not set(file.info.fields) <= set(available(model)):
+        return Check("model", False, f"it claims the outputs {', '.join(file.info.fields)}")
     same = file.info.weights == weights_hash(model)
     return Check("model", same, "made of this model" if same else "made of a model with other weights")
 
@@ -95,11 +96,11 @@ def _same_model(file: GraphFile, model: Model) -> Check:
 def _structure(files: Mapping[str, GraphFile], model: Model) -> list[Check]:
     info = next(iter(files.values())).info
     graphs = make_graphs(frozen(model), info.plan, probed=False)
-    with unchecked():
-        inputs = examples(graphs, example_images(model, 2, seed=0))
-        shapes = {part: _shapes(graph, inputs[part]) for part, graph in graphs.items()}
+    inputs = examples(graphs, example_images(model, 2, seed=0))
+    shapes = {part: _shapes(graph, inputs[part]) for part, graph in graphs.items()}
     found = {
-        part: structure.checks(file.proto, file.info, shapes[part], graphs[part].inputs) for part, file in files.items()
+        part: structure.checks(file.proto, file.info, model.config, shapes[part], graphs[part].inputs)
+        for part, file in files.items()
     }
     if len(found) == 1:
         return next(iter(found.values()))

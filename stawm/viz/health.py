@@ -53,7 +53,7 @@ def _draw(axis: Axes, panel: Panel, report: Diagnosis) -> None:
     for k, name in enumerate(shown):
         values = [getattr(health, name) for health in report.glimpses]
         axis.plot(steps, values, marker="o", markersize=3, color=paper.colour(k, max(2, len(shown))), label=name)
-    if panel.limit in report.rates:
+    if panel.limit is not None and panel.limit in report.rates:
         axis.axhline(report.rates[panel.limit], color=paper.WRONG, linewidth=1, linestyle="--", label=panel.limit)
     axis.set_title(panel.heading, fontsize=8, color=paper.INK)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -11,11 +11,12 @@ import torch
 
 import stawm
 from stawm.errors import ExportError, InputError
-from stawm.export import OnnxModel, VerificationError, to_onnx
+from stawm.export import VerificationError, to_onnx
 from stawm.export.fields import available, choose, flatten
 from stawm.export.files import write_graphs
 from stawm.export.metadata import weights_hash
 from stawm.heads.output import Noise
+from tests.export.opened import opened
 from tests.small import BASELINES, PRESETS, inputs, shaken, small, tiny
 
 MEMORIES = stawm.list_names("memory", origin="stawm")
@@ -102,7 +103,7 @@ def test_half_precision(preset: str, tmp_path: Path) -> None:
     halves = sum(len(t.raw_data) for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
     assert halves > 0.6 * sum(len(t.raw_data) for t in proto.graph.initializer)
     images, _ = inputs(model)
-    whole, half = model.eval()(images), OnnxModel(tmp_path / "m.onnx", device="cpu")(images)
+    whole, half = model.eval()(images), opened(tmp_path / "m.onnx")(images)
     assert torch.allclose(half.canvas, whole.canvas, atol=0.02)
 
 
@@ -111,7 +112,7 @@ def test_later_opsets_with_the_logits_alone(opset: int, tmp_path: Path, classifi
     report = to_onnx(classifier, tmp_path / "m.onnx", glimpses=1, opset=opset, outputs=["logits"], batches=(2,))
     assert report.opset == opset
     assert [value.name for value in onnx.load(tmp_path / "m.onnx").graph.output] == ["logits"]
-    output = OnnxModel(tmp_path / "m.onnx", device="cpu")(inputs(classifier)[0])
+    output = opened(tmp_path / "m.onnx")(inputs(classifier)[0])
     assert list(flatten(output)) == ["logits"]
 
 
@@ -122,7 +123,7 @@ def test_opsets_that_are_not_written(opset: int, tmp_path: Path, classifier: Any
 
 
 def test_random_numbers_are_inputs_where_sampling_is_asked_for(painting: Path, painter: Any) -> None:
-    onnx_model = OnnxModel(painting, device="cpu")
+    onnx_model = opened(painting)
     assert onnx_model.info.inputs == ("image", "noise_latent", "noise_mask")
     images, _ = inputs(painter, batch=3)
     noise = Noise(torch.randn(3, 3, 4), torch.rand(3, 3, 1, 12, 12))
@@ -139,7 +140,7 @@ def test_steps_with_random_numbers_are_the_rollout(painter: Any, tmp_path: Path)
 @pytest.mark.parametrize("glimpses", [1, 2, 3])
 def test_steps_go_as_far_as_they_are_asked_to(glimpses: int, steps: Path, classifier: Any) -> None:
     images, _ = inputs(classifier, batch=4)
-    found = OnnxModel(steps, device="cpu")(images, glimpses=glimpses)
+    found = opened(steps)(images, glimpses=glimpses)
     expected = classifier(images, glimpses=glimpses, glimpse_logits=True)
     assert torch.allclose(found.logits, expected.logits, atol=1e-5)
     assert torch.allclose(found.glimpse_logits, expected.glimpse_logits, atol=1e-5)
@@ -236,9 +237,12 @@ def test_a_head_without_a_step_form_is_told(tmp_path: Path, classifier: Any, mon
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_at_full_size(preset: str, tmp_path: Path) -> None:
     model = stawm.build(preset, seed=0)
-    assert to_onnx(model, tmp_path / "m.onnx").ok
+    report = to_onnx(model, tmp_path / "m.onnx")
     assert_lean(tmp_path / "m.onnx")
-    assert to_onnx(model, tmp_path / "half.onnx", precision="fp16", batches=(1, 3)).ok
+    half = to_onnx(model, tmp_path / "half.onnx", precision="fp16", batches=(1, 3))
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    (row,) = [line.split("|") for line in page.splitlines() if line.startswith(f"| `{preset}` |")]
+    assert [int(row[2]), int(row[6])] == [report.nodes["rollout"], half.nodes["rollout"]], "python -m benchmarks.graphs"
 
 
 @pytest.mark.long

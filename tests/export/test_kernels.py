@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -12,9 +13,7 @@ from stawm.export.kernels import has_kernel, table, without_kernel
 FLOAT, HALF, LONG = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 
 
-def model(
-    nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, list[int]]], outputs: dict[str, int], opset: int
-) -> onnx.ModelProto:
+def model(nodes: list[onnx.NodeProto], inputs: dict[str, Any], outputs: dict[str, int], opset: int) -> onnx.ModelProto:
     given = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
     gives = [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()]
     return helper.make_model(

@@ -12,11 +12,12 @@ from PIL import Image
 
 import stawm
 from stawm.errors import InputError
-from stawm.export import OnnxModel, VerificationError, commands, to_onnx
+from stawm.export import VerificationError, commands, to_onnx
 from stawm.export.bulk import Predictor
 from stawm.export.folder import find_images, run_folder
 from stawm.export.triton import write_repository
 from tests.export.broken import broken, set_weight
+from tests.export.opened import opened
 from tests.small import small
 
 
@@ -43,7 +44,7 @@ def test_a_folder_is_searched_in_order(pictures: Path) -> None:
 
 
 def test_images_of_a_folder_are_classified(pictures: Path, rollout: Path, classifier: Any) -> None:
-    graph = OnnxModel(rollout, device="cpu", batch_size=2)
+    graph = opened(rollout, batch_size=2)
     found = run_folder(graph, pictures)
     pixels = torch.stack([read(path) for path in find_images(pictures)])
     logits = classifier(classifier.normalise(pixels[:, None] / 255)).logits
@@ -55,16 +56,16 @@ def test_images_of_a_folder_are_classified(pictures: Path, rollout: Path, classi
 
 
 def test_looking_at_a_folder_takes_as_many_glimpses_as_needed(pictures: Path, steps: Path) -> None:
-    graph = OnnxModel(steps, device="cpu")
+    graph = opened(steps)
     assert {answer.glimpses for answer in run_folder(graph, pictures, until=0.01).answers} == {1}
     assert {answer.glimpses for answer in run_folder(graph, pictures, until=1.0).answers} == {3}
 
 
 def test_what_is_drawn_is_measured_and_saved(pictures: Path, painting: Path, tmp_path: Path) -> None:
-    found = run_folder(OnnxModel(painting, device="cpu"), pictures, save=tmp_path / "drawn")
+    found = run_folder(opened(painting), pictures, save=tmp_path / "drawn")
     assert all(answer.error is not None and 0 <= answer.error <= 1 for answer in found.answers)
     assert all(answer.drawing is not None and read(answer.drawing).shape == (12, 12) for answer in found.answers)
-    again = run_folder(OnnxModel(painting, device="cpu"), pictures / "a.png", save=tmp_path / "drawn")
+    again = run_folder(opened(painting), pictures / "a.png", save=tmp_path / "drawn")
     assert again.answers[0].drawing == tmp_path / "drawn" / "a-1.png"
 
 
@@ -73,7 +74,7 @@ def test_batches_of_a_frame_are_classified(rollout: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (4, 12, 12), dtype=np.uint8)
     found = predict({"image": pixels, "path": np.arange(4)})
     assert sorted(found) == ["class_name", "confidence", "label", "path"]
-    assert found["label"].tolist() == OnnxModel(rollout, device="cpu")(pixels).logits.argmax(1).tolist()
+    assert found["label"].tolist() == opened(rollout)(pixels).logits.argmax(1).tolist()
     assert found["class_name"].tolist() == [str(label) for label in found["label"]]
     with pytest.raises(InputError, match="no column 'image'; there are pixels"):
         predict({"pixels": pixels})
@@ -82,27 +83,30 @@ def test_batches_of_a_frame_are_classified(rollout: Path) -> None:
 def test_a_graph_that_only_draws_classifies_nothing(tmp_path: Path) -> None:
     to_onnx(small("bvae-cifar"), tmp_path / "m.onnx", batches=(2,))
     with pytest.raises(InputError, match="gives no logits"):
-        Predictor(tmp_path / "m.onnx", device="cpu")({"image": np.zeros((2, 32, 32, 3), dtype=np.uint8)})
+        Predictor(tmp_path / "m.onnx")({"image": np.zeros((2, 32, 32, 3), dtype=np.uint8)})
 
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # Ray uses what it has itself deprecated
-def test_ray_maps_it_over_a_folder_with_two_workers(pictures: Path, rollout: Path) -> None:
+def test_the_docs_example_of_ray_runs_with_two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs the extra 'ray'")
-    pytest.importorskip("ray.data", reason="needs the extra 'ray'")
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)  # one more than the workers hold, to read with
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    example = page.partition("```py\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    to_onnx(small("stawm-digits"), "digits.onnx", batches=(2,))
+    (tmp_path / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 16, 16), dtype=np.uint8)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     try:
-        images = ray.data.read_images(str(pictures / "more"), include_paths=True, mode="L")
-        images = images.union(ray.data.read_images(str(pictures / "a.png"), include_paths=True, mode="L"))
-        arguments = {"path": str(rollout), "device": "cpu", "threads": 1}
-        rows = images.map_batches(
-            Predictor, fn_constructor_kwargs=arguments, concurrency=2, batch_size=1, batch_format="numpy"
-        ).take_all()
+        exec(example, {})
     finally:
         ray.shutdown()
-    expected = {str(a.path): a.label for a in run_folder(OnnxModel(rollout, device="cpu"), pictures).answers}
-    assert len(rows) == 2
-    assert all(row["label"] == expected[row["path"]] for row in rows)
+    lines = [line for path in (tmp_path / "answers").iterdir() for line in path.read_text().splitlines()]
+    found = {Path(row["path"]).name: row["label"] for row in map(json.loads, lines)}
+    expected = run_folder(opened(tmp_path / "digits.onnx"), tmp_path / "images").answers
+    assert found == {answer.path.name: answer.label for answer in expected}
 
 
 def test_a_model_repository(rollout: Path, tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ def test_a_model_repository(rollout: Path, tmp_path: Path) -> None:
     again = write_repository(rollout, tmp_path / "models", max_batch=64)
     assert again.version == 2
     assert sorted(p.name for p in served.folder.iterdir()) == ["1", "2", "config.pbtxt", "labels.txt"]
-    assert OnnxModel(served.folder / "1" / "model.onnx", device="cpu").info.config.name == "stawm-digits"
+    assert opened(served.folder / "1" / "model.onnx").info.preset == "stawm-digits"
     assert "tritonserver --model-repository=" in str(served)
 
 
@@ -127,7 +131,7 @@ def test_the_configuration_is_of_tritons_own_schema(rollout: Path, painting: Pat
         assert (config.name, config.backend, config.max_batch_size) == (name, "onnxruntime", 64)
         assert list(config.dynamic_batching.preferred_batch_size) == [8, 32]
         assert config.dynamic_batching.max_queue_delay_microseconds == 500
-        info = OnnxModel(path, device="cpu").info
+        info = opened(path).info
         assert [tensor.name for tensor in config.input] == list(info.inputs)
         assert [tensor.name for tensor in config.output] == list(info.outputs)
         assert all(tensor.data_type == schema.TYPE_FP32 for tensor in (*config.input, *config.output))

@@ -153,7 +153,7 @@ def test_one_glimpse_fewer_is_seen(classifier: Any, tmp_path: Path) -> None:
 
     found = failures(refused(broken(tmp_path / "short.onnx", tmp_path / "m.onnx", change), classifier))
     assert found["axes"] == "pose is (b, 2, 6) and not (b, 3, 6)"
-    assert found["metadata"] == "3 glimpses are claimed, 2 are taken"
+    assert found["metadata"] == "3 glimpses are claimed, poses are (b, 2, 6)"
 
 
 def test_shape_arithmetic_is_seen(rollout: Path, classifier: Any, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_metadata_that_lies_is_told(rollout: Path, classifier: Any, tmp_path: Pa
         set_metadata(proto, "stawm.preprocessing", lambda text: text.replace("0.3", "0.4"))
 
     found = failures(refused(broken(rollout, tmp_path / "m.onnx", change), classifier))
-    assert "mean is (0.4,) beside (0.3,) in its configuration" in found["metadata"]
+    assert "mean is [0.4] beside [0.3] in its configuration" in found["metadata"]
 
 
 def test_a_dead_memory_proves_nothing_and_leaves_no_file(tmp_path: Path) -> None:
