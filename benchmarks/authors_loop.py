@@ -54,7 +54,7 @@ class AuthorsLoop(nn.Module):
         sketcher = self.model.heads["drawing"].sketcher
         answer = _read(W, query)
         z = sketcher.mu(answer)
-        if self.training:
+        if self.model.training:
             z = z + (sketcher.logvar(answer) / 2).exp() * torch.randn_like(z)
         sketch = sketcher.decoder(torch.relu(sketcher.expand(z)))
         size = (len(canvas), sketch.shape[1], *canvas.shape[2:])

@@ -69,8 +69,11 @@ def main() -> None:
     """Measure every case and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=float, default=1.0, help="how many times the usual number of rounds")
+    parser.add_argument("--threads", type=int, help="threads for every variant; PyTorch's choice where left out")
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing written: does it run?")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for preset, batch, rounds in CASES:
