@@ -1,5 +1,6 @@
 """What an export or a verification found, as a table and as JSON."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,8 +44,13 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether the difference is within the tolerance; what is no number is not."""
-        return self.error <= self.tolerance
+        """Whether the difference is within the tolerance; where PyTorch gives no numbers nothing is."""
+        return self.error <= self.tolerance < math.inf
+
+    @property
+    def tells(self) -> bool:
+        """Whether the tolerance is so small that a wrong value would be seen."""
+        return self.tolerance <= self.scale / 2 or self.scale == 0
 
     def __str__(self) -> str:
         """Say what differs by how much."""

@@ -156,10 +156,19 @@ def _values(comparisons: Sequence[Comparison], reference: Reference, found: Sequ
     if failed:
         first = min(failed, key=lambda c: c.glimpse or len(comparisons))
         return [Check("values", False, f"{first}; {len(failed)} of {len(comparisons)} comparisons fail")]
-    checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance")]
+    checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance"), _told(comparisons)]
     if "logits" in reference.exact[0]:
         checks.append(_agreement(comparisons, reference, found))
     return checks
+
+
+def _told(comparisons: Sequence[Comparison]) -> Check:
+    """Whether the tolerances tell anything: a model may amplify rounding until nothing can be compared."""
+    worst = max(comparisons, key=lambda c: c.tolerance / c.scale if c.scale else 0.0)
+    where = worst.output if worst.glimpse is None else f"{worst.output} at glimpse {worst.glimpse}"
+    share = f"{worst.tolerance / worst.scale:.1g}" if worst.scale else "0"
+    detail = f"the widest tolerance, of {where}, is {share} of the greatest value"
+    return Check("resolution", all(c.tells for c in comparisons), detail)
 
 
 def _agreement(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> Check:

@@ -208,6 +208,14 @@ def test_a_gpu_that_is_not_there_is_no_reason_to_use_the_cpu(rollout: Path, monk
     assert OnnxModel(rollout, device="auto").device == "cpu"
 
 
+def test_on_a_machine_with_a_gpu_auto_does_not_settle_for_less(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "has_gpu", lambda: True)
+    monkeypatch.setattr(providers.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match="has no CUDAExecutionProvider"):
+        OnnxModel(rollout)
+    assert OnnxModel(rollout, allow_fallback=True).device == "cpu"
+
+
 def test_what_to_install_is_told(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match=r"no CUDAExecutionProvider.*onnxruntime-gpu\[cuda,cudnn\]"):

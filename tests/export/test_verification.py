@@ -1,5 +1,6 @@
 """Verification refuses broken files, each for what is wrong with it."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from stawm.export import Report, VerificationError, to_onnx, verify
 from stawm.export.exporting import build
 from stawm.export.files import read_graphs
 from stawm.export.graphs import Plan
-from stawm.export.verification import examine
+from stawm.export.verification import _told, examine
 from tests.export.broken import broken, consumers, producer, replace_input, set_metadata, set_weight
 from tests.small import shaken, tiny
 
@@ -213,6 +214,21 @@ def test_a_dead_memory_proves_nothing_and_leaves_no_file(tmp_path: Path) -> None
     with pytest.raises(VerificationError, match="live memory: classification reads only zeros"):
         to_onnx(model, tmp_path / "m.onnx", glimpses=1, batches=(2,))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_number_is_equal_to_nothing(tmp_path: Path) -> None:
+    model = tiny(heads="classification")
+    model.heads.classification.classifier.linear.bias.data[0] = float("nan")
+    with pytest.raises(VerificationError, match="values: logits is off by inf"):
+        to_onnx(model, tmp_path / "m.onnx", glimpses=1, batches=(2,))
+
+
+def test_a_model_that_rounding_decides_cannot_be_verified(rollout: Path, classifier: Any) -> None:
+    report = verify(rollout, classifier, batches=BATCHES)
+    chaotic = [dataclasses.replace(c, tolerance=c.scale) for c in report.comparisons]
+    assert not _told(chaotic).ok
+    assert "is 1 of the greatest value" in _told(chaotic).detail
+    assert _told(report.comparisons).ok
 
 
 def test_a_failure_says_what_and_where(rollout: Path, classifier: Any, tmp_path: Path) -> None:
