@@ -105,9 +105,14 @@ def _separate(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _with_recipe(config: SharedConfig, recipe: Recipe, given: Mapping[str, Any]) -> SharedConfig:
-    """Apply the recipe's changes of the memory, except to fields that the user gave."""
-    memory = getattr(config, "memory", None)
-    changes = recipe.memory.get(memory.name, {}) if memory is not None else {}
-    named = split_dotted(given).get("memory")
-    kept = {key: value for key, value in changes.items() if not (isinstance(named, Mapping) and key in named)}
-    return factory.config(config, memory=kept) if kept else config
+    """Apply the recipe's changes of the model, except to fields that the user gave."""
+    given = split_dotted(given)
+    changes: dict[str, Any] = {}
+    if recipe.dropout is not None and "dropout" not in given:
+        changes["dropout"] = recipe.dropout
+    memory, named = getattr(config, "memory", None), given.get("memory")
+    of_memory = recipe.memory.get(memory.name, {}) if memory is not None else {}
+    kept = {key: value for key, value in of_memory.items() if not (isinstance(named, Mapping) and key in named)}
+    if kept:
+        changes["memory"] = kept
+    return factory.config(config, **changes) if changes else config

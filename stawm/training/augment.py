@@ -16,6 +16,9 @@ from stawm.configuration import FRACTION, NON_NEGATIVE, Interval
 GREY = (0.299, 0.587, 0.114)
 """How bright red, green and blue appear (ITU-R BT.601)."""
 
+KNOTS = 5
+"""Points of an elastic warp's lattice along each side."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation(base.Config):
@@ -34,6 +37,8 @@ class Augmentation(base.Config):
     """Pixels of margin on each side that a crop of the image's size is cut from: a shift by whole pixels."""
     flip: bool = False
     """Whether half of the images are mirrored."""
+    elastic: Annotated[float, FRACTION] = 0.0
+    """The typical displacement of a smooth random warp, as a share of the image's side."""
     jitter: Annotated[float, FRACTION] = 0.0
     """The largest change of brightness, contrast and saturation, as a share."""
 
@@ -48,9 +53,11 @@ def augment(
         recipe: What to do.
         generator: Where the random numbers come from; on the images' device.
     """
-    if recipe.rotation or recipe.shift or recipe.scale or recipe.shear or recipe.crop or recipe.flip:
+    if recipe.rotation or recipe.shift or recipe.scale or recipe.shear or recipe.crop or recipe.flip or recipe.elastic:
         poses = random_poses(len(images), images.shape[-2:], recipe, generator, images)
         grid = F.affine_grid(poses, list(images.shape), align_corners=False)
+        if recipe.elastic:
+            grid = grid + random_warp(images, recipe.elastic, generator)
         images = F.grid_sample(images, grid, align_corners=False)
     return jitter(images, recipe.jitter, generator) if recipe.jitter else images
 
@@ -73,6 +80,18 @@ def random_poses(
     cos, sin, aspect = turn.cos() / grow, turn.sin() / grow, h / w
     rows = torch.stack([mirror * cos, aspect * (shear * cos - sin), mirror * sin / aspect, shear * sin + cos], dim=1)
     return torch.cat([rows.view(count, 2, 2), shift[:, :, None]], dim=2)
+
+
+def random_warp(
+    images: Float[Tensor, "b c h w"], reach: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "b h w 2"]:
+    """Draw a smooth displacement of each pixel, in `grid_sample`'s coordinates, as in elastic distortion.
+
+    Where Simard et al. (2003) blur white noise, the displacement of a coarse lattice is interpolated.
+    """
+    knots = torch.randn(len(images), 2, KNOTS, KNOTS, generator=generator, device=images.device, dtype=images.dtype)
+    warp = F.interpolate(2 * reach * knots, size=images.shape[-2:], mode="bicubic", align_corners=True)
+    return warp.permute(0, 2, 3, 1)
 
 
 def jitter(

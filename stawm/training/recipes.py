@@ -42,6 +42,8 @@ class Recipe(base.Config):
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training images are changed."""
+    dropout: Annotated[float, Interval(0, 1, open_high=True)] | None = None
+    """The model's dropout; None leaves it as the model has it."""
     memory: dict = field(default_factory=dict)
     """Changes of a memory's fields, by the memory's name."""
 
@@ -90,9 +92,9 @@ _STABLE = {"hebb-rosenblatt": {"constrained": True, "normalise": 0.9}}
 _DISTORT = Augmentation(rotation=15, shift=0.08, scale=0.12, shear=10)
 _FAST_CLASSES = Recipe(
     name="fast",
-    epochs=40,
+    epochs=30,
     optimiser="adamw",
-    rate=2e-3,
+    rate=1.5e-3,
     schedule="one-cycle",
     weight_decay=0.02,
     clip=1.0,
@@ -101,12 +103,15 @@ _FAST_CLASSES = Recipe(
     augmentation=_DISTORT,
     memory=_STABLE,
 )
-_FAST_DRAWING = _FAST_CLASSES.replace(label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0)
+_FAST_DRAWING = _FAST_CLASSES.replace(epochs=20, label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0)
+_FAST_MNIST = _FAST_CLASSES.replace(dropout=0.3, augmentation=_DISTORT.replace(elastic=0.03))
 
 FAST: Mapping[str, Recipe] = {
     "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99),
+    "stawm-mnist-8": _FAST_MNIST,
+    "stawm-mnist-28": _FAST_MNIST,
     "stawm-mnist-selfsup": _FAST_CLASSES.replace(epochs=20),
-    "stawm-mnist-sketchpad": _FAST_DRAWING,
+    "stawm-mnist-sketchpad": _FAST_DRAWING.replace(dropout=0.3, augmentation=_DISTORT.replace(elastic=0.03)),
     "stawm-cifar-mnv2": _FAST_CLASSES.replace(epochs=100, augmentation=CROP),
     "stawm-cifar-draw-16": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
     "stawm-cifar-selfsup": _FAST_CLASSES.replace(epochs=20, augmentation=CROP),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from stawm.training.augment import Augmentation, augment, jitter, random_poses, to_unit
+from stawm.training.augment import Augmentation, augment, jitter, random_poses, random_warp, to_unit
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -125,3 +125,20 @@ def test_each_image_has_its_own_amounts_and_a_seed_repeats_them():
 
 def test_bytes_become_numbers_from_zero_to_one():
     assert to_unit(torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)).tolist() == [[[[0, pytest.approx(0.2), 1]]]]
+
+
+def test_a_warp_is_smooth_and_as_large_as_asked():
+    images = torch.zeros(400, 1, 28, 28, dtype=torch.float64)
+    warp = random_warp(images, 0.03, generator())
+    knots = warp[:, ::27, ::27].flatten()  # the corners are points of the lattice: Gaussian, of deviation 2 * 0.03
+    assert abs(knots.std().item() - 0.06) < 4 * 0.06 / math.sqrt(2 * len(knots))
+    assert warp.diff(dim=1).square().mean() < warp.square().mean() / 10
+
+
+def test_a_warp_moves_what_it_displaces():
+    ramp = torch.linspace(0, 1, 32, dtype=torch.float64).view(1, 1, 1, 32).expand(5, 1, 32, 32)
+    warped = augment(ramp, Augmentation(elastic=0.02), generator(3))
+    random_poses(5, (32, 32), Augmentation(), replay := generator(3), ramp)
+    displaced = ramp + 32 / 31 * random_warp(ramp, 0.02, replay)[:, None, :, :, 0] / 2
+    inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(warped[inner], displaced[inner], rtol=0, atol=1e-9)

@@ -158,8 +158,15 @@ def test_the_recipe_bounds_the_memory_unless_told_otherwise():
         chosen = stawm.config("stawm-mnist-8", **given)
         assert _with_recipe(chosen, recipe, given).memory.normalise == 0.5
     other = stawm.config("stawm-mnist-8", memory="delta")
-    assert _with_recipe(other, recipe, {"memory": "delta"}) == other
+    assert _with_recipe(other, recipe, {"memory": "delta"}).memory == other.memory
     assert _with_recipe(config, find("paper", "stawm-mnist-8"), {}) == config
+
+
+def test_the_recipe_sets_the_dropout_unless_told_otherwise():
+    recipe = find("fast", "stawm-mnist-8", dropout=0.1)
+    config = stawm.config("stawm-mnist-8")
+    assert _with_recipe(config, recipe, {}).dropout == 0.1
+    assert _with_recipe(config, recipe, {"dropout": 0.5}).dropout == 0.5
 
 
 def run_of(recipe: Recipe, **changes: Any) -> Run:
