@@ -48,6 +48,7 @@ def open_session(
     *,
     allow_fallback: bool,
     threads: int | None,
+    spinning: bool = False,
     cuda_graphs: bool = False,
     tf32: bool = False,
     trt_shapes: Sequence[str] = (),
@@ -59,6 +60,7 @@ def open_session(
         device: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
         allow_fallback: Whether the CPU may stand in, for single nodes or for all.
         threads: How many threads one run uses on the CPU; ONNX Runtime's choice where left out.
+        spinning: Whether they stay awake within a run; between runs they sleep in any case.
         cuda_graphs: Whether runs are captured and replayed.
         tf32: Whether products on a GPU may be rounded to TF32.
         trt_shapes: The least, usual and greatest shapes of the inputs, as TensorRT wants them.
@@ -72,7 +74,8 @@ def open_session(
         _check(device, wanted, present)
     providers = [choice for choice in _providers(device, cuda_graphs, tf32, trt_shapes) if choice[0] in present]
     options = ort.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     if device != "cpu" and not allow_fallback:

@@ -51,6 +51,7 @@ class OnnxModel:
         *,
         allow_fallback: bool = False,
         threads: int | None = None,
+        spinning: bool = False,
         batch_size: int = 256,
         cuda_graphs: bool = False,
         tf32: bool = False,
@@ -62,6 +63,8 @@ class OnnxModel:
             device: ``"auto"`` is a GPU where there is one, else the CPU.
             allow_fallback: Whether the CPU may stand in for a GPU that was asked for and cannot be used.
             threads: How many threads a run on the CPU takes; ONNX Runtime's choice where left out.
+            spinning: Whether these threads stay awake within a run, which answers single images sooner where the
+                cores have nothing else to do.
             batch_size: The most images in one run; more are split up.
             cuda_graphs: Whether runs on a GPU are captured and replayed, with batches filled up to
                 the next power of two.
@@ -86,8 +89,8 @@ class OnnxModel:
         chosen = settle(device)
         if cuda_graphs and chosen != "cpu" and not torch.cuda.is_available():
             raise DeviceError("cuda_graphs keeps buffers in PyTorch's tensors, and this PyTorch has no CUDA.")
-        options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "tf32": tf32}
-        options["cuda_graphs"] = cuda_graphs
+        options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "spinning": spinning}
+        options |= {"tf32": tf32, "cuda_graphs": cuda_graphs}
         sessions = {part: _session(file, chosen, batch_size, options) for part, file in files.items()}
         self._runners = {part: _runner(session, batch_size, cuda_graphs) for part, session in sessions.items()}
         self.device = device_of(sessions.values())

@@ -42,6 +42,25 @@ def test_it_is_the_model_at_any_size_of_batch(batch: int, graph: Any, classifier
     assert_same(graph(images), classifier(images, glimpse_logits=True))
 
 
+@pytest.mark.parametrize("spinning", [False, True])
+def test_threads_stay_awake_within_a_run_only(
+    spinning: bool, rollout: Path, classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: dict[str, str] = {}
+
+    class Options(providers.ort.SessionOptions):
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            entries[key] = value
+            super().add_session_config_entry(key, value)
+
+    monkeypatch.setattr(providers.ort, "SessionOptions", Options)
+    graph = OnnxModel(rollout, device="cpu", threads=2, spinning=spinning)
+    assert entries["session.intra_op.allow_spinning"] == str(int(spinning))
+    assert entries["session.force_spinning_stop"] == "1"
+    images, _ = inputs(classifier, 3)
+    assert_same(graph(images), classifier(images, glimpse_logits=True))
+
+
 def test_confidence_is_the_greatest_probability(graph: Any, classifier: Any) -> None:
     images, _ = inputs(classifier, 3)
     output = graph(images)
