@@ -102,6 +102,7 @@ class Stawm(Model):
             dropout=config.dropout,
             where=config.where,
             inverse=config.draws,
+            pose_limit=config.pose_limit,
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(_heads(config, parts))

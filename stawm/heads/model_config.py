@@ -74,6 +74,8 @@ class ModelConfig(SharedConfig):
     """The size of both RNNs."""
     where: Literal["pose", "rnn"] = "pose"
     """What the 'where' pathway sees, the pose or the RNN's output."""
+    pose_limit: Annotated[float, POSITIVE] | None = None
+    """How far each number of a glimpse's pose may get from the pose that sees the whole image; None is any distance."""
     trainable: Literal["all", "readout"] = "all"
     """"readout": only heads and memory learn, on glimpses that are frozen (the self-supervised setting)."""
     context: Config

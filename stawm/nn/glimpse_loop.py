@@ -67,6 +67,7 @@ class GlimpseLoop(nn.Module):
         dropout: float,
         where: Literal["pose", "rnn"],
         inverse: bool,
+        pose_limit: float | None = None,
     ) -> None:
         """Join the parts.
 
@@ -79,6 +80,7 @@ class GlimpseLoop(nn.Module):
             dropout: The rate on the projections and in the emitters.
             where: What the 'where' pathway sees: the pose (the authors' code) or the RNN (the paper).
             inverse: Whether an inverse pose is emitted, for drawing.
+            pose_limit: How far a glimpse's pose may get from the one that sees the whole image.
         """
         super().__init__()
         self.context = context
@@ -91,7 +93,7 @@ class GlimpseLoop(nn.Module):
         self.emission_rnn = LSTMCell(hidden_size, hidden_size)
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
         identity = locator.identity_pose()
-        self.emitter = Emitter(hidden_size, identity, dropout)
+        self.emitter = Emitter(hidden_size, identity, dropout, pose_limit)
         self.inverse_emitter = Emitter(hidden_size, identity, dropout) if inverse else None
         self.what = nn.Linear(hidden_size, memory_size)
         self.where = nn.Linear(locator.pose_size if where == "pose" else hidden_size, memory_size)

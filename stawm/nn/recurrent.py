@@ -34,9 +34,23 @@ class Emitter(nn.Module):
     transformers, so an untrained model sees the whole image.
     """
 
-    def __init__(self, hidden_size: int, identity: Float[Tensor, "p"], dropout: float) -> None:
-        """Make the layers: hidden to hidden/2 to the pose."""
+    identity: Float[Tensor, "p"]
+
+    def __init__(
+        self, hidden_size: int, identity: Float[Tensor, "p"], dropout: float, limit: float | None = None
+    ) -> None:
+        """Make the layers: hidden to hidden/2 to the pose.
+
+        Args:
+            hidden_size: The emission RNN's size.
+            identity: The pose that sees the whole image.
+            dropout: The rate between the layers.
+            limit: How far each number of a pose may get from the identity's, through a tanh; any distance where
+                left out, as in the paper.
+        """
         super().__init__()
+        self.limit = limit
+        self.register_buffer("identity", identity, persistent=False)
         self.hidden = nn.Linear(hidden_size, max(1, hidden_size // 2))
         self.dropout = nn.Dropout(dropout)
         self.pose = nn.Linear(max(1, hidden_size // 2), len(identity))
@@ -45,4 +59,7 @@ class Emitter(nn.Module):
 
     def forward(self, h: Float[Tensor, "b d"]) -> Float[Tensor, "b p"]:
         """Return the pose."""
-        return self.pose(self.dropout(self.hidden(h)).relu())
+        pose = self.pose(self.dropout(self.hidden(h)).relu())
+        if self.limit is None:
+            return pose
+        return self.identity + self.limit * ((pose - self.identity) / self.limit).tanh()

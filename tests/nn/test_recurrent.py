@@ -97,3 +97,17 @@ def test_an_emitter_drops_while_training() -> None:
     h = torch.randn(1, 64)
     assert not torch.equal(emitter(h), emitter(h))
     assert torch.equal(emitter.eval()(h), emitter(h))
+
+
+@given(st.floats(0.1, 5), st.integers(0, 2**31))
+def test_a_limited_pose_stays_near_the_identity(limit: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    free, bound = Emitter(8, IDENTITY, 0.0), Emitter(8, IDENTITY, 0.0, limit)
+    h = torch.randn(20, 8, dtype=torch.float64)
+    for emitter in (free.double(), bound.double()):
+        assert torch.equal(emitter(h), IDENTITY.double().expand(20, 6))
+        nn.init.normal_(emitter.pose.weight, std=3)
+    bound.load_state_dict(free.state_dict())
+    moved, wished = bound(h) - IDENTITY, free(h) - IDENTITY
+    torch.testing.assert_close(moved, limit * torch.tanh(wished / limit), rtol=0, atol=(4 + 8 * limit) * EPS)
+    assert (moved.abs() <= limit + 4 * EPS).all()  # the identity's 1 is taken off again
