@@ -1,5 +1,15 @@
-"""Run every benchmark of the CPU: ``python -m benchmarks``."""
+"""Run every benchmark of the CPU, each in a process of its own: ``python -m benchmarks``.
 
-from benchmarks import inference
+With ``--quick`` everything runs once, small, and nothing is written; with ``--table`` the kept results are laid
+out again.
+"""
 
-inference.main()
+import subprocess
+import sys
+
+NAMES = ("startup", "data", "memory", "inference", "training", "scaling", "profile")
+
+if __name__ == "__main__":
+    for name in NAMES:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)

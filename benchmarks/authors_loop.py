@@ -1,65 +1,145 @@
 """The reference for speed: the loop as the paper's authors wrote it, eager, with the memory as a matrix.
 
-An independent implementation on a model's own weights: PyTorch's LSTM cells, `affine_grid`, and a W of
-shape (b, m, m) that is rewritten at every glimpse. It gives what the model gives.
+An independent implementation on a model's own weights: PyTorch's LSTM cells, `affine_grid`, a W of shape
+(b, m, m) that is rewritten at every glimpse, a decoder that runs once a glimpse. It gives what the model gives.
 """
+
+import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stawm.heads.model import Stawm
+from stawm.heads.baseline import Baseline
+from stawm.heads.model import Model, Stawm
+from stawm.heads.output import Latent, Output
+from stawm.nn.backbones.base import Backbone
+from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
+from stawm.nn.backbones.timm_network import TimmNetwork
 
 
 class AuthorsLoop(nn.Module):
-    """A classifier or a drawing model with the addition canvas, run as the authors' code runs it."""
+    """A model with the affine locator and the hebb-rosenblatt memory, run as the authors' code runs it."""
 
     def __init__(self, model: Stawm) -> None:
-        """Take the weights of a model with the affine locator and the hebb-rosenblatt memory."""
+        """Take the weights of a model."""
         super().__init__()
         self.model = model
+        self.backbone = as_published(model.loop.backbone)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return log-probabilities, or the finished canvas."""
+    def forward(self, images: Tensor) -> Output:
+        """Return log-probabilities, or the finished canvas and the latents, or all of them."""
         model, loop, config = self.model, self.model.loop, self.model.config
+        heads: dict[str, Any] = dict(model.heads.items())
         context = loop.context(images)
         x = torch.relu(loop.dropout(loop.context_down(context)))
         h0, c0 = x, torch.zeros_like(x)
         h1, c1 = torch.zeros_like(x), torch.zeros_like(x)
         W = images.new_zeros(len(images), config.memory_size, config.memory_size)
-        queries = {name: head.query(context) for name, head in model.heads.items()}
-        canvas = torch.full_like(images, config.canvas.initial) if config.draws else images
+        queries = {name: head.query(context) for name, head in heads.items()}
+        canvas, latents = self._blank(images), []
         for _ in range(config.glimpses):
             h0, c0 = nn.LSTMCell.forward(loop.emission_rnn, x, (h0, c0))
             pose = loop.emitter(h0)
-            side = (len(images), images.shape[1], config.glimpse_size, config.glimpse_size)
-            glimpse = F.grid_sample(images, F.affine_grid(pose.view(-1, 2, 3), side, False), align_corners=False)
-            features = torch.relu(loop.dropout(loop.glimpse_down(loop.backbone(glimpse))))
-            x, c1 = nn.LSTMCell.forward(loop.aggregator_rnn, features, (h1, c1))
-            h1 = x
+            glimpse = _transform(images, pose, (config.glimpse_size, config.glimpse_size))
+            features = torch.relu(loop.dropout(loop.glimpse_down(self.backbone(glimpse))))
+            h1, c1 = nn.LSTMCell.forward(loop.aggregator_rnn, features, (h1, c1))
+            x = h1
             seen_from = pose if config.where == "pose" else h0
             W = self._write(W, F.relu6(loop.what(features) * loop.where(seen_from)))
             if config.draws:
-                canvas = canvas + self._sketch(W, queries["drawing"], loop.inverse_emitter(h0), canvas)
+                sketch, latent = _sketch(heads["drawing"].sketcher, _read(W, queries["drawing"]), self.training)
+                latents.append(latent)
+                canvas = self._draw(canvas, sketch, loop.inverse_emitter(h0))
+        fields: dict[str, Any] = {}
         if config.draws:
-            return canvas.sigmoid()
-        return model.heads["classification"].classifier(_read(W, queries["classification"]))
+            finished = canvas if self._masked else canvas.sigmoid()
+            fields |= {
+                "canvas": finished,
+                "latent": Latent(*(torch.stack(part, 1) for part in zip(*latents, strict=True))),
+            }
+        if "classification" in heads:
+            fields["logits"] = heads["classification"].classifier(_read(W, queries["classification"]))
+        return Output(**fields)
+
+    @property
+    def _masked(self) -> bool:
+        return self.model.config.canvas.name == "bernoulli"
+
+    def _blank(self, images: Tensor) -> Tensor:
+        empty = 0.0 if self._masked else self.model.config.canvas.initial
+        return torch.full_like(images, empty)
 
     def _write(self, W: Tensor, e: Tensor) -> Tensor:
         delta, eta, theta = self.model.memory.rates
         f = eta * F.relu6(theta * e + torch.matmul(W, e.unsqueeze(2)).squeeze(2))
         return W + torch.matmul(e.unsqueeze(2), f.unsqueeze(1)) - delta * W
 
-    def _sketch(self, W: Tensor, query: Tensor, inverse: Tensor, canvas: Tensor) -> Tensor:
-        sketcher = self.model.heads["drawing"].sketcher
-        answer = _read(W, query)
-        z = sketcher.mu(answer)
-        if self.model.training:
-            z = z + (sketcher.logvar(answer) / 2).exp() * torch.randn_like(z)
-        sketch = sketcher.decoder(torch.relu(sketcher.expand(z)))
-        size = (len(canvas), sketch.shape[1], *canvas.shape[2:])
-        return F.grid_sample(sketch, F.affine_grid(inverse.view(-1, 2, 3), size, False), align_corners=False)
+    def _draw(self, canvas: Tensor, sketch: Tensor, inverse: Tensor) -> Tensor:
+        size = (canvas.shape[2], canvas.shape[3])
+        if not self._masked:
+            return canvas + _transform(sketch, inverse, size)
+        placed = _transform(sketch.sigmoid(), inverse, size)
+        mask, drawn = placed[:, :1], placed[:, 1:]
+        if self.training:
+            mask = torch.distributions.RelaxedBernoulli(self.model.config.canvas.temperature, mask).rsample()
+        return canvas * (1 - mask) + drawn * mask
+
+
+def _transform(images: Tensor, pose: Tensor, size: tuple[int, int]) -> Tensor:
+    shape = [len(images), images.shape[1], *size]
+    return F.grid_sample(images, F.affine_grid(pose.view(-1, 2, 3), shape, False), align_corners=False)
 
 
 def _read(W: Tensor, q: Tensor) -> Tensor:
     return F.relu6(torch.matmul(W, q.unsqueeze(2)).squeeze(2))
+
+
+def _sketch(sketcher: Any, answer: Tensor, samples: bool) -> tuple[Tensor, Latent]:
+    latent = Latent(sketcher.mu(answer), sketcher.logvar(answer))
+    z = latent.mu
+    if samples:
+        z = z + (latent.logvar / 2).exp() * torch.randn_like(z)
+    return sketcher.decoder(torch.relu(sketcher.expand(z))), latent
+
+
+class AuthorsBaseline(nn.Module):
+    """A plain classifier or a β-VAE, in as many words."""
+
+    def __init__(self, model: Baseline) -> None:
+        """Take the weights of a baseline."""
+        super().__init__()
+        self.model = model
+        self.backbone = as_published(model.backbone)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return log-probabilities, or the picture and its latent."""
+        heads: dict[str, Any] = dict(self.model.heads.items())
+        features = self.backbone(images)
+        fields: dict[str, Any] = {}
+        if "classification" in heads:
+            fields["logits"] = heads["classification"](features)
+        if "drawing" in heads:
+            sketch, latent = _sketch(heads["drawing"], features, self.training)
+            fields |= {"canvas": sketch.sigmoid(), "latent": Latent(*(part.unsqueeze(1) for part in latent))}
+        return Output(**fields)
+
+
+def as_published(backbone: Backbone) -> nn.Module:
+    """Return a network on the same weights without what makes it faster here: timm's own layers and layout."""
+    if not isinstance(backbone, TimmNetwork):
+        return backbone
+    shared = {id(tensor): tensor for tensor in (*backbone.parameters(), *backbone.buffers())}
+    network = copy.deepcopy(backbone.network, shared)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, LeanReLU6):
+            network.set_submodule(name, nn.ReLU6(inplace=True))
+        elif isinstance(module, StridedDepthwise):
+            module.__class__ = nn.Conv2d
+    return network
+
+
+def as_the_authors(model: Model) -> nn.Module:
+    """Return the reference for any model of the paper."""
+    return AuthorsLoop(model) if isinstance(model, Stawm) else AuthorsBaseline(model)  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 
 import stawm
-from benchmarks.measure import publish
+from benchmarks.results import publish
 from stawm.heads.model_config import ModelConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"

@@ -1,10 +1,9 @@
 """Inference on the CPU: the authors' eager loop against ours, eager and exported, interleaved in one run.
 
-``python -m benchmarks.inference`` measures, writes ``benchmarks/results/inference.json`` and puts the table
-into ``docs/benchmarks.md``.
+``python -m benchmarks.inference`` measures. Goals are for ONNX Runtime's threads asleep whenever they wait; what they
+reach when they stay awake within a run (``spinning=True``) is measured beside it.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,14 @@ import torch
 
 import stawm
 from benchmarks.authors_loop import AuthorsLoop
-from benchmarks.measure import Timing, as_dict, interleaved, keep, machine, publish
+from benchmarks.measure import Row, as_dict, interleaved, milliseconds
+from benchmarks.results import Benchmark, command, goal, table
 from stawm.heads.model import Stawm
 
 CASES = (("stawm-mnist-8", 128, 21), ("stawm-mnist-8", 1, 61), ("stawm-cifar-mnv2", 32, 9), ("stawm-cifar-mnv2", 1, 21))
+QUICK = (("stawm-digits", 3, 1),)
 GOALS = {("stawm-mnist-8", 128): 12.0, ("stawm-mnist-8", 1): 5.0, ("stawm-cifar-mnv2", 32): 10.0}
-REFERENCE = "authors' loop"
+REFERENCE, EXPORTED, AWAKE = "authors' loop", "stawm, ONNX Runtime", "stawm, ONNX Runtime, threads awake"
 
 
 def variants(model: Stawm, images: torch.Tensor, folder: Path) -> dict[str, Callable[[], object]]:
@@ -26,67 +27,47 @@ def variants(model: Stawm, images: torch.Tensor, folder: Path) -> dict[str, Call
     path = folder / f"{model.config.name}.onnx"
     if not path.exists():
         stawm.export.to_onnx(model, path, outputs=["logits"], batches=(1, 3))
-    onnx = stawm.export.OnnxModel(path, device="cpu", threads=torch.get_num_threads())
-    reference = AuthorsLoop(model)
+    threads = torch.get_num_threads()
+    asleep, awake = (stawm.export.OnnxModel(path, "cpu", threads=threads, spinning=on) for on in (False, True))
+    reference = AuthorsLoop(model).eval()
     return {
         REFERENCE: lambda: reference(images),
         "stawm, eager": lambda: model(images),
-        "stawm, ONNX Runtime": lambda: onnx(images),
+        EXPORTED: lambda: asleep(images),
+        AWAKE: lambda: awake(images),
     }
-
-
-def row(preset: str, batch: int, timings: dict[str, Timing]) -> dict[str, object]:
-    """Return one case: medians, spread, and ratios to the reference."""
-    base = timings[REFERENCE].median
-    return {
-        "preset": preset,
-        "batch": batch,
-        "goal": GOALS.get((preset, batch)),
-        "timings": {name: as_dict(t) for name, t in timings.items()},
-        "speed": {name: base / t.median for name, t in timings.items()},
-    }
-
-
-def table(rows: list[dict]) -> str:
-    """Lay the rows out for the page."""
-    lines = [
-        "| preset | batch | variant | median (min to max), ms | times the authors' loop | goal |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for case in rows:
-        for name, t in case["timings"].items():
-            spread = f"{t['median'] * 1e3:.1f} ({t['lowest'] * 1e3:.1f} to {t['highest'] * 1e3:.1f})"
-            goal = f"{case['goal']:.0f}" if case["goal"] and "ONNX" in name else ""
-            lines.append(
-                f"| `{case['preset']}` | {case['batch']} | {name} | {spread} | {case['speed'][name]:.1f} | {goal} |"
-            )
-    said = ", ".join(f"{key} {value}" for key, value in machine().items())
-    return "\n".join([*lines, "", f"Measured with `python -m benchmarks.inference` on: {said}."])
 
 
 @torch.inference_mode()
-def main() -> None:
-    """Measure every case and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=float, default=1.0, help="how many times the usual number of rounds")
-    parser.add_argument("--threads", type=int, help="threads for every variant; PyTorch's choice where left out")
-    parser.add_argument("--quick", action="store_true", help="two rounds, nothing written: does it run?")
-    args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+def measure(quick: bool) -> list[Row]:
+    """Measure every case."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for preset, batch, rounds in CASES:
+        for preset, batch, rounds in QUICK if quick else CASES:
             model = stawm.build(preset, seed=0).eval()
             images = torch.randn(batch, *model.config.image, generator=torch.Generator().manual_seed(1))
-            made = variants(model, images, Path(folder))
-            timings = interleaved(made, 2 if args.quick else max(3, round(rounds * args.rounds)))
-            rows.append(row(preset, batch, timings))
-            print(preset, batch, {name: f"{ratio:.2f}" for name, ratio in rows[-1]["speed"].items()}, flush=True)
-    if not args.quick:
-        print(keep("inference", rows))
-        publish("inference", table(rows))
+            timings = interleaved(variants(model, images, Path(folder)), rounds)
+            rows.append({"preset": preset, "batch": batch, "timings": {n: as_dict(t) for n, t in timings.items()}})
+            print(preset, batch, {n: f"{t.median * 1e3:.1f} ms" for n, t in timings.items()}, flush=True)
+    return rows
 
+
+def show(rows: list[Row]) -> str:
+    """Lay the rows out, and say which goals are reached."""
+    cells, goals = [], []
+    for row in rows:
+        case, reference = (row["preset"], row["batch"]), row["timings"][REFERENCE]["median"]
+        for name, found in row["timings"].items():
+            cells.append((f"`{case[0]}`", case[1], name, milliseconds(found), f"{reference / found['median']:.1f}"))
+        if case in GOALS:
+            faster = reference / row["timings"][EXPORTED]["median"]
+            goals.append(goal(f"`{case[0]}`, batch {case[1]}, exported, times as fast", faster, GOALS[case]))
+    return (
+        table("preset | batch | variant | median (min to max), ms | times as fast", cells) + "\n\n" + "\n".join(goals)
+    )
+
+
+BENCHMARK = Benchmark("inference", show)
 
 if __name__ == "__main__":
-    main()
+    command(BENCHMARK, measure)

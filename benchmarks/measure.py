@@ -1,20 +1,22 @@
 """Timing that survives a noisy machine: variants in turn, medians, ratios."""
 
-import json
 import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime-gpu", "onnx")
 PAUSE = 0.03
+"""Seconds before each turn, in which the threads of the one before it go to sleep."""
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Timing:
     highest: float
     rounds: int
 
+    @classmethod
+    def of(cls, taken: Sequence[float]) -> "Timing":
+        """Sum up what the rounds took."""
+        return cls(statistics.median(taken), min(taken), max(taken), len(taken))
+
 
 def interleaved(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
     """Run every variant in every round, each turn after a pause and one run that does not count."""
@@ -34,22 +41,28 @@ def interleaved(variants: Mapping[str, Callable[[], object]], rounds: int) -> di
         for name, run in variants.items():
             time.sleep(PAUSE)
             run()
-            start = time.perf_counter()
-            run()
-            taken[name].append(time.perf_counter() - start)
-    return {name: Timing(statistics.median(t), min(t), max(t), rounds) for name, t in taken.items()}
+            taken[name].append(seconds(run))
+    return {name: Timing.of(found) for name, found in taken.items()}
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Run once, and return how long it took."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def machine() -> dict[str, str]:
-    """Say what the figures were measured on."""
-    packages = {name: version(name) for name in ("torch", "timm", "onnxruntime-gpu", "onnx")}
-    processor = _processor()
-    return {
-        "processor": processor,
+    """Say what the figures are measured on."""
+    said = {
+        "processor": _processor(),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
-        **packages,
+        **{name: version(name) for name in PACKAGES},
     }
+    if torch.cuda.is_available():
+        said |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    return said
 
 
 def _processor() -> str:
@@ -61,24 +74,13 @@ def _processor() -> str:
     return found[1] if found else platform.processor()
 
 
-def keep(name: str, rows: list[dict[str, object]]) -> Path:
-    """Write a benchmark's rows and the machine to JSON."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    return path
-
-
-def publish(name: str, table: str, page: Path = PAGE) -> None:
-    """Put a table into its place on a page."""
-    begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
-    text = page.read_text()
-    if begin not in text:
-        raise SystemExit(f"{page} has no place for {name!r}: add the lines {begin!r} and {end!r}.")
-    before, _, rest = text.partition(begin)
-    page.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}")
-
-
 def as_dict(timing: Timing) -> dict[str, float]:
     """Return a timing as plain values."""
     return asdict(timing)
+
+
+def milliseconds(timing: Mapping[str, float]) -> str:
+    """Write a kept timing: median, and the spread behind it."""
+    median, lowest, highest = (timing[key] * 1e3 for key in ("median", "lowest", "highest"))
+    digits = 0 if median >= 1000 else 1 if median >= 1 else 2
+    return f"{median:,.{digits}f} ({lowest:,.{digits}f} to {highest:,.{digits}f})"

@@ -15,6 +15,7 @@ from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError
 from stawm.nn.backbones import strides
 from stawm.nn.backbones.base import Backbone
+from stawm.nn.backbones.lean import make_lean
 from stawm.spelling import did_you_mean, nearest
 
 PREFIX = "timm:"
@@ -77,9 +78,12 @@ class TimmNetwork(Backbone):
         self.total_stride, self.features = fit.total_stride, fit.features
         self.network = _make(config, channels, pretrained=config.pretrained, **fit.arguments)
         strides.apply(self.network, fit.strides)
+        make_lean(self.network)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return the pooled features of each image."""
+        if not torch.compiler.is_exporting():  # a graph has no layout, and would show the change of it as nodes
+            images = images.contiguous(memory_format=torch.channels_last)
         return self.network(images)
 
 

@@ -1,0 +1,61 @@
+"""The reference that speed is measured against computes what the model computes, and learns what it learns."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.authors_loop import as_published, as_the_authors
+from stawm.heads.model import Model
+from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
+from stawm.training import recipes
+from tests.small import inputs, shaken, small
+
+CASES = [(preset, {}) for preset in sorted(recipes.PAPER) if "mnv2" not in preset]
+CASES += [("stawm-mnist-8", {"where": "rnn"}), ("stawm-cifar-mnv2", {"glimpses": 1}), ("mnv2-cifar", {})]
+
+
+def given(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What is compared: logits, the canvas, and what is drawn from."""
+    output: Any = model(images)
+    found = {"logits": output.logits, "canvas": output.canvas, **(output.latent._asdict() if output.latent else {})}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize(("preset", "options"), CASES)
+def test_it_gives_what_the_model_gives(preset: str, options: dict[str, Any]) -> None:
+    model = shaken(small(preset, **options).double(), 0.01).eval()
+    images, _ = inputs(model)
+    expected, found = given(model, images), given(as_the_authors(model).eval(), images)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("preset", ["stawm-mnist-8", "stawm-mnist-sketchpad", "stawm-celeba-draw-32", "bvae-cifar"])
+def test_it_learns_every_weight(preset: str) -> None:
+    model: Model = shaken(small(preset).double())
+    images, labels = inputs(model)
+    loop = as_the_authors(model).train()
+    model.loss(loop(images), images, labels)["total"].backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_it_draws_masks_and_latents_at_random_while_training_only() -> None:
+    model: Any = shaken(small("stawm-celeba-draw-32")).train()
+    images, _ = inputs(model)
+    learning, looking = as_the_authors(model).train(), as_the_authors(model).eval()
+    assert not torch.equal(learning(images).canvas, learning(images).canvas)
+    model.eval()
+    assert torch.equal(looking(images).canvas, looking(images).canvas)
+
+
+def test_it_runs_timms_layers_on_the_models_own_weights() -> None:
+    model: Any = small("mnv2-cifar")
+    network = as_published(model.backbone)
+    ours = dict(model.backbone.network.named_parameters())
+    assert {name: id(p) for name, p in network.named_parameters()} == {name: id(p) for name, p in ours.items()}
+    assert not [m for m in network.modules() if isinstance(m, (LeanReLU6, StridedDepthwise))]
+    assert [m for m in model.backbone.modules() if isinstance(m, LeanReLU6)]
+    assert [m for m in model.backbone.modules() if isinstance(m, StridedDepthwise)]
