@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stawm.nn.precision import full_precision
+from stawm.nn.gradients import clip_rows
+from stawm.nn.precision import autocasts, full_precision
 
 
 class LSTMCell(nn.LSTMCell):
@@ -20,11 +21,16 @@ class LSTMCell(nn.LSTMCell):
         """Return the next output and cell."""
         gates = F.linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
         if h is not None:
-            gates = torch.addmm(gates, h, self.weight_hh.mT)
+            gates = self._add_recurrent(gates, h)
         i, f, g, o = full_precision(gates).chunk(4, dim=1)
         written = i.sigmoid() * g.tanh()
         c = written if c is None else f.sigmoid() * c + written
         return o.sigmoid() * c.tanh(), c
+
+    def _add_recurrent(self, gates: Float[Tensor, "b g"], h: Float[Tensor, "b d"]) -> Float[Tensor, "b g"]:
+        if autocasts(h):  # which keeps the cast of a weight, but not of a weight's transpose
+            return gates + F.linear(h, self.weight_hh)
+        return torch.addmm(gates, h, self.weight_hh.mT)
 
 
 class Emitter(nn.Module):
@@ -32,6 +38,9 @@ class Emitter(nn.Module):
 
     The last layer starts with zero weights and the identity pose as its bias, as in spatial
     transformers, so an untrained model sees the whole image.
+
+    Attributes:
+        gradient_limit: The largest norm of a pose's gradient, image by image; any where None.
     """
 
     identity: Float[Tensor, "p"]
@@ -50,6 +59,7 @@ class Emitter(nn.Module):
         """
         super().__init__()
         self.limit = limit
+        self.gradient_limit: float | None = None
         self.register_buffer("identity", identity, persistent=False)
         self.hidden = nn.Linear(hidden_size, max(1, hidden_size // 2))
         self.dropout = nn.Dropout(dropout)
@@ -60,6 +70,6 @@ class Emitter(nn.Module):
     def forward(self, h: Float[Tensor, "b d"]) -> Float[Tensor, "b p"]:
         """Return the pose."""
         pose = self.pose(self.dropout(self.hidden(h)).relu())
-        if self.limit is None:
-            return pose
-        return self.identity + self.limit * ((pose - self.identity) / self.limit).tanh()
+        if self.limit is not None:
+            pose = self.identity + self.limit * ((pose - self.identity) / self.limit).tanh()
+        return pose if self.gradient_limit is None else clip_rows(pose, self.gradient_limit)
