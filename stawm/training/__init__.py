@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from stawm.training.api import Result, train
     from stawm.training.augment import Augmentation
     from stawm.training.data import ImageSet, Splits
+    from stawm.training.divergence import DivergedError
     from stawm.training.evaluation import Evaluation, evaluate
-    from stawm.training.loop import DivergedError
     from stawm.training.recipes import Recipe
 
 _HOMES = {
     "Augmentation": "augment",
-    "DivergedError": "loop",
+    "DivergedError": "divergence",
     "Evaluation": "evaluation",
     "ImageSet": "data",
     "Recipe": "recipes",

@@ -1,24 +1,43 @@
 """Training from one call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from stawm import checkpoint, factory
-from stawm.configuration import split_dotted
+from stawm.configuration import field_hints, split_dotted
+from stawm.errors import ConfigError, InputError
 from stawm.heads.model import Model
 from stawm.heads.model_config import SharedConfig
 from stawm.training import data as datasets
 from stawm.training import state as states
-from stawm.training.data import Splits
+from stawm.training.data import ImageSet, Splits
 from stawm.training.evaluation import Evaluation, check_classes, evaluate
-from stawm.training.loop import Run
+from stawm.training.loop import Loop
 from stawm.training.recipes import Recipe, RecipeSpec
 from stawm.training.recipes import find as find_recipe
+from stawm.training.run import Run
+from stawm.training.transfer import ReadoutRun, can_keep, is_frozen
 
 CHECKPOINT = "model.safetensors"
+LARGEST_SEED = 2**32 - 1
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda value: _is_count(value) and value <= LARGEST_SEED, f"a whole number from 0 to {LARGEST_SEED}"),
+    "precision": (lambda value: value in ("fp32", "bf16"), "'fp32' or 'bf16'"),
+    "validation": (_is_count, "a whole number, 0 or more"),
+    "transfer_passes": (lambda value: value is None or _is_count(value), "a whole number, 0 or more"),
+    "save_every": (lambda value: isinstance(value, (int, float)) and value >= 0, "minutes, 0 or more"),
+    "pictures": (_is_count, "a whole number, 0 or more"),
+}
+"""What is legal of the arguments of `train` that are plain numbers and words."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,11 @@ def train(
     seed: int = 0,
     precision: Literal["fp32", "bf16"] = "fp32",
     validation: int = 0,
+    start: str | Path | None = None,
+    transfer_passes: int | None = None,
+    save_every: float = 5.0,
+    pictures: int = 5,
+    compile: bool = False,
     resize: bool = False,
     download: bool = False,
     cpu: bool = False,
@@ -58,12 +82,21 @@ def train(
     Args:
         model: A preset's name, a configuration, or a mapping (see `stawm.config`).
         data: A set by name (see `stawm.training.data.load`), or what to train and to test on.
-        out: The run's folder: the checkpoint, a log of one JSON object an epoch, and the state to go on from.
+        out: The run's folder: the checkpoint, the state to go on from, pictures, and logs, for TensorBoard
+            and as one JSON object an epoch.
         recipe: ``paper``, ``fast``, or a recipe.
         seed: Decides the weights, the order of the images, augmentation, dropout and sampling.
         precision: Of the convolutions and products; pose, sampling and memory stay in fp32 anyhow.
         validation: How many of the last training images are held out and measured on while training,
             instead of the test images.
+        start: A checkpoint whose weights to begin with, instead of random ones. A self-supervised model takes
+            that of the drawing model on whose glimpses it stands.
+        transfer_passes: For a model of which only the readout learns, how often the frozen glimpses of each
+            image are computed before training starts: 1 as it is, more with augmentations; 0 computes them
+            anew in each step, augmented as the recipe says. Where left out 0 for the paper's recipe, else 1.
+        save_every: Minutes from one saved state to the next; after an epoch it is saved anyhow.
+        pictures: Every how many epochs pictures of glimpses and drawings are made; 0 for never.
+        compile: Whether the model is compiled with `torch.compile`: slower to start, then faster.
         resize: Whether images of another size are brought to the model's.
         download: Whether torchvision may fetch a set that is not there.
         cpu: Whether to leave a GPU alone.
@@ -79,23 +112,97 @@ def train(
     config = factory.config(model, **model_changes)
     chosen = find_recipe(recipe, config.name, draws=config.head("drawing") is not None, **recipe_changes)
     config = _with_recipe(config, chosen, model_changes)
+    _check(
+        seed=seed,
+        precision=precision,
+        validation=validation,
+        transfer_passes=transfer_passes,
+        save_every=save_every,
+        pictures=pictures,
+    )
+    begun = None if start is None else checkpoint.inspect(start)
+    if begun is not None:
+        config = _with_memory_of(begun.config, config, model_changes)
+    passes = _passes(config, chosen, start, transfer_passes)
     c, h, w = config.image
     splits = datasets.load(data, image=(c, h, w), resize=resize, download=download) if isinstance(data, str) else data
-    states.prepare_folder(out)
-    run = Run(config, chosen, seed=seed, precision=precision, cpu=cpu)
     held = datasets.hold_out_last(splits.train, validation) if validation else splits
-    check_classes(run.model, splits.train)
+    states.prepare_folder(out)
+    options: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compile": compile, "start": start}
+    run = ReadoutRun(config, chosen, passes=passes, **options) if passes else Run(config, chosen, **options)
+    for part in (*held, splits.test):
+        _check_images(run.model, part)
     note = {
         "data": data if isinstance(data, str) else "given",
         "recipe": chosen.to_dict(),
         "seed": seed,
         "precision": precision,
+        "validation": validation,
+        "start": None if begun is None else begun.sha256,
+        "transfer_passes": passes,
     }
-    history = run.go(held, out, note, quiet=quiet)
+    loop = Loop(run, out, note, quiet=quiet, save_every=save_every, pictures=pictures)
+    history = loop.go(held)
     measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True)
     if run.accelerator.is_main_process:
         checkpoint.save(run.result, out / CHECKPOINT, provenance={**note, "test": measured.as_dict()})
     return Result(run.result.cpu().eval(), out / CHECKPOINT, measured, history)
+
+
+def _with_memory_of(begun: SharedConfig, config: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
+    """Take over the memory's fields with its weights, which mean nothing without them, except what the user gave."""
+    theirs, ours, named = getattr(begun, "memory", None), getattr(config, "memory", None), split_dotted(given)
+    if theirs is None or ours is None or theirs.name != ours.name:
+        return config
+    config = config.replace(memory=theirs)
+    config = factory.config(config, memory=named["memory"]) if "memory" in named else config
+    forms = [getattr(memory, "constrained", None) for memory in (theirs, getattr(config, "memory", None))]
+    if forms[0] != forms[1]:
+        raise ConfigError(
+            [
+                f"The rates to start from were learned with memory.constrained={forms[0]}, and are of another form "
+                f"than with {forms[1]}: leave it as it was, or train from random weights."
+            ]
+        )
+    return config
+
+
+def _check(**given: Any) -> None:
+    """Raise a ConfigError that lists everything that is not legal."""
+    faults = [
+        f"{name} must be {legal}; got {given[name]!r}."
+        for name, (is_legal, legal) in LEGAL.items()
+        if not is_legal(given[name])
+    ]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _check_images(model: Model, images: ImageSet) -> None:
+    """Raise an InputError unless a model can be trained or tested on images."""
+    if not len(images) or images.shape != tuple(model.config.image):
+        have, want = ("x".join(map(str, shape)) for shape in (images.shape, model.config.image))
+        raise InputError(f"{model.config.name} takes images of {want}; got {len(images):,} of {have}.")
+    check_classes(model, images)
+
+
+def _passes(config: SharedConfig, recipe: Recipe, start: str | Path | None, asked: int | None) -> int:
+    """Return how often frozen glimpses are computed before training starts; 0 where they are not kept."""
+    if not is_frozen(config):
+        if asked is not None:
+            raise ConfigError(
+                [f"transfer_passes is for models of which only the readout learns; {config.name} learns all."]
+            )
+        return 0
+    if start is None:
+        raise ConfigError(
+            [f"{config.name} learns a readout of frozen glimpses: give the checkpoint of the drawing model (--start)."]
+        )
+    if not can_keep(config):
+        if asked:
+            raise ConfigError([f"{config.name} draws, and needs its glimpses in each step: transfer_passes must be 0."])
+        return 0
+    return asked if asked is not None else int(recipe.name != "paper")
 
 
 def _separate(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -106,10 +213,8 @@ def _separate(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 def _with_recipe(config: SharedConfig, recipe: Recipe, given: Mapping[str, Any]) -> SharedConfig:
     """Apply the recipe's changes of the model, except to fields that the user gave."""
-    given = split_dotted(given)
-    changes: dict[str, Any] = {}
-    if recipe.dropout is not None and "dropout" not in given:
-        changes["dropout"] = recipe.dropout
+    given, fields = split_dotted(given), field_hints(type(config))
+    changes = {key: value for key, value in recipe.model.items() if key in fields and key not in given}
     memory, named = getattr(config, "memory", None), given.get("memory")
     of_memory = recipe.memory.get(memory.name, {}) if memory is not None else {}
     kept = {key: value for key, value in of_memory.items() if not (isinstance(named, Mapping) and key in named)}

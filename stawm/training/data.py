@@ -1,18 +1,19 @@
-"""Images to train and test on: named sets, each held as one uint8 tensor where training runs."""
+"""Images to train and test on: named sets, each held as one uint8 tensor where training runs, or read as it goes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from stawm.errors import InputError
 from stawm.registry import did_you_mean, nearest
-from stawm.training import folders
+from stawm.training import figure_ground, folders
+from stawm.training.folders import Files
 
 HELD_OUT = 0.2
 """The share of a set without a test part of its own that is held out for testing."""
@@ -23,14 +24,16 @@ class ImageSet:
     """Images with their classes.
 
     Attributes:
-        images: Pixel values from 0 to 255.
+        images: Pixel values from 0 to 255; `Files`, which are indexed alike, where they do not fit into memory.
         labels: The class of each image.
         class_names: The name of each class.
+        masks: Where the figure is, in a set that knows it.
     """
 
-    images: UInt8[Tensor, "count c h w"]
+    images: UInt8[Tensor, "count c h w"] | Files
     labels: Int[Tensor, "count"]
     class_names: tuple[str, ...]
+    masks: Bool[Tensor, "count 1 h w"] | None = None
 
     def __len__(self) -> int:
         """Count the images."""
@@ -44,12 +47,15 @@ class ImageSet:
 
     def to(self, device: torch.device | str) -> "ImageSet":
         """Return the set on a device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        masks = None if self.masks is None else self.masks.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), masks=masks)
 
     def take(self, index: Sequence[int] | Tensor | slice) -> "ImageSet":
         """Return some of the images."""
         chosen = index if isinstance(index, slice) else torch.as_tensor(index, dtype=torch.long)
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+        images = self.images.select(chosen) if isinstance(self.images, Files) else self.images[chosen]
+        masks = None if self.masks is None else self.masks[chosen]
+        return replace(self, images=images, labels=self.labels[chosen], masks=masks)
 
 
 class Splits(NamedTuple):
@@ -66,17 +72,21 @@ def load(
     resize: bool = False,
     download: bool = False,
     seed: int = 0,
+    memory: int | None = None,
 ) -> Splits:
     """Load a set by name.
 
     Args:
         source: ``digits``, or ``mnist:ROOT``, ``fashion-mnist:ROOT``, ``cifar10:ROOT``, ``celeba:ROOT``
             (torchvision's folders under ROOT), or ``folder:PATH`` (a folder a class, inside ``train`` and
-            ``test`` folders or not).
+            ``test`` or ``val`` folders or not), or ``figure-ground:ROOT,PATH`` (MNIST's digits under ROOT pasted
+            on patches of the photographs in the folder PATH; where the digit is is known).
         image: Channels, height and width that the images have to have.
         resize: Whether images of another size are brought to it.
         download: Whether torchvision may fetch a set that is not there.
-        seed: Decides the test part of a set that has none of its own.
+        seed: Decides the test part of a set that has none of its own, and how figures are pasted.
+        memory: How many bytes the images of a folder may take; more stay on disk and are read batch by batch.
+            Half of what is free where left out.
 
     Raises:
         InputError: There is no such set, or it is not as it has to be; the message names the cure.
@@ -93,7 +103,7 @@ def load(
     needs_root = name != "digits"
     if needs_root != bool(root):
         raise InputError(f"{source!r} {'lacks its folder' if needs_root else 'takes no folder'}. {_legal()}")
-    request = Request(Path(root).expanduser(), image, resize, download, seed)
+    request = Request(Path(root).expanduser(), image, resize, download, seed, memory)
     splits = SOURCES[name](request)
     return Splits(*(_fit(part, request, source) for part in splits))
 
@@ -106,6 +116,7 @@ class Request(NamedTuple):
     resize: bool
     download: bool
     seed: int
+    memory: int | None
 
 
 def split(images: ImageSet, share: float, seed: int) -> Splits:
@@ -116,14 +127,21 @@ def split(images: ImageSet, share: float, seed: int) -> Splits:
 
 
 def hold_out_last(images: ImageSet, count: int) -> Splits:
-    """Hold out the last images of a set, as a validation part to tune on."""
+    """Hold out the last images of a set, as a validation part to tune on.
+
+    Raises:
+        InputError: There are not so many, or none would be left.
+    """
+    if not 0 < count < len(images):
+        raise InputError(
+            f"Of {len(images):,} images, 1 to {len(images) - 1:,} can be held out; {count:,} were asked for."
+        )
     return Splits(images.take(slice(0, len(images) - count)), images.take(slice(len(images) - count, None)))
 
 
 def batches(images: ImageSet, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through a set once, in order."""
-    for start in range(0, len(images), size):
-        yield images.images[start : start + size], images.labels[start : start + size]
+    return _read(images, [slice(start, start + size) for start in range(0, len(images), size)])
 
 
 def shuffled_batches(
@@ -142,9 +160,13 @@ def shuffled_batches(
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(images), generator=generator).to(images.labels.device)
-    for batch in order.split(size)[first:]:
-        mine = batch[rank::world]
-        yield images.images[mine], images.labels[mine]
+    return _read(images, [batch[rank::world] for batch in order.split(size)[first:]])
+
+
+def _read(images: ImageSet, batches: Sequence[Tensor | slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    held = images.images
+    pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Files) else (held[index] for index in batches)
+    return zip(pixels, (images.labels[index] for index in batches), strict=True)
 
 
 def _digits(request: Request) -> Splits:
@@ -168,7 +190,7 @@ def _torchvision(name: str) -> Callable[[Request], Splits]:
         cls = getattr(datasets, name)
         try:
             parts = [cls(str(request.root), train=train, download=request.download) for train in (True, False)]
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, AssertionError, TypeError, OSError, EOFError) as error:
             raise InputError(_not_there(name, request.root, error)) from error
         return Splits(*map(_from_arrays, parts))
 
@@ -183,6 +205,9 @@ def _from_arrays(dataset: Any) -> ImageSet:
 
 
 def _not_there(name: str, root: Path, error: Exception) -> str:
+    damaged = folders.damaged_idx(root / name / "raw")
+    if damaged is not None:
+        return f"{damaged} is damaged: remove it, and put a whole one there or download it (--download)."
     place = "" if root.is_dir() else f" {root} is no folder."
     cure = "Give the folder that holds it, or download it (--download)."
     return f"{name} cannot be read under {root}: {error}{place} {cure}"
@@ -190,22 +215,47 @@ def _not_there(name: str, root: Path, error: Exception) -> str:
 
 def _celeba(request: Request) -> Splits:
     _, h, w = request.image or (3, 64, 64)
-    parts = (folders.read_celeba(request.root, part, (h, w), request.download) for part in ("train", "test"))
-    return Splits(*(ImageSet(pixels, torch.zeros(len(pixels), dtype=torch.long), ("face",)) for pixels in parts))
+
+    def part(name: str) -> ImageSet:
+        images = folders.read_celeba(request.root, name, (h, w), request.download, request.memory)
+        return ImageSet(images, torch.zeros(len(images), dtype=torch.long), ("face",))
+
+    return Splits(part("train"), part("test"))
 
 
 def _folder(request: Request) -> Splits:
     channels = request.image[0] if request.image else 3
     size = request.image[1:] if request.image and request.resize else None
     train, test = folders.find_parts(request.root)
-    read = ImageSet(*folders.read_classes(train, channels, size))
+    read = ImageSet(*folders.read_classes(train, channels, size, request.memory))
     if test is None:
+        if len(read) < 2:
+            raise InputError(f"{train} holds one image, too few to hold some out: add images, or a test folder.")
         return split(read, HELD_OUT, request.seed)
-    held = ImageSet(*folders.read_classes(test, channels, size))
+    held = ImageSet(*folders.read_classes(test, channels, size, request.memory))
     if held.class_names != read.class_names:
         differing = sorted(set(held.class_names) ^ set(read.class_names))
         raise InputError(f"{train} and {test} hold different classes: {', '.join(differing)} is in one of them only.")
     return Splits(read, held)
+
+
+def _figure_ground(request: Request) -> Splits:
+    """MNIST's digits on patches of photographs, training digits on training photographs."""
+    digits_root, _, patches_root = str(request.root).partition(",")
+    if not patches_root:
+        raise InputError(f"figure-ground:{request.root} names one folder of two: figure-ground:MNIST_ROOT,PHOTOGRAPHS.")
+    digits = SOURCES["mnist"](request._replace(root=Path(digits_root)))
+    channels = request.image[0] if request.image else 3
+    photographs = request._replace(root=Path(patches_root).expanduser(), image=(channels, 0, 0), resize=False)
+    pairs = zip(digits, _folder(photographs), (2 * request.seed, 2 * request.seed + 1), strict=True)
+    return Splits(*(_pasted(figures, ground, request, seed) for figures, ground, seed in pairs))
+
+
+def _pasted(digits: ImageSet, ground: ImageSet, request: Request, seed: int) -> ImageSet:
+    photographs = ground.images[:]
+    size = figure_ground.fitting_size(digits.shape[1:], photographs.shape[2:], request.image and request.image[1:])
+    pixels, masks = figure_ground.paste(digits.images[:], photographs, size, seed)
+    return ImageSet(pixels, digits.labels, digits.class_names, masks)
 
 
 def _fit(images: ImageSet, request: Request, source: str) -> ImageSet:
@@ -220,12 +270,14 @@ def _fit(images: ImageSet, request: Request, source: str) -> ImageSet:
             f"The images of {source} are {have}, the model takes {want}:{cure} build the model with "
             f"image={','.join(map(str, images.shape))}."
         )
-    pixels = F.interpolate(images.images.float(), size=wanted[1:], mode="bilinear", antialias=True)
-    return replace(images, images=pixels.round().clamp(0, 255).to(torch.uint8))
+    pixels = F.interpolate(images.images[:].float(), size=wanted[1:], mode="bilinear", antialias=True)
+    masks = None if images.masks is None else F.interpolate(images.masks.float(), size=wanted[1:]) > 0.5
+    return replace(images, images=pixels.round().clamp(0, 255).to(torch.uint8), masks=masks)
 
 
 def _legal() -> str:
-    return "Data is given as " + ", ".join(n if n == "digits" else f"{n}:FOLDER" for n in SOURCES) + "."
+    forms = {"digits": "digits", "figure-ground": "figure-ground:FOLDER,FOLDER"}
+    return "Data is given as " + ", ".join(forms.get(name, f"{name}:FOLDER") for name in SOURCES) + "."
 
 
 SOURCES: dict[str, Callable[[Request], Splits]] = {
@@ -235,4 +287,5 @@ SOURCES: dict[str, Callable[[Request], Splits]] = {
     "cifar10": _torchvision("CIFAR10"),
     "celeba": _celeba,
     "folder": _folder,
+    "figure-ground": _figure_ground,
 }

@@ -2,10 +2,11 @@
 
 import math
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from stawm.core.latent import joint_kl
@@ -14,27 +15,61 @@ from stawm.heads.model import Model, Stawm
 from stawm.heads.output import Output
 from stawm.training.augment import to_unit
 from stawm.training.data import ImageSet, batches
+from stawm.training.masks import MaskIoU, draws_masks, mask_iou
+
+MISTAKES = 5
+"""How many kinds of mistakes are told in words."""
+
+BINS = 15
+"""Into how many equal ranges of confidence answers are sorted (Guo et al. 2017)."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The answers of one range of confidence; the middle of the range and an accuracy of 0 where there are none.
+
+    Attributes:
+        confidence: The mean probability that the model gave to its answer.
+        accuracy: The share of right answers.
+        count: How many answers there are.
+    """
+
+    confidence: float
+    accuracy: float
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What was measured; None where the model has no such output.
+    """What was measured; None where the model has no such output, or it was not asked for.
 
     Attributes:
         images: How many images were looked at.
         error: The share that was classified wrongly.
         interval: Where the error of the population lies with 95 % confidence (Wilson's score interval).
         error_by_glimpse: The error when answering after the first glimpse, after the second, ...
+        nll: The negative log-likelihood of the true class, averaged over images.
+        calibration_error: By how much confidence and accuracy differ, averaged over answers in bins.
+        calibration: The bins, from unsure to sure.
+        confusion: How often a class (row) was taken for another (column).
+        class_names: The names of the rows and columns.
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
+        masks: How well drawn masks tell figure from ground.
     """
 
     images: int
     error: float | None = None
     interval: tuple[float, float] | None = None
     error_by_glimpse: tuple[float, ...] | None = None
+    nll: float | None = None
+    calibration_error: float | None = None
+    calibration: tuple[Bin, ...] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    class_names: tuple[str, ...] | None = None
     mse: float | None = None
     kl: float | None = None
+    masks: MaskIoU | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what was measured as plain JSON values."""
@@ -48,11 +83,26 @@ class Evaluation:
             lines.append(f"error {self.error:.2%} (95 % interval {low:.2%} to {high:.2%})")
         if self.error_by_glimpse is not None:
             lines.append("error by glimpse " + "  ".join(f"{error:.2%}" for error in self.error_by_glimpse))
+        if self.calibration_error is not None:
+            lines.append(f"negative log-likelihood {self.nll:.5g}, calibration error {self.calibration_error:.2%}")
+        if self.confusion is not None and self.class_names is not None:
+            lines.append("most often " + (", ".join(_mistakes(self.confusion, self.class_names)) or "no mistake"))
         lines += [f"{name} {value:.5g}" for name, value in (("mse", self.mse), ("kl", self.kl)) if value is not None]
+        if self.masks is not None:
+            ways = ("learned", "constant", "brightness")
+            lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
         return "\n".join(lines)
 
 
-def evaluate(model: Model, images: ImageSet, *, batch: int = 512, by_glimpse: bool = False) -> Evaluation:
+def evaluate(
+    model: Model,
+    images: ImageSet,
+    *,
+    batch: int = 512,
+    by_glimpse: bool = False,
+    by_class: bool = False,
+    fit: ImageSet | None = None,
+) -> Evaluation:
     """Measure a model, in evaluation mode and without any randomness.
 
     Args:
@@ -60,6 +110,8 @@ def evaluate(model: Model, images: ImageSet, *, batch: int = 512, by_glimpse: bo
         images: What to measure on.
         batch: Images at a time.
         by_glimpse: Whether to measure the error after every glimpse too.
+        by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
+        fit: Training images to choose thresholds on; needed where masks are to be measured.
 
     Raises:
         InputError: There are no images, they are not of the model's form, or there are more classes than
@@ -77,10 +129,15 @@ def evaluate(model: Model, images: ImageSet, *, batch: int = 512, by_glimpse: bo
                 pixels = to_unit(raw.to(like.device)).to(like.dtype)
                 output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
                 for name, value in _sums(output, pixels, labels.to(like.device)).items():
-                    sums[name] = sums[name] + value.double().cpu()
+                    sums[name] = sums[name] + value.cpu().double()
     finally:
         model.train(was_training)
-    return _evaluation(sums, len(images))
+    found = _evaluation(sums, len(images), by_class)
+    if by_class and found.confusion is not None:
+        found = replace(found, class_names=_class_names(model, images, len(found.confusion)))
+    if fit is not None and images.masks is not None and draws_masks(model):
+        found = replace(found, masks=mask_iou(model, images, fit, batch=batch))
+    return found
 
 
 def wilson(wrong: float, count: int, z: float = 1.959964) -> tuple[float, float]:
@@ -114,7 +171,7 @@ def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """What is added up over batches."""
     sums = {}
     if output.logits is not None:
-        sums["wrong"] = (output.logits.argmax(dim=-1) != labels).sum()
+        sums |= _answers(output.logits.cpu().double(), labels.cpu())
     if output.glimpse_logits is not None:
         sums["wrong_by_glimpse"] = (output.glimpse_logits.argmax(dim=-1) != labels[:, None]).sum(dim=0)
     if output.canvas is not None:
@@ -124,8 +181,24 @@ def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return sums
 
 
-def _evaluation(sums: dict[str, Tensor], count: int) -> Evaluation:
-    by_glimpse = sums.get("wrong_by_glimpse")
+def _answers(logits: Float[Tensor, "b classes"], labels: Int[Tensor, "b"]) -> dict[str, Tensor]:
+    """What is added up over batches, of answers: wrong ones, surprise, pairs of classes, and bins."""
+    best, answers = logits.max(dim=-1)
+    classes, confidence = logits.shape[1], best.exp()
+    right = answers == labels
+    which = ((confidence * BINS).ceil().long() - 1).clamp(0, BINS - 1)
+    of_bins = torch.stack([confidence, right.double(), torch.ones_like(confidence)], dim=1)
+    return {
+        "wrong": (~right).sum(),
+        "nll": -logits.gather(1, labels[:, None]).sum(),
+        "confusion": torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes),
+        "bins": torch.zeros(BINS, 3, dtype=logits.dtype).index_add(0, which, of_bins),
+    }
+
+
+def _evaluation(sums: dict[str, Tensor], count: int, by_class: bool) -> Evaluation:
+    by_glimpse, confusion = sums.get("wrong_by_glimpse"), sums.get("confusion")
+    bins = _bins(sums["bins"]) if "bins" in sums else None
 
     def mean(name: str) -> float | None:
         return sums[name].item() / count if name in sums else None
@@ -135,6 +208,29 @@ def _evaluation(sums: dict[str, Tensor], count: int) -> Evaluation:
         error=mean("wrong"),
         interval=wilson(sums["wrong"].item(), count) if "wrong" in sums else None,
         error_by_glimpse=None if by_glimpse is None else tuple(wrong / count for wrong in by_glimpse.tolist()),
+        nll=mean("nll"),
+        calibration_error=None if bins is None else sum(b.count * abs(b.confidence - b.accuracy) for b in bins) / count,
+        calibration=bins if by_class else None,
+        confusion=None if confusion is None or not by_class else tuple(map(tuple, confusion.long().tolist())),
         mse=mean("squared"),
         kl=mean("kl"),
     )
+
+
+def _bins(sums: Float[Tensor, "bins 3"]) -> tuple[Bin, ...]:
+    return tuple(
+        Bin(sure / count, right / count, int(count)) if count else Bin((index + 0.5) / BINS, 0.0, 0)
+        for index, (sure, right, count) in enumerate(sums.tolist())
+    )
+
+
+def _class_names(model: Model, images: ImageSet, classes: int) -> tuple[str, ...]:
+    """The model's names, the images' where it has none, with numbers for classes without a name."""
+    names = model.config.class_names or images.class_names
+    return (*names, *map(str, range(len(names), classes)))
+
+
+def _mistakes(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> list[str]:
+    """The most frequent mistakes in words."""
+    pairs = [(n, t, a) for t, row in enumerate(confusion) for a, n in enumerate(row) if t != a and n]
+    return [f"{names[t]} taken for {names[a]} ({n})" for n, t, a in sorted(pairs, key=lambda p: -p[0])[:MISTAKES]]

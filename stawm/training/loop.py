@@ -1,212 +1,198 @@
 """The training loop, on Hugging Face Accelerate: one process or many, resumable, logged.
 
-Everything random in a step follows from the run's seed and the number of the step alone, so a run that
-was broken off goes on exactly as if it had not been.
+A state holds everything that the next step depends on, and is written whole or not at all, so a run that was
+broken off at any moment goes on exactly as if it had not been.
 """
 
 import math
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from accelerate import Accelerator
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
-from stawm import factory
-from stawm.errors import InputError, StawmError
-from stawm.heads.losses import classification_loss
-from stawm.heads.model import Model
-from stawm.heads.model_config import SharedConfig
-from stawm.heads.output import Output
+from stawm import checkpoint
+from stawm.errors import InputError
 from stawm.training import data as datasets
+from stawm.training import divergence
 from stawm.training import state as states
-from stawm.training.augment import augment, to_unit
-from stawm.training.data import ImageSet, Splits
-from stawm.training.evaluation import evaluate
-from stawm.training.recipes import Recipe
-from stawm.training.report import Display, Log
+from stawm.training.data import Splits
+from stawm.training.divergence import DivergedError
+from stawm.training.learner import Weights
+from stawm.training.report import Display, Report
+from stawm.training.run import Run
+from stawm.training.tally import Tally
 
-LOG = "log.jsonl"
-STATE = "state"
-
-
-class DivergedError(StawmError):
-    """Training ran into numbers that are not finite, and was stopped."""
+LAST_GOOD = "last-good.safetensors"
 
 
-class Run:
-    """A run: a model, its recipe, and where both stand.
+class Batch(NamedTuple):
+    """What a process learns from in a step.
 
     Attributes:
-        model: The model that learns.
-        result: The model that is kept: the running average of the weights, or the model itself.
-        step: How many steps were made.
+        raw: Its images, or whatever else the run takes.
+        labels: Their classes.
+        weights: What its losses are multiplied by.
+        whole: How many images the step has, over all processes.
+    """
+
+    raw: Tensor
+    labels: Tensor
+    weights: Weights
+    whole: int
+
+
+class Loop:
+    """Takes a run through its epochs.
+
+    Attributes:
+        run: The run.
+        history: One entry for every epoch that was finished.
     """
 
     def __init__(
-        self, config: SharedConfig, recipe: Recipe, *, seed: int = 0, precision: str = "fp32", cpu: bool = False
+        self,
+        run: Run,
+        out: Path,
+        note: Mapping[str, Any],
+        *,
+        quiet: bool = False,
+        save_every: float = 5.0,
+        pictures: int = 0,
     ) -> None:
-        """Build the model on the device that there is, and the optimiser."""
-        self.accelerator = Accelerator(cpu=cpu)
-        self.device = self.accelerator.device
-        self.recipe, self.seed, self.precision = recipe, seed, precision
-        self.model = factory.build(config, seed=seed).to(self.device)
-        self.learner = self.accelerator.prepare_model(self.model)
-        self.optimiser = make_optimiser(self.model, recipe)
-        self.average = ModelEmaV3(self.model, recipe.average, use_warmup=True) if recipe.average else None
-        self.step = 0
+        """Go back to the state in the folder, if there is one.
+
+        Args:
+            run: The run.
+            out: Its folder.
+            note: What tells this run from another one in the same folder, as JSON values.
+            quiet: Whether to show no progress.
+            save_every: Minutes from one saved state to the next; at the end of an epoch it is saved anyhow.
+            pictures: Every how many epochs pictures are drawn; 0 for never.
+
+        Raises:
+            InputError: The folder holds another run, or the disk has no room for the run's state.
+        """
+        self.run, self.out, self.quiet, self.pictures = run, out, quiet, pictures
+        self.note = {"run": dict(note), "config": run.model.config.to_dict()}
+        self.folder = out / states.FOLDER
         self.history: list[dict[str, Any]] = []
+        self.tally = Tally()
+        self.speaks = run.accelerator.is_main_process
+        self._restore()
+        states.check_space(self.folder, run.state_bytes())
+        self.saver = states.Saver(self.folder, save_every, writes=self.speaks)
 
-    @property
-    def result(self) -> Model:
-        """The model that is kept."""
-        return self.model if self.average is None else self.average.module
-
-    def go(self, splits: Splits, out: Path, note: Mapping[str, Any], *, quiet: bool = False) -> list[dict[str, Any]]:
-        """Train to the end, from wherever the folder's state stands."""
-        images, test = (part.to(self.device) for part in splits)
-        steps_per_epoch = math.ceil(len(images) / self.recipe.batch)
-        self._restore(out, note)
-        main = self.accelerator.is_main_process
-        log = Log(out / LOG, self.history) if main else None
-        display = Display(self.recipe.epochs, steps_per_epoch, self.step, quiet=quiet or not main)
-        with display, torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            for epoch in range(self.step // steps_per_epoch, self.recipe.epochs):
-                entry = self._epoch(images, epoch, steps_per_epoch, display)
-                entry |= evaluate(self.result, test).as_dict()
-                self.history.append(entry)
-                display.measured(entry)
-                if log is not None:
-                    log.write(entry)
-                    states.save(out / STATE, self.step, self._state(note))
-        return self.history
-
-    def _epoch(self, images: ImageSet, epoch: int, steps_per_epoch: int, display: Display) -> dict[str, Any]:
-        start, seen, sums = time.perf_counter(), 0, {}
-        for raw, labels in self._batches(images, epoch):
-            parts = self.one_step(raw, labels, steps_per_epoch)
-            seen += len(labels) * self.accelerator.num_processes
-            for name, part in parts.items():
-                sums[name] = sums.get(name, 0.0) + part * len(labels)
-            if self._shows():
-                shown = {name: value.item() for name, value in parts.items()}
-                display.step(self.step, shown, seen / (time.perf_counter() - start))
-        self._check_finite(sums["total"])
-        taken = time.perf_counter() - start
-        losses = {name: (total * self.accelerator.num_processes / seen).item() for name, total in sums.items()}
-        rate = self.optimiser.param_groups[0]["lr"]
-        return {
-            "epoch": epoch + 1,
-            "step": self.step,
-            "rate": rate,
-            "loss": losses,
-            "images_per_second": seen / taken,
-            "seconds": taken,
-        }
-
-    def _batches(self, images: ImageSet, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        accelerator = self.accelerator
-        return datasets.shuffled_batches(
-            images,
-            self.recipe.batch,
-            seed=self.seed,
-            epoch=epoch,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        )
-
-    def one_step(self, raw: Tensor, labels: Tensor, steps_per_epoch: int) -> dict[str, Tensor]:
-        """Make one step on a batch of pixel values from 0 to 255, and return the parts of its loss."""
-        generator = self._seed_step()
-        factor = self.recipe.rate_factor(self.step, steps_per_epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate * factor
-        self.model.train()
-        pixels = augment(to_unit(raw), self.recipe.augmentation, generator)
-        images = self.model.normalise(pixels)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            output = self.learner(images)
-        parts = self._loss(output, images, labels)
-        self.optimiser.zero_grad(set_to_none=True)
-        self.accelerator.backward(parts["total"])
-        norm = torch.nn.utils.clip_grad_norm_(self._learned(), self.recipe.clip or math.inf)
-        self.optimiser.step()
-        self.step += 1
-        if self.average is not None:
-            self.average.update(self.model, step=self.step)
-        parts = {name: part.detach() for name, part in parts.items()}
-        if self._shows():
-            self._check_finite(parts["total"] + 0 * norm, output)  # no number times 0 is no number
-        return parts
-
-    def _seed_step(self) -> torch.Generator:
-        """Make everything random in this step follow from the seed, the step and the process."""
-        mixed = (self.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
-        torch.manual_seed(2 * mixed)
-        return torch.Generator(self.device).manual_seed(2 * mixed + 1)
-
-    def _loss(self, output: Output, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        parts = self.model.loss(output, images, labels)
-        if self.recipe.label_smoothing and output.logits is not None:
-            reduction = self.model.config.head("classification").reduction
-            smooth = classification_loss(output.logits, labels, reduction, self.recipe.label_smoothing)
-            parts["total"] = parts["total"] - parts["classification"] + smooth
-        return parts
-
-    def _learned(self) -> list[torch.nn.Parameter]:
-        return [p for p in self.model.parameters() if p.requires_grad]
-
-    def _shows(self) -> bool:
-        """Whether to look at a step's numbers: each on a CPU; now and then where looking means waiting."""
-        return self.device.type == "cpu" or self.step % 20 == 0
-
-    def _check_finite(self, number: Tensor, output: Output | None = None) -> None:
-        if torch.isfinite(number):
-            return
-        trace = None if output is None else output.trace
-        largest = "" if trace is None else f" The largest |e|² was {trace.memory_input.square().sum(-1).max():.3g}."
-        raise DivergedError(
-            f"Training diverged at step {self.step}: its loss or gradient is not finite.{largest} "
-            "The state before this epoch is kept. Lower recipe.rate, or bound the memory "
-            "(memory.constrained=true memory.normalise=0.9)."
-        )
-
-    def _state(self, note: Mapping[str, Any]) -> dict[str, Any]:
-        average = None if self.average is None else self.average.module.state_dict()
-        return {
-            "note": dict(note),
-            "config": self.model.config.to_dict(),
-            "step": self.step,
-            "history": self.history,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": average,
-        }
-
-    def _restore(self, out: Path, note: Mapping[str, Any]) -> None:
-        found = states.load(out / STATE, self.device)
+    def _restore(self) -> None:
+        found = states.load(self.folder, self.run.device)
+        self.run.accelerator.wait_for_everyone()  # before the first process replaces what another one still reads
         if found is None:
             return
-        if (found["note"], found["config"]) != (dict(note), self.model.config.to_dict()):
-            raise InputError(f"{out} holds another run (model, data, recipe or seed differ): give another folder.")
-        self.step, self.history = found["step"], found["history"]
-        self.model.load_state_dict(found["model"])
-        self.optimiser.load_state_dict(found["optimiser"])
-        if self.average is not None:
-            self.average.module.load_state_dict(found["average"])
+        if found["note"] != self.note:
+            raise InputError(f"{self.out} holds another run (model, data, recipe or seed differ): give another folder.")
+        self.run.restore(found["run"])
+        self.history, self.tally = found["history"], Tally(**found["tally"])
+
+    def _save(self) -> None:
+        self.saver.save(
+            self.run.step,
+            {"note": self.note, "run": self.run.state(), "history": self.history, "tally": self.tally.state()},
+        )
+
+    def go(self, splits: Splits) -> list[dict[str, Any]]:
+        """Train to the end, and return the history.
+
+        Raises:
+            DivergedError: A number is none, or the loss exploded; the message says what is kept.
+            StawmError: The folder cannot be written to any more.
+        """
+        run = self.run
+        if len(self.history) == run.recipe.epochs:
+            return self.history
+        images, test = run.prepare(splits.train, learn=True), run.prepare(splits.test)
+        steps = math.ceil(len(images) / run.recipe.batch)
+        report = self._report(steps) if self.speaks else None
+        try:
+            with report or nullcontext(), torch.random.fork_rng(devices=_gpus(run.device)):
+                while len(self.history) < run.recipe.epochs:
+                    self._epoch(images, steps, report)
+                    entry = self._finish_epoch(test)
+                    if report is not None:
+                        report.epoch(entry, run.result, splits.test)
+                    self._save()
+        except DivergedError as error:
+            raise DivergedError(f"{error}{self._last_good()} {divergence.CURE}") from error
+        return self.history
+
+    def _report(self, steps: int) -> Report:
+        display = Display(self.run.recipe.epochs, steps, self.run.step, quiet=self.quiet)
+        return Report(self.out, display, self.history, self.run.step, self.pictures)
+
+    def _epoch(self, images: Any, steps: int, report: Report | None) -> None:
+        """Make the steps of an epoch that are left."""
+        run, epoch = self.run, len(self.history)
+        self.tally.pause()
+        for batch in self._batches(images, epoch, run.step - epoch * steps):
+            self.tally.add(run.one_step(batch.raw, batch.labels, steps, batch.weights), batch.whole)
+            if run.numbers is None:
+                continue
+            if report is not None:
+                report.step(run.step, run.numbers, self.tally.speed)
+            if self.saver.due and run.step % steps:
+                self._save()
+                self.tally.pause()
+
+    def _batches(self, images: Any, epoch: int, first: int) -> Iterator[Batch]:
+        """Go through this process's part of an epoch; where a batch has none for it, an image that weighs nothing."""
+        size, world, rank = self.run.recipe.batch, self.run.world, self.run.accelerator.process_index
+        found = datasets.shuffled_batches(
+            images, size, seed=self.run.seed, epoch=epoch, first=first, rank=rank, world=world
+        )
+        for index, (raw, labels) in enumerate(found, first):
+            whole = min(size, len(images) - index * size)
+            weights = Weights.of_share(len(labels), whole, world)
+            if not len(labels):
+                raw, labels = next(datasets.batches(images, 1))
+            yield Batch(raw, labels, weights, whole)
+
+    def _finish_epoch(self, test: Any) -> dict[str, Any]:
+        """Measure, and add an entry to the history."""
+        run, tally = self.run, self.tally
+        sums: Any = run.accelerator.reduce(tally.sums, "mean")
+        rates = getattr(getattr(run.model, "memory", None), "rates", None)
+        entry = {
+            "epoch": len(self.history) + 1,
+            "step": run.step,
+            "rate": run.optimiser.param_groups[0]["lr"],
+            "loss": {name: total.item() / tally.seen for name, total in sums.items()},
+            "images_per_second": tally.speed,
+            "seconds": tally.seconds,
+            **({} if rates is None else {"rates": {name: rate.item() for name, rate in rates._asdict().items()}}),
+            **run.measure(test),
+        }
+        self.history.append(entry)
+        self.tally = Tally()
+        return entry
+
+    def _last_good(self) -> str:
+        """Keep the weights of the newest state as a checkpoint, and say so, with the memory's diagnosis."""
+        run = self.run
+        images = run.last_inputs[0] if run.last_inputs and run.last_inputs[0].ndim == 4 else None
+        said = divergence.verdict(run.model, images) if divergence.is_finite(run.model) else ""
+        found = states.load(self.folder, run.device)
+        if found is None:
+            return f"{said} No state was saved before."
+        run.restore(found["run"])
+        path = self.out / LAST_GOOD
+        if self.speaks:
+            checkpoint.save(run.result, path, provenance={**self.note["run"], "step": run.step})
+        return (
+            f"{said or divergence.verdict(run.model, images)} The weights of step {run.step} are kept in {path}: "
+            "begin from them with --start, in another folder."
+        )
 
 
-def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser; what has one axis or none (biases, norms, rates) is not decayed."""
-    learned = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9)
-    cls = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    return cls(groups, lr=recipe.rate)
+def _gpus(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

@@ -36,14 +36,16 @@ class Recipe(base.Config):
     """How strongly weights are drawn to zero."""
     clip: Annotated[float, POSITIVE] | None = 5.0
     """The largest norm of the gradient; longer ones are scaled down to it."""
+    pose_clip: Annotated[float, POSITIVE] | None = None
+    """The largest norm of the gradient of one image's loss by one of its poses; longer ones are scaled down to it."""
     label_smoothing: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
     """The share of a label that is spread over all classes."""
     average: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training images are changed."""
-    dropout: Annotated[float, Interval(0, 1, open_high=True)] | None = None
-    """The model's dropout; None leaves it as the model has it."""
+    model: dict = field(default_factory=dict)
+    """Changes of the model's fields, such as its dropout."""
     memory: dict = field(default_factory=dict)
     """Changes of a memory's fields, by the memory's name."""
 
@@ -92,32 +94,37 @@ _STABLE = {"hebb-rosenblatt": {"constrained": True, "normalise": 0.9}}
 _DISTORT = Augmentation(rotation=15, shift=0.08, scale=0.12, shear=10)
 _FAST_CLASSES = Recipe(
     name="fast",
-    epochs=30,
+    epochs=20,
     optimiser="adamw",
     rate=1.5e-3,
     schedule="one-cycle",
     weight_decay=0.02,
     clip=1.0,
+    pose_clip=1.0,
     label_smoothing=0.05,
     average=0.999,
     augmentation=_DISTORT,
+    model={"pose_limit": 1.0},
     memory=_STABLE,
 )
-_FAST_DRAWING = _FAST_CLASSES.replace(epochs=20, label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0)
-_FAST_MNIST = _FAST_CLASSES.replace(dropout=0.3, augmentation=_DISTORT.replace(elastic=0.03))
+_FAST_DRAWING = _FAST_CLASSES.replace(
+    label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0, pose_clip=None, model={}
+)
+_ELASTIC = _DISTORT.replace(elastic=0.03)
+_FAST_MNIST = _FAST_CLASSES.replace(augmentation=_ELASTIC, model={"dropout": 0.3, "pose_limit": 1.0})
 
 FAST: Mapping[str, Recipe] = {
-    "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99),
+    "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99, pose_clip=None, model={}),
     "stawm-mnist-8": _FAST_MNIST,
     "stawm-mnist-28": _FAST_MNIST,
-    "stawm-mnist-selfsup": _FAST_CLASSES.replace(epochs=20),
-    "stawm-mnist-sketchpad": _FAST_DRAWING.replace(dropout=0.3, augmentation=_DISTORT.replace(elastic=0.03)),
+    "stawm-mnist-selfsup": _FAST_CLASSES.replace(pose_clip=None, model={}),
+    "stawm-mnist-sketchpad": _FAST_DRAWING.replace(augmentation=_ELASTIC, model={"dropout": 0.3}),
     "stawm-cifar-mnv2": _FAST_CLASSES.replace(epochs=100, augmentation=CROP),
     "stawm-cifar-draw-16": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
-    "stawm-cifar-selfsup": _FAST_CLASSES.replace(epochs=20, augmentation=CROP),
+    "stawm-cifar-selfsup": _FAST_CLASSES.replace(augmentation=CROP, pose_clip=None, model={}),
     "stawm-celeba-draw-32": _FAST_DRAWING.replace(augmentation=Augmentation(flip=True)),
     "bvae-cifar": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
-    "mnv2-cifar": _FAST_CLASSES.replace(epochs=100, augmentation=CROP),
+    "mnv2-cifar": _FAST_CLASSES.replace(epochs=100, augmentation=CROP, pose_clip=None, model={}),
 }
 """Our own, where it is not the common one."""
 

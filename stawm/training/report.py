@@ -1,7 +1,7 @@
-"""What a run says of itself: a progress bar for people, a log of one JSON object a line for programs."""
+"""What a run says of itself: a progress bar for people, a log of one JSON object a line for programs, TensorBoard."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,14 +9,25 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stawm.container import write_atomically
+from stawm.heads.model import Model
+from stawm.training import state as states
+from stawm.training.board import Board
+from stawm.training.data import ImageSet
+from stawm.training.run import Numbers
+
+LOG = "log.jsonl"
+BOARD_EVERY = 20
+"""Steps from one point on TensorBoard to the next."""
+
 
 class Log:
     """A file of one JSON object a line."""
 
-    def __init__(self, path: Path, history: list[dict[str, Any]]) -> None:
-        """Write what is known of a run that goes on; drop what it will say again."""
+    def __init__(self, path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+        """Write what is known of a run that goes on; what it will say again, and a torn last line, are dropped."""
         self.path = path
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in history))
+        write_atomically(path, "".join(json.dumps(entry) + "\n" for entry in history).encode())
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Add one line."""
@@ -65,3 +76,52 @@ class Display:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Leave the bar as it is."""
         self.bar.stop()
+
+
+class Report:
+    """All that a run says, in the one process of several that speaks."""
+
+    def __init__(
+        self, out: Path, display: Display, history: Sequence[Mapping[str, Any]], step: int, pictures: int
+    ) -> None:
+        """Open the logs of a run that goes on at a step.
+
+        Args:
+            out: The run's folder.
+            display: The progress bar.
+            history: The entries of the epochs before.
+            step: How many steps were made.
+            pictures: Every how many epochs pictures are drawn; 0 for never.
+        """
+        self.out, self.display, self.pictures = out, display, pictures
+        self.log = Log(out / LOG, history)
+        self.board = Board(out, step)
+        self.next = step
+
+    def step(self, step: int, numbers: Numbers, speed: float) -> None:
+        """Say what a step gave."""
+        self.display.step(step, numbers.losses, speed)
+        if step >= self.next:
+            self.next = step + BOARD_EVERY
+            shown = {**numbers.watched, "images_per_second": speed}
+            with states.writing(self.out / states.FOLDER):
+                self.board.numbers({f"loss/{name}": value for name, value in numbers.losses.items()} | shown, step)
+
+    def epoch(self, entry: Mapping[str, Any], model: Model, images: ImageSet) -> None:
+        """Say what was measured after an epoch, and draw a picture where one is due."""
+        self.display.measured(entry)
+        with states.writing(self.out / states.FOLDER):
+            self.log.write(entry)
+            self.board.epoch(entry)
+            if self.pictures and entry["epoch"] % self.pictures == 0:
+                self.board.draw(model, images, entry)
+
+    def __enter__(self) -> "Report":
+        """Show the bar."""
+        self.display.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the logs."""
+        self.display.__exit__(kind, error, at)
+        self.board.close()

@@ -1,6 +1,5 @@
 """Data sets: what is read is what lies there, and what is wrong is named with its cure."""
 
-import struct
 from itertools import chain
 from pathlib import Path
 
@@ -15,25 +14,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.training import data
 from stawm.training.data import ImageSet
-
-
-def make_folder(root: Path, classes: dict[str, int], size: tuple[int, int] = (6, 5)) -> dict[Path, np.ndarray]:
-    """Write random colour images, and return their pixels by path."""
-    rng, written = np.random.default_rng(0), {}
-    for name, count in classes.items():
-        (root / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-            written[root / name / f"{i}.png"] = pixels
-    return written
-
-
-def make_idx(path: Path, array: np.ndarray) -> None:
-    """Write an array of bytes in MNIST's own form."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
+from tests.training.files import make_folder, make_idx
 
 
 def rows(images: Tensor) -> list[tuple[int, ...]]:
@@ -70,8 +51,10 @@ def test_a_folder_is_read_pixel_by_pixel(tmp_path: Path):
     make_folder(tmp_path / "test", {"cat": 1, "dog": 1})
     train, test = data.load(f"folder:{tmp_path}")
     assert train.class_names == ("cat", "dog")
-    assert train.labels.tolist() == [0, 0, 0, 1, 1]
-    assert np.array_equal(train.images.permute(0, 2, 3, 1).numpy(), np.stack(list(written.values())))
+    assert train.labels.tolist() == [0, 1, 0, 1, 0]
+    in_turn = [("cat", 0), ("dog", 0), ("cat", 1), ("dog", 1), ("cat", 2)]
+    expected = [written[tmp_path / "train" / name / f"{i}.png"] for name, i in in_turn]
+    assert np.array_equal(train.images.permute(0, 2, 3, 1).numpy(), np.stack(expected))
     assert len(test) == 2
 
 
@@ -110,6 +93,17 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
     assert train.images[2, 0].float().mean() == pytest.approx(80, abs=3)
 
 
+@pytest.mark.parametrize("damaged", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_a_damaged_file_of_mnist_is_named(tmp_path: Path, damaged: str):
+    raw = tmp_path / "MNIST" / "raw"
+    for part in ("train", "t10k"):
+        make_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((2, 28, 28)))
+        make_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(2))
+    (raw / damaged).write_bytes((raw / damaged).read_bytes()[:-1])
+    with pytest.raises(InputError, match=f"{damaged} is damaged: remove it.*--download"):
+        data.load(f"mnist:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -121,46 +115,14 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
         ("celeba:{empty}", ["CelebA", "--download"]),
         ("folder:{empty}/none", ["is no folder"]),
         ("folder:{empty}", ["folder of images for each class"]),
+        ("figure-ground:{empty}", ["names one folder of two", "figure-ground:MNIST_ROOT,PHOTOGRAPHS"]),
+        ("figure-ground:{empty},{empty}", ["MNIST", "--download"]),
     ],
 )
 def test_what_is_not_there_is_named_with_the_cure(tmp_path: Path, source: str, words: list[str]):
     with pytest.raises(InputError) as caught:
         data.load(source.replace("{empty}", str(tmp_path)))
     assert all(word in str(caught.value) for word in words)
-
-
-def test_a_corrupt_image_is_named(tmp_path: Path):
-    make_folder(tmp_path, {"a": 2})
-    (tmp_path / "a" / "1.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"a.1\.png cannot be read as an image"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_a_truncated_image_is_named(tmp_path: Path):
-    path = next(iter(make_folder(tmp_path, {"a": 1}, size=(64, 64))))
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"0\.png cannot be read as an image"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_mixed_sizes_are_named(tmp_path: Path):
-    make_folder(tmp_path, {"a": 2}, size=(6, 5))
-    make_folder(tmp_path, {"b": 2}, size=(9, 9))
-    with pytest.raises(InputError, match=r"9x9 pixels.*5x6 pixels.*--resize"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_an_empty_class_is_named(tmp_path: Path):
-    make_folder(tmp_path, {"full": 2, "void": 0})
-    with pytest.raises(InputError, match="void"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_parts_with_different_classes_are_named(tmp_path: Path):
-    make_folder(tmp_path / "train", {"a": 1, "b": 1})
-    make_folder(tmp_path / "val", {"a": 1})
-    with pytest.raises(InputError, match="different classes: b"):
-        data.load(f"folder:{tmp_path}")
 
 
 def test_images_of_another_form_than_the_model_takes_are_refused():
@@ -203,3 +165,18 @@ def test_the_last_images_are_held_out():
     train, held = data.hold_out_last(images, 3)
     assert train.labels.tolist() == list(range(7))
     assert held.labels.tolist() == [7, 8, 9]
+
+
+@pytest.mark.parametrize("count", [-1, 0, 10, 11])
+def test_no_more_is_held_out_than_leaves_something(count: int):
+    images = ImageSet(torch.zeros(10, 1, 1, 1, dtype=torch.uint8), torch.arange(10), ("x",))
+    with pytest.raises(InputError, match=f"Of 10 images, 1 to 9 can be held out; {count} were asked for"):
+        data.hold_out_last(images, count)
+
+
+def test_masks_go_with_their_images():
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+    held = ImageSet(images, torch.arange(6), ("x",), images % 2 == 0).to("cpu").take([1, 2, 5])
+    assert held.masks is not None
+    assert held.masks.flatten().tolist() == [False, True, False]
+    assert held.take(slice(1, 2)).masks.flatten().tolist() == [True]

@@ -1,7 +1,13 @@
 """Evaluation measures what it says, whatever the batches."""
 
+import json
+import math
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 import stawm
@@ -9,7 +15,7 @@ from stawm.errors import InputError
 from stawm.heads.model import Model
 from stawm.training import data, evaluate
 from stawm.training.data import ImageSet
-from stawm.training.evaluation import wilson
+from stawm.training.evaluation import BINS, Bin, Evaluation, _answers, _bins, wilson
 
 SMALL = {"memory_size": 8, "hidden_size": 16, "glimpses": 3}
 
@@ -26,14 +32,23 @@ def model() -> Model:
 
 
 def test_every_figure_is_what_a_loop_over_single_images_gives(model: Model, images: ImageSet):
-    found = evaluate(model, images, batch=7, by_glimpse=True)
-    wrong, by_glimpse, mse, kl = 0, [0, 0, 0], 0.0, 0.0
+    found = evaluate(model, images, batch=7, by_glimpse=True, by_class=True)
+    wrong, by_glimpse, mse, kl, nll = 0, [0, 0, 0], 0.0, 0.0, 0.0
+    confusion = [[0] * 10 for _ in range(10)]
+    bins: list[list[tuple[float, bool]]] = [[] for _ in range(15)]
     model.eval()
     with torch.no_grad():
         for image, label in zip(images.images, images.labels, strict=True):
             pixels = (image.float() / 255).double()[None]
             out = model(pixels, glimpse_logits=True)
-            wrong += int(out.logits[0].argmax() != label)
+            chances = np.exp(out.logits[0].numpy())
+            answer = int(np.argmax(chances))
+            wrong += answer != int(label)
+            nll -= math.log(chances[int(label)])
+            confusion[int(label)][answer] += 1
+            for k in range(15):
+                if k / 15 < chances[answer] <= (k + 1) / 15:
+                    bins[k].append((chances[answer], answer == int(label)))
             for t in range(3):
                 by_glimpse[t] += int(out.glimpse_logits[0, t].argmax() != label)
             mse += float(((out.canvas - pixels) ** 2).mean())
@@ -45,6 +60,17 @@ def test_every_figure_is_what_a_loop_over_single_images_gives(model: Model, imag
     assert found.error_by_glimpse == tuple(w / n for w in by_glimpse)
     assert found.mse == pytest.approx(mse / n, rel=1e-12)
     assert found.kl == pytest.approx(kl / n, rel=1e-12)
+    assert found.nll == pytest.approx(nll / n, rel=1e-12)
+    assert found.confusion == tuple(map(tuple, confusion))
+    assert sum(map(sum, confusion)) - sum(confusion[k][k] for k in range(10)) == wrong
+    gap = 0.0
+    assert found.calibration is not None
+    for k, (answers, measured) in enumerate(zip(bins, found.calibration, strict=True)):
+        assert measured.count == len(answers)
+        sure, right = ((k + 0.5) / 15, 0.0) if not answers else np.mean(answers, axis=0)
+        assert (measured.confidence, measured.accuracy) == pytest.approx((sure, right), rel=1e-12)
+        gap += len(answers) / n * abs(sure - right)
+    assert found.calibration_error == pytest.approx(gap, rel=1e-12)
 
 
 def test_the_model_is_left_in_its_mode(model: Model, images: ImageSet):
@@ -84,3 +110,55 @@ def test_a_baseline_and_a_drawing_model_have_no_errors_by_glimpse(images: ImageS
     measured = evaluate(drawing, images, by_glimpse=True)
     assert (measured.error, measured.error_by_glimpse) == (None, None)
     assert set(measured.as_dict()) == {"images", "mse", "kl"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), min_size=1, max_size=40))
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below(answers: list[tuple[int, bool]]):
+    """Every answer is in one bin, also one that is sure or that is as unsure as can be."""
+    chances = torch.tensor([k / BINS for k, _ in answers], dtype=torch.float64)
+    logits = torch.stack([chances, chances - 1], dim=1).log()
+    bins = _bins(
+        _answers(logits.nan_to_num(nan=-800.0, neginf=-700.0), torch.tensor([1 - r for _, r in answers]))["bins"]
+    )
+    assert sum(b.count for b in bins) == len(answers)
+    assert sum(b.count * b.accuracy for b in bins) == pytest.approx(sum(r for _, r in answers))
+    for k, b in enumerate(bins):
+        assert k / BINS - 1e-12 <= b.confidence <= (k + 1) / BINS + 1e-12
+
+
+def test_what_was_measured_is_json_and_text(model: Model, images: ImageSet):
+    measured = evaluate(model, images, by_glimpse=True, by_class=True)
+    said = json.loads(json.dumps(measured.as_dict()))
+    assert (
+        said["calibration"][3] == {"confidence": pytest.approx(3.5 / 15), "accuracy": 0.0, "count": 0}
+        or said["calibration"][3]["count"]
+    )
+    assert said["confusion"] == [list(row) for row in measured.confusion or ()]
+    assert said["class_names"] == list("0123456789")
+    assert f"error {measured.error:.2%}" in str(measured)
+    assert "taken for" in str(measured)
+    assert "masks" not in said
+
+
+def test_only_what_was_asked_for_is_kept(model: Model, images: ImageSet):
+    measured = evaluate(model, images)
+    assert (measured.confusion, measured.calibration, measured.class_names) == (None, None, None)
+    assert measured.calibration_error is not None
+
+
+def test_mistakes_are_told_by_how_often_they_happen():
+    names = ("cat", "dog", "bird")
+    told = str(Evaluation(images=9, confusion=((3, 2, 0), (5, 1, 0), (0, 0, 4)), class_names=names))
+    assert "most often dog taken for cat (5), cat taken for dog (2)" in told
+    assert "most often no mistake" in str(Evaluation(images=1, confusion=((1, 0), (0, 0)), class_names=names[:2]))
+
+
+def test_classes_without_a_name_are_numbered(images: ImageSet):
+    model = stawm.build("stawm-digits", heads={"classification": {"classes": 12}}, class_names=[], **SMALL)
+    assert evaluate(model, images, by_class=True).class_names == (*"0123456789", "10", "11")
+
+
+def test_a_bin_is_plain_json():
+    assert Evaluation(images=1, calibration=(Bin(0.5, 1.0, 1),)).as_dict()["calibration"] == (
+        {"confidence": 0.5, "accuracy": 1.0, "count": 1},
+    )

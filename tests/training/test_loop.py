@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 import stawm
@@ -13,8 +15,12 @@ from stawm.errors import ConfigError, InputError
 from stawm.training import DivergedError, data, evaluate, train
 from stawm.training import state as states
 from stawm.training.api import CHECKPOINT, _with_recipe
-from stawm.training.loop import LOG, STATE, Run
+from stawm.training.learner import Learner
+from stawm.training.loop import LAST_GOOD
 from stawm.training.recipes import Recipe, find
+from stawm.training.report import LOG
+from stawm.training.run import Run
+from stawm.training.state import FOLDER
 
 TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
 SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
@@ -60,7 +66,7 @@ def test_the_log_is_the_history(tmp_path: Path, few: data.Splits):
     logged = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert logged == json.loads(json.dumps(result.history))
     assert [entry["epoch"] for entry in logged] == [1, 2, 3]
-    assert {"step", "rate", "loss", "error", "images_per_second"} <= set(logged[0])
+    assert {"step", "rate", "loss", "rates", "error", "images_per_second"} <= set(logged[0])
 
 
 def test_a_seed_repeats_a_run_and_another_one_does_not(tmp_path: Path, few: data.Splits):
@@ -73,9 +79,9 @@ def test_a_seed_repeats_a_run_and_another_one_does_not(tmp_path: Path, few: data
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("heads", ["classification", "drawing"])
+@pytest.mark.parametrize(("heads", "every"), [("classification", 5.0), ("drawing", 0.0)])
 def test_a_run_that_was_broken_off_goes_on_exactly(
-    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch, heads: str
+    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch, heads: str, every: float
 ):
     model = {**TINY, "heads": heads, "class_names": [], "mean": [0.0], "std": [1.0]}
     unbroken = train("stawm-digits", data=few, out=tmp_path / "a", **model, **SHORT)
@@ -89,8 +95,13 @@ def test_a_run_that_was_broken_off_goes_on_exactly(
     with monkeypatch.context() as patch:
         patch.setattr(Run, "one_step", breaking)
         with pytest.raises(KeyboardInterrupt):
-            train("stawm-digits", data=few, out=tmp_path / "b", **model, **SHORT)
+            train("stawm-digits", data=few, out=tmp_path / "b", save_every=every, **model, **SHORT)
     assert not (tmp_path / "b" / CHECKPOINT).exists()
+    kept = states.load(tmp_path / "b" / FOLDER)
+    assert kept is not None
+    assert kept["run"]["step"] == (8 if every == 0 else 5)
+    log = tmp_path / "b" / LOG
+    log.write_text(log.read_text() + '{"epoch": 2, "st')  # torn
     torch.manual_seed(99)
     resumed = train("stawm-digits", data=few, out=tmp_path / "b", **model, **SHORT)
     assert torch.equal(weights(unbroken.model), weights(resumed.model))
@@ -118,23 +129,58 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path: Path, few: data.Spl
         train("stawm-digits", data=few, out=tmp_path, seed=1, **TINY, **SHORT)
 
 
-def test_diverging_stops_with_the_step_and_keeps_the_state_before(
-    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch
-):
+def at_step(step: int, change: Any) -> Any:
+    """One step, before which the model is changed where it is a certain one."""
     one_step = Run.one_step
 
-    def poisoned(self: Run, *args: Any) -> Any:
-        if self.step == 6:
-            next(self.model.parameters()).data.fill_(torch.nan)
+    def changed(self: Run, *args: Any) -> Any:
+        if self.step == step:
+            change(self)
         return one_step(self, *args)
 
-    monkeypatch.setattr(Run, "one_step", poisoned)
-    with pytest.raises(DivergedError, match="diverged at step 7"):
-        train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
-    kept = states.load(tmp_path / STATE)
+    return changed
+
+
+def poison(run: Run) -> None:
+    next(run.model.parameters()).data.fill_(torch.nan)
+
+
+def explode(run: Run) -> None:
+    run.model.memory.config = run.model.memory.config.replace(constrained=False, normalise=None)
+    run.model.memory.eta.data.fill_(1e6)
+    run.model.heads["classification"].classifier.linear.bias.data[0] = 1e5
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (poison, r"diverged at step 7: its loss or gradient is not finite\. The largest \|e\|² was nan"),
+        (explode, r"diverged at step 7: its loss is \d.*, and was 2\..*diagnosis: .*are no contractions"),
+    ],
+)
+def test_diverging_stops_with_the_step_and_keeps_the_weights_before(
+    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch, change: Any, said: str
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "one_step", at_step(6, change))
+        with pytest.raises(DivergedError, match=said) as stopped:
+            train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    assert "diagnosis: " in str(stopped.value)
+    assert f"The weights of step 5 are kept in {tmp_path / LAST_GOOD}" in str(stopped.value)
+    kept = states.load(tmp_path / FOLDER)
     assert kept is not None
-    assert kept["step"] == 5
-    assert all(torch.isfinite(w).all() for w in kept["model"].values())
+    assert kept["run"]["step"] == 5
+    good = stawm.load(tmp_path / LAST_GOOD)
+    assert all(torch.equal(w, kept["run"]["average"][name]) for name, w in good.state_dict().items())
+    again = train("stawm-digits", data=few, out=tmp_path / "again", start=tmp_path / LAST_GOOD, **TINY, **SHORT)
+    assert again.evaluation.error is not None
+
+
+def test_diverging_at_once_says_that_nothing_is_kept(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Run, "one_step", at_step(0, poison))
+    with pytest.raises(DivergedError, match=r"diverged at step 1: .*No state was saved before"):
+        train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+    assert not (tmp_path / LAST_GOOD).exists()
 
 
 def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits):
@@ -144,6 +190,8 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
     with pytest.raises(ConfigError, match="'epochs'"):
         train("stawm-digits", data=few, out=tmp_path, **TINY, **{"recipe.epoch": 3})
     heads = {"classification": {"classes": 3}}
+    with pytest.raises(InputError, match="takes images of 3x32x32; got 72 of 1x16x16"):
+        train("stawm-cifar-draw-16", data=few, out=tmp_path / "x", **SHORT)
     with pytest.raises(InputError, match="10 classes, the model tells 3 apart"):
         train("stawm-digits", data=few, out=tmp_path / "x", heads=heads, class_names=[], **TINY, **SHORT)
 
@@ -163,7 +211,7 @@ def test_the_recipe_bounds_the_memory_unless_told_otherwise():
 
 
 def test_the_recipe_sets_the_dropout_unless_told_otherwise():
-    recipe = find("fast", "stawm-mnist-8", dropout=0.1)
+    recipe = find("fast", "stawm-mnist-8", model={"dropout": 0.1})
     config = stawm.config("stawm-mnist-8")
     assert _with_recipe(config, recipe, {}).dropout == 0.1
     assert _with_recipe(config, recipe, {"dropout": 0.5}).dropout == 0.5
@@ -174,14 +222,47 @@ def run_of(recipe: Recipe, **changes: Any) -> Run:
 
 
 def test_smoothed_labels_are_in_the_total_only(few: data.Splits):
-    run = run_of(Recipe(name="r", epochs=1, label_smoothing=0.3))
-    images = run.model.normalise(few.test.images.float() / 255)
-    output = run.model(images)
-    parts = run._loss(output, images, few.test.labels)
+    model = stawm.build("stawm-digits", seed=0, **TINY).eval()
+    images = model.normalise(few.test.images.float() / 255)
+    parts, largest = Learner(model, label_smoothing=0.3)(images, few.test.labels)
+    output = model(images)
     plain = F.cross_entropy(output.logits, few.test.labels)
     smooth = F.cross_entropy(output.logits, few.test.labels, label_smoothing=0.3)
     torch.testing.assert_close(parts["classification"], plain)
     torch.testing.assert_close(parts["total"], smooth)
+    torch.testing.assert_close(largest, output.trace.memory_input.square().sum(-1).max())
+    assert [name for name, part in parts.items() if part.requires_grad] == ["total"]
+
+
+def test_the_loss_is_the_models(few: data.Splits):
+    heads = {"heads": ("classification", "drawing"), "class_names": ()}
+    model = stawm.build("stawm-digits", seed=0, **TINY, **heads).eval()
+    images = model.normalise(few.test.images.float() / 255)
+    parts, _ = Learner(model)(images, few.test.labels)
+    torch.testing.assert_close(parts, model.loss(model(images), images, few.test.labels))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_clipped_poses_are_clipped_image_by_image(few: data.Splits, reduction: str):
+    """The gradient of an image does not depend on the images beside it, and is at most as long as asked."""
+    head = {"name": "classification", "reduction": reduction}
+    model = stawm.build("stawm-digits", seed=0, **TINY, heads=head, pose_limit=1.0).eval()
+    images, labels = model.normalise(few.test.images[:4].float() / 255), few.test.labels[:4]
+
+    def gradient(clip: float | None, rows: slice) -> Tensor:
+        learner = Learner(model, pose_clip=clip)
+        parts, _ = learner(images[rows], labels[rows])
+        per_image = 1 if reduction == "sum" else len(labels[rows])
+        (found,) = torch.autograd.grad(parts["total"], model.loop.emitter.pose.bias)
+        assert model.loop.emitter.gradient_limit is None
+        return found * per_image
+
+    apart = torch.stack([gradient(1e-4, slice(k, k + 1)) for k in range(4)])
+    torch.testing.assert_close(gradient(1e-4, slice(0, 4)), apart.sum(dim=0))
+    glimpses = model.config.glimpses
+    assert (apart.norm(dim=1) <= 1e-4 * glimpses * (1 + 1e-5)).all()
+    assert gradient(None, slice(0, 4)).norm() > gradient(1e-4, slice(0, 4)).norm()
+    torch.testing.assert_close(gradient(1e9, slice(0, 4)), gradient(None, slice(0, 4)))
 
 
 def test_the_average_follows_the_weights(few: data.Splits):
@@ -235,3 +316,52 @@ def test_a_validation_part_is_held_out_of_training(tmp_path: Path, few: data.Spl
     assert not rows & held
     assert result.history[-1]["images"] == 20
     assert result.evaluation.images == 40
+
+
+def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data.Splits, unchecked: None):
+    wrong: dict[str, Any] = {
+        "seed": -1,
+        "precision": "fp16",
+        "validation": -5,
+        "transfer_passes": 1.5,
+        "save_every": -1,
+        "pictures": True,
+    }
+    with pytest.raises(ConfigError) as error:
+        train("stawm-digits", data=few, out=tmp_path, **wrong, **TINY, **SHORT)
+    assert len(error.value.faults) == len(wrong)
+    assert all(fault.startswith(name) for fault, name in zip(error.value.faults, wrong, strict=True))
+    with pytest.raises(InputError, match="72 images"):
+        train("stawm-digits", data=few, out=tmp_path, validation=72, **TINY, **SHORT)
+
+
+def test_a_disk_without_room_stops_before_training(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(states.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(InputError, match="to keep its state"):
+        train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+def test_the_size_of_a_state_is_known_before(tmp_path: Path, few: data.Splits, optimiser: str):
+    """Exact but for what pickle adds: the names, the shapes, and the step of each weight."""
+    sizes = {"memory_size": 64, "hidden_size": 128, "glimpses": 3}
+    options = {"recipe.optimiser": optimiser, "recipe.epochs": 1, "cpu": True, "quiet": True}
+    train("stawm-digits", data=few, out=tmp_path, **sizes, **options)
+    newest = states.latest(tmp_path / FOLDER)
+    assert newest is not None
+    run = Run(stawm.config("stawm-digits", **sizes), find("fast", "stawm-digits", optimiser=optimiser), cpu=True)
+    assert run.state_bytes() <= newest.stat().st_size <= run.state_bytes() * 1.1
+
+
+def test_a_start_is_begun_with(tmp_path: Path, few: data.Splits):
+    stawm.save(stawm.build("stawm-digits", seed=7, **TINY), tmp_path / "start.safetensors")
+    started = Run(
+        stawm.config("stawm-digits", **TINY), find("fast", "x"), start=tmp_path / "start.safetensors", cpu=True
+    )
+    assert torch.equal(weights(started.model), weights(stawm.build("stawm-digits", seed=7, **TINY)))
+
+
+def test_weights_are_updated_in_one_kernel():
+    assert all(
+        run_of(find("fast", "x", optimiser=name)).optimiser.defaults["fused"] for name in ("adam", "adamw", "sgd")
+    )

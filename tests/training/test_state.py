@@ -1,7 +1,12 @@
 """States of a run: the newest whole one is read, a half-written one never."""
 
 import pickle
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +22,7 @@ def test_the_newest_state_is_kept_and_read(tmp_path: Path):
     assert found is not None
     assert found["step"] == 9_999_999
     assert found["w"].tolist() == [0, 1, 2]
-    assert [p.name for p in tmp_path.iterdir()] == ["step-009999999"]
+    assert [p.name for p in tmp_path.iterdir()] == ["step-009999999.pt"]
 
 
 def test_no_state_is_no_state(tmp_path: Path):
@@ -28,8 +33,7 @@ def test_no_state_is_no_state(tmp_path: Path):
 def test_what_was_being_written_is_never_read(tmp_path: Path):
     states.save(tmp_path, 3, {"step": 3})
     unfinished = tmp_path / ".new-abc"
-    unfinished.mkdir()
-    (unfinished / states.FILE).write_bytes(b"half")
+    unfinished.write_bytes(b"half")
     found = states.load(tmp_path)
     assert found is not None
     assert found["step"] == 3
@@ -51,18 +55,16 @@ class Foreign:
 
 
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path):
-    folder = tmp_path / "step-000000001"
-    folder.mkdir()
-    torch.save({"step": Foreign()}, folder / states.FILE)
+    torch.save({"step": Foreign()}, tmp_path / "step-000000001.pt")
     with pytest.raises(StawmError, match="cannot be read"):
         states.load(tmp_path)
 
 
 def test_a_damaged_state_is_named(tmp_path: Path):
     states.save(tmp_path, 1, {"w": torch.zeros(100)})
-    file = tmp_path / "step-000000001" / states.FILE
+    file = tmp_path / "step-000000001.pt"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(StawmError, match="step-000000001 cannot be read"):
+    with pytest.raises(StawmError, match=r"step-000000001\.pt cannot be read"):
         states.load(tmp_path)
 
 
@@ -70,3 +72,51 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written to"):
         states.prepare_folder(tmp_path / "file" / "run")
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file can grow beyond a size, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_leaves_the_state_before_and_says_so(tmp_path: Path):
+    saver = states.Saver(tmp_path / "state", 5)
+    saver.save(3, {"step": 3})
+    with largest_file(50_000), pytest.raises(StawmError, match=r"File too large.*step-000000003\.pt is kept"):
+        saver.save(4, {"step": 4, "w": torch.zeros(100_000)})
+    found = states.load(tmp_path / "state")
+    assert found is not None
+    assert found["step"] == 3
+    assert len(list((tmp_path / "state").iterdir())) == 1
+    saver.save(5, {"step": 5, "w": torch.zeros(100_000)})
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000005.pt"]
+
+
+def test_a_first_state_that_cannot_be_written_is_said_to_be_none(tmp_path: Path):
+    with largest_file(1_000), pytest.raises(StawmError, match="no state to go on from yet"):
+        states.Saver(tmp_path / "state", 5).save(1, {"w": torch.zeros(10_000)})
+
+
+def test_a_disk_without_room_is_named_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+    folder = tmp_path / "state"
+    states.check_space(folder, 2**20)
+    with pytest.raises(InputError, match="has 3 MiB left, and training needs 4 MiB"):
+        states.check_space(folder, 2**21)
+    states.save(folder, 1, {"w": torch.zeros(2**19)})  # its room is taken already
+    states.check_space(folder, 2**21)
+
+
+def test_it_is_due_when_the_minutes_are_over(tmp_path: Path):
+    assert states.Saver(tmp_path, 0).due
+    assert not states.Saver(tmp_path, 5).due
+    silent = states.Saver(tmp_path, 0, writes=False)
+    assert not silent.due
+    silent.save(1, {})
+    assert states.latest(tmp_path) is None

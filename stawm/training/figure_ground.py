@@ -1,0 +1,81 @@
+"""Digits pasted on patches of photographs: images of which it is known what is figure and what is ground."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from stawm.errors import InputError
+
+CHUNK = 4096
+"""Images that are made at a time."""
+CONTRAST = 64
+"""By how many of the 256 steps each channel of a digit differs from the patch's mean at least."""
+
+
+def paste(
+    digits: UInt8[Tensor, "b 1 g g"],
+    photographs: UInt8[Tensor, "count c height width"],
+    size: tuple[int, int],
+    seed: int,
+) -> tuple[UInt8[Tensor, "b c h w"], Bool[Tensor, "b 1 h w"]]:
+    """Paste each digit somewhere on a patch of some photograph.
+
+    The digit has a colour drawn at random, lighter or darker than the patch; its own grey values say how far
+    it covers the patch. So neither brightness nor place alone tells a digit from its ground.
+
+    Args:
+        digits: White digits on black.
+        photographs: What patches are cut from.
+        size: Height and width of the images: no larger than the photographs, no smaller than the digits.
+        seed: Decides patches, places and colours.
+
+    Returns:
+        The images, and where they are digit by half or more.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = [_paste(some, photographs, size, generator) for some in digits.split(CHUNK)]
+    images, masks = zip(*parts, strict=True)
+    return torch.cat(images), torch.cat(masks)
+
+
+def fitting_size(digits: Sequence[int], photographs: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, int]:
+    """Return the height and width to make images of: what is wanted where it can be cut, else the photographs' own.
+
+    Raises:
+        InputError: The photographs are smaller than the digits.
+    """
+    if photographs[0] < digits[0] or photographs[1] < digits[1]:
+        have, need = (f"{size[1]}x{size[0]}" for size in (photographs, digits))
+        raise InputError(f"The photographs have {have} pixels; digits of {need} do not fit: give larger ones.")
+    height, width = photographs
+    if wanted is None or not (digits[0] <= wanted[0] <= height and digits[1] <= wanted[1] <= width):
+        return height, width
+    return wanted[0], wanted[1]
+
+
+def _paste(
+    digits: Tensor, photographs: Tensor, size: tuple[int, int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    count, (h, w) = len(digits), size
+    which = torch.randint(len(photographs), (count, 1, 1), generator=generator)
+    rows, columns = _window(photographs, (h, w), count, generator)
+    patches = photographs.movedim(1, -1)[which, rows, columns].movedim(-1, 1).float()
+    opacity = torch.zeros(count, h, w)
+    rows, columns = _window(opacity, (digits.shape[-2], digits.shape[-1]), count, generator)
+    opacity[torch.arange(count).view(-1, 1, 1), rows, columns] = digits[:, 0].float() / 255
+    offset = CONTRAST + (256 - 2 * CONTRAST) * torch.rand(count, patches.shape[1], 1, 1, generator=generator)
+    colours = (patches.mean(dim=(2, 3), keepdim=True) + offset).remainder(256).clamp(max=255)
+    images = patches.lerp(colours.expand_as(patches), opacity[:, None].expand_as(patches))
+    return images.round().to(torch.uint8), opacity[:, None] >= 0.5
+
+
+def _window(within: Tensor, size: tuple[int, int], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns of a window placed at random in each image, to index with."""
+    starts = [
+        torch.randint(whole - side + 1, (count, 1), generator=generator)
+        for whole, side in zip(within.shape[-2:], size, strict=True)
+    ]
+    rows, columns = (start + torch.arange(side) for start, side in zip(starts, size, strict=True))
+    return rows[:, :, None], columns[:, None, :]

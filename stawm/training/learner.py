@@ -1,0 +1,116 @@
+"""A model with its loss, as one module: the whole of what is spread over processes and compiled."""
+
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from stawm.heads.losses import classification_loss
+from stawm.heads.model import Model, Stawm
+from stawm.heads.model_config import SharedConfig
+from stawm.heads.output import Output
+
+
+class Weights(NamedTuple):
+    """What a process's losses are multiplied by, so that gradients averaged over processes are one process's.
+
+    Attributes:
+        mean: For losses that are averaged over the batch.
+        total: For losses that are summed over it.
+    """
+
+    mean: float = 1.0
+    total: float = 1.0
+
+    @classmethod
+    def of_share(cls, own: int, whole: int, world: int) -> "Weights":
+        """Return the weights of a process that holds some of the images of a batch.
+
+        Args:
+            own: Images that the process holds; it may be none.
+            whole: Images in the batch, over all processes.
+            world: How many processes there are.
+        """
+        return cls(world * own / whole, float(world) if own else 0.0)
+
+
+WHOLE = Weights()
+"""Of a process that holds the whole batch."""
+
+Learned: TypeAlias = tuple[dict[str, Tensor], Tensor]
+"""The parts of the loss by name, of which only ``total`` has a gradient, and the largest |e|² in the batch."""
+
+
+class Learner(nn.Module):
+    """Gives the loss of a batch.
+
+    Attributes:
+        model: The model that learns.
+    """
+
+    def __init__(
+        self, model: Model, *, label_smoothing: float = 0.0, pose_clip: float | None = None, bf16: bool = False
+    ) -> None:
+        """Keep the model and what of the recipe decides the loss and its gradient."""
+        super().__init__()
+        self.model = model
+        self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"], mean: float = 1.0, total: float = 1.0
+    ) -> Learned:
+        """Return the parts of the loss, for images as the model takes them.
+
+        Args:
+            images: The images, normalised.
+            labels: Their classes.
+            mean: The weight of averaged losses (see `Weights`).
+            total: The weight of summed losses.
+        """
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self._look(images, mean, total)
+        parts = self.model.loss_parts(output, self.model.denormalise(images), labels)
+        largest = images.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
+        return self.weigh(parts, output.logits, labels, Weights(mean, total)), largest
+
+    def _look(self, images: Tensor, mean: float, total: float) -> Output:
+        """Run the model; the limit of a pose's gradient is set for this run alone."""
+        if self.pose_clip is None or not isinstance(self.model, Stawm):
+            return self.model(images)
+        of_one_image = total if sums_over_batch(self.model.config) else mean / len(images)
+        emitter = self.model.loop.emitter
+        emitter.gradient_limit = self.pose_clip * of_one_image
+        output = self.model(images)
+        emitter.gradient_limit = None
+        return output
+
+    def weigh(
+        self, parts: dict[str, Tensor], logits: Tensor | None, labels: Tensor, weights: Weights
+    ) -> dict[str, Tensor]:
+        """Weigh and add up the parts; smoothed labels are in the total only, so that losses can be compared."""
+        summed = summed_losses(self.model.config)
+        learned = dict(parts)
+        if self.label_smoothing and logits is not None:
+            reduction = self.model.config.head("classification").reduction
+            learned["classification"] = classification_loss(logits, labels, reduction, self.label_smoothing)
+        by_name = {name: weights.total if name in summed else weights.mean for name in parts}
+        total = torch.stack([part * by_name[name] for name, part in learned.items()]).sum()
+        return {**{name: part.detach() * by_name[name] for name, part in parts.items()}, "total": total}
+
+
+def summed_losses(config: SharedConfig) -> set[str]:
+    """Return the names of a model's losses that are summed over the batch; the others are averaged over it."""
+    sums = {"reconstruction"}
+    head = config.head("classification")
+    return sums | {"classification"} if head is not None and head.reduction == "sum" else sums
+
+
+def sums_over_batch(config: SharedConfig) -> bool:
+    """Whether a model's loss is summed over the images of a batch, at least in part, and not averaged."""
+    return config.head("drawing") is not None or config.head("classification").reduction == "sum"
+
+
+def largest_square(memory_input: Float[Tensor, "b n m"]) -> Float[Tensor, ""]:
+    """Return the largest |e|²: how hard the hardest write drives the memory."""
+    return memory_input.detach().square().sum(-1).max()

@@ -1,0 +1,197 @@
+"""A run: a model, its recipe, and one step of learning.
+
+Everything random in a step follows from the run's seed, the number of the step and the process alone.
+"""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor
+
+from stawm import factory
+from stawm.heads.model import Model
+from stawm.heads.model_config import SharedConfig
+from stawm.training import divergence
+from stawm.training.augment import augment, to_unit
+from stawm.training.data import ImageSet
+from stawm.training.evaluation import evaluate
+from stawm.training.learner import WHOLE, Learner, Weights
+from stawm.training.optim import MOMENTS, learned_weights, make_optimiser
+from stawm.training.recipes import Recipe
+
+LOOK_EVERY = 20
+"""Steps from one look at the numbers to the next, where looking means waiting for the device."""
+
+
+class Numbers(NamedTuple):
+    """The numbers of one step, over all processes.
+
+    Attributes:
+        losses: The parts of the loss.
+        watched: ``gradient_norm`` before clipping, and ``largest_input``, the largest |e|².
+    """
+
+    losses: dict[str, float]
+    watched: dict[str, float]
+
+
+class Run:
+    """A model, its recipe, and where both stand.
+
+    Attributes:
+        model: The model that learns.
+        result: The model that is kept: the running average of the weights, or the model itself.
+        step: How many steps were made.
+        numbers: Those of the last step, where they were looked at.
+    """
+
+    def __init__(
+        self,
+        config: SharedConfig,
+        recipe: Recipe,
+        *,
+        seed: int = 0,
+        precision: str = "fp32",
+        cpu: bool = False,
+        compile: bool = False,
+        start: str | Path | None = None,
+    ) -> None:
+        """Build the model on the device that there is, and the optimiser.
+
+        Args:
+            config: The model.
+            recipe: How it is trained.
+            seed: Decides everything random.
+            precision: ``fp32`` or ``bf16``.
+            cpu: Whether to leave a GPU alone.
+            compile: Whether the model is compiled, once for batches of every size; on a GPU into CUDA graphs.
+            start: A checkpoint whose weights to begin with.
+        """
+        # A static graph lets processes agree on weights that get no gradient, as some do in models of few glimpses.
+        self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
+        self.device, self.world = self.accelerator.device, self.accelerator.num_processes
+        self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
+        self.model = factory.build(config, seed=seed, pretrained=start or False).to(self.device)
+        self.learner = self.accelerator.prepare_model(self._make_learner())
+        if compile:
+            on_gpu = self.device.type == "cuda"
+            self.learner = torch.compile(self.learner, mode="reduce-overhead" if on_gpu else "default")
+        self.optimiser = make_optimiser(self.model, recipe)
+        self.average = ModelEmaV3(self.model, recipe.average, use_warmup=True) if recipe.average else None
+        self.step = 0
+        self.numbers: Numbers | None = None
+        self.first_loss: float | None = None
+        self.last_inputs: tuple[Tensor, ...] = ()
+
+    def _make_learner(self) -> Learner:
+        return Learner(
+            self.model,
+            label_smoothing=self.recipe.label_smoothing,
+            pose_clip=self.recipe.pose_clip,
+            bf16=self.precision == "bf16",
+        )
+
+    @property
+    def result(self) -> Model:
+        """The model that is kept."""
+        return self.model if self.average is None else self.average.module
+
+    def prepare(self, images: ImageSet, *, learn: bool = False) -> Any:
+        """Return a set, to learn from or to measure on, as the run takes it: here on its device."""
+        return images.to(self.device)
+
+    def inputs(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return what the learner takes of a batch of pixel values from 0 to 255: augmented, normalised images."""
+        return (self.model.normalise(augment(to_unit(raw), self.recipe.augmentation, generator)),)
+
+    def measure(self, prepared: Any) -> dict[str, Any]:
+        """Return how good the kept model is on a set."""
+        return evaluate(self.result, prepared).as_dict()
+
+    def one_step(
+        self, raw: Tensor, labels: Tensor, steps_per_epoch: int, weights: Weights = WHOLE
+    ) -> dict[str, Tensor]:
+        """Make one step on a batch, and return the parts of its loss.
+
+        Args:
+            raw: The images of this process, as pixel values from 0 to 255.
+            labels: Their classes.
+            steps_per_epoch: How many steps an epoch has, for the schedule.
+            weights: What the losses are multiplied by, where this process holds only a part of the batch.
+
+        Raises:
+            DivergedError: The loss or the gradient is not finite, or the loss exploded; the weights are as before.
+        """
+        generator = self._seed_step()
+        factor = self.recipe.rate_factor(self.step, steps_per_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate * factor
+        self.model.train()
+        inputs = self.last_inputs = self.inputs(raw, generator)
+        if self.compiled:
+            torch.compiler.cudagraph_mark_step_begin()
+            for tensor in (*inputs, labels):
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        self.optimiser.zero_grad(set_to_none=True)
+        parts, largest = self.learner(*inputs, labels, *weights)
+        self.accelerator.backward(parts["total"])
+        norm = torch.nn.utils.clip_grad_norm_(learned_weights(self.model), self.recipe.clip or math.inf)
+        parts = {name: part.detach() for name, part in parts.items()}
+        self.numbers = self._look(parts, norm, largest) if self._looks(steps_per_epoch) else None
+        self.optimiser.step()
+        self.step += 1
+        if self.average is not None:
+            self.average.update(self.model, step=self.step)
+        return parts
+
+    def _seed_step(self) -> torch.Generator:
+        """Make everything random in this step follow from the seed, the step and the process."""
+        mixed = (self.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
+        torch.manual_seed(2 * mixed)
+        return torch.Generator(self.device).manual_seed(2 * mixed + 1)
+
+    def _looks(self, steps_per_epoch: int) -> bool:
+        """Whether to look at a step's numbers: each on a CPU; now and then where looking means waiting."""
+        last = (self.step + 1) % steps_per_epoch == 0
+        return self.device.type == "cpu" or self.step % LOOK_EVERY == 0 or last
+
+    def _look(self, parts: dict[str, Tensor], norm: Tensor, largest: Tensor) -> Numbers:
+        """Read the numbers of a step, over all processes at once, and stop where they are none."""
+        mine = torch.stack([*parts.values(), norm, largest.to(norm.dtype)])
+        every: Any = self.accelerator.gather(mine[None])
+        *losses, gradient_norm = every.mean(dim=0)[:-1].tolist()
+        watched = {"gradient_norm": gradient_norm, "largest_input": every[:, -1].max().item()}
+        numbers = Numbers(dict(zip(parts, losses, strict=True)), watched)
+        if self.first_loss is None:
+            self.first_loss = numbers.losses["total"]
+        divergence.check(*numbers, self.first_loss, self.step + 1)
+        return numbers
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
+        return {
+            "step": self.step,
+            "first_loss": self.first_loss,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.module.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state."""
+        self.step, self.first_loss = state["step"], state["first_loss"]
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
+
+    def state_bytes(self) -> int:
+        """Return about how large a state is, also before the optimiser holds anything."""
+        whole = sum(weight.nbytes for weight in self.model.state_dict().values())
+        learned = sum(weight.nbytes for weight in learned_weights(self.model))
+        copies = 1 if self.average is None else 2
+        return copies * whole + MOMENTS[self.recipe.optimiser] * learned
