@@ -1,4 +1,11 @@
-"""Make the pictures of the docs: ``stawm demo``, then ``python docs/pictures.py demo/model.safetensors``."""
+"""Make the pictures of the docs.
+
+    stawm demo
+    python docs/pictures.py memories demo/model.safetensors
+    python docs/pictures.py seeing runs/sketchpad/model.safetensors mnist:ROOT
+
+The second takes any model that classifies and draws, such as one of ``stawm-mnist-sketchpad``.
+"""
 
 import sys
 from pathlib import Path
@@ -6,12 +13,16 @@ from pathlib import Path
 import torch
 
 import stawm
+from stawm import viz
 from stawm.heads.model import Model
-from stawm.training import data
+from stawm.training import data, evaluate
 from stawm.training.augment import to_unit
 from stawm.viz import matrices, paper
+from stawm.viz.memories import show_matrix
 
 IMAGES = Path(__file__).parent / "images"
+SEED = 3
+"""Which of the test images are shown."""
 
 
 def with_memory(model: Model, name: str) -> Model:
@@ -22,28 +33,38 @@ def with_memory(model: Model, name: str) -> Model:
     return other
 
 
-def memories(model: Model, pixels: torch.Tensor) -> None:
+def memories(model: Model, source: str = "digits") -> None:
     """Draw W after each glimpse of one image, a row for each rule."""
-    names = stawm.list_names("memory")
+    pixels = to_unit(data.load(source).test.images[3:4])
+    names = stawm.list_names("memory", origin="stawm")
     glimpses = model.config.glimpses
-    figure, axes = paper.sheet(len(names), [1.0, *[1.2] * glimpses], height=1.3)
+    figure, axes = paper.sheet([1.3] * len(names), [1.0, *[1.2] * glimpses])
     for panels, name in zip(axes, names, strict=True):
         written = matrices(paper.look(with_memory(model, name), pixels))[0]
         paper.show(panels[0], pixels[0])
         paper.under(panels[0], name, paper.INK)
         for step in range(glimpses):
-            reach = max(float(written[step].abs().max()), 1e-12)
-            panels[1 + step].imshow(
-                written[step].numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
-            )
+            reach = show_matrix(panels[1 + step], written[step])
             paper.border(panels[1 + step], paper.colour(step, glimpses), width=1.0)
-            paper.under(panels[1 + step], f"± {reach:.2g}", paper.FAINT)
+            paper.under(panels[1 + step], reach, paper.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(glimpses)]]
     inks = [paper.INK, *[paper.colour(step, glimpses) for step in range(glimpses)]]
     paper.headings(figure, axes[0], words, inks, "the same glimpses, written by every rule")
     figure.savefig(IMAGES / "memories.png", dpi=110)
 
 
+def seeing(model: Model, source: str) -> None:
+    """Draw what `docs/seeing.md` shows."""
+    test = data.load(source, image=model.config.image).test
+    test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(SEED)))
+    pixels, labels = to_unit(test.images[:2000]), test.labels[:2000]
+    paper.save(viz.drawings(model, pixels[:2]), IMAGES / "drawings.png")
+    viz.animate(model, pixels[:3], labels[:3]).save(IMAGES / "glimpses.gif")
+    paper.save(viz.mistakes(model, pixels, labels, count=8), IMAGES / "mistakes.png")
+    measured = evaluate(model, test, by_glimpse=True, by_class=True)
+    paper.save(viz.evaluation(measured), IMAGES / "evaluation.png")
+
+
 if __name__ == "__main__":
-    trained = stawm.load(sys.argv[1])
-    memories(trained, to_unit(data.load("digits").test.images[3:4]))
+    what, checkpoint, *rest = sys.argv[1:]
+    {"memories": memories, "seeing": seeing}[what](stawm.load(checkpoint), *rest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stawm._version import __version__
 
 if TYPE_CHECKING:
-    from stawm import errors, export, interop, training, viz
+    from stawm import errors, export, hub, interop, training, viz
     from stawm.assembly import build_component
     from stawm.checkpoint import inspect, load, save
     from stawm.configuration import Config
@@ -35,7 +35,7 @@ _HOMES = {
     "register": "stawm.registry",
     "save": "stawm.checkpoint",
 }
-_MODULES = ("errors", "export", "interop", "training", "viz")
+_MODULES = ("errors", "export", "hub", "interop", "training", "viz")
 
 __all__ = [
     "Config",
@@ -50,6 +50,7 @@ __all__ = [
     "diagnose",
     "errors",
     "export",
+    "hub",
     "inspect",
     "interop",
     "list_names",

@@ -9,7 +9,6 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -158,20 +157,6 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     model.load_state_dict(tensors)
 
 
-def shipped_weights(name: str) -> Path:
-    """Return the path of the weights that come with the package for a preset.
-
-    Raises:
-        CheckpointError: None come for that preset.
-    """
-    folder = Path(str(resources.files("stawm"))) / "weights"
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "no preset yet"
-        raise CheckpointError(f"No weights come with stawm for {name!r}; they come for: {there}.")
-    return path
-
-
 def library_versions() -> dict[str, str]:
     """Return the versions of what decides a model's numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "torchvision", "timm")}}
@@ -302,4 +287,4 @@ def _shorten(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join([*names[:limit], *more])
 
 
-__all__ = ["CheckpointInfo", "inspect", "load", "load_weights", "save", "shipped_weights", "write_atomically"]
+__all__ = ["CheckpointInfo", "inspect", "load", "load_weights", "save", "write_atomically"]

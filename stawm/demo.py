@@ -11,18 +11,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from stawm import export, factory, viz
+from stawm import export, factory, shipping, viz
 from stawm.heads.model import Model
 from stawm.training import ImageSet, data, evaluate, train
 from stawm.training.augment import to_unit
 from stawm.training.evaluation import Evaluation
 
 PRESET = "stawm-digits"
+DRAWER = "stawm-mnist-draw-6"
+"""Who draws, where its weights come with the package; otherwise another model that draws and comes trained."""
 IMAGES_SEEN = 90_000
 """How many images are trained on, each counted as often as it is seen: what two cores do in a minute or so."""
 ROWS = 6
 """How many images the picture shows."""
+DRAWN = 3
+"""How many images are drawn, where the weights of a model that draws come with the package."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ class Demo:
         megabytes: Its size.
         agreement: The share of held-out images for which ONNX Runtime gives the model's answer.
         speed: Images a second through ONNX Runtime on the CPU.
+        drawer: The model whose drawings are shown too; None where no weights of one come with the package.
     """
 
     out: Path
@@ -54,6 +60,7 @@ class Demo:
     megabytes: float
     agreement: float
     speed: float
+    drawer: str | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -70,12 +77,18 @@ class Demo:
         """What the model looked at."""
         return self.out / "looks.png"
 
+    @property
+    def drawings(self) -> Path:
+        """What another model drew of the same images, where there is one."""
+        return self.out / "drawings.png"
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         keys = ("source", "trained_on", "seconds", "nodes", "megabytes", "agreement", "speed")
         files = {name: str(getattr(self, name)) for name in ("checkpoint", "graph", "picture")}
         measured = {"evaluation": self.evaluation.as_dict(), "certainty": list(self.certainty)}
-        return {key: getattr(self, key) for key in keys} | measured | files
+        drawn = {} if self.drawer is None else {"drawer": self.drawer, "drawings": str(self.drawings)}
+        return {key: getattr(self, key) for key in keys} | measured | files | drawn
 
     def __str__(self) -> str:
         """Report in words."""
@@ -89,6 +102,11 @@ class Demo:
         size = config.glimpse_size
         usual = tuple(config.image) == tuple(factory.config(PRESET).image)
         form = "" if usual else f" image={','.join(map(str, config.image))}"
+        drawn = (
+            []
+            if self.drawer is None
+            else [f"  {self.drawings}: what {self.drawer}, which comes trained, draws of some"]
+        )
         return "\n".join(
             [
                 f"{config.name}: {config.glimpses} glimpses of {size}x{size}, memory {config.memory.name} of width "
@@ -105,6 +123,7 @@ class Demo:
                 f"at {self.speed:,.0f} images/s",
                 "",
                 f"  {self.picture}: where it looked, what it saw, how certain it became",
+                *drawn,
                 f"  {self.checkpoint}: the model, with its configuration",
                 f"  {self.graph}: the same for ONNX Runtime",
                 "",
@@ -140,13 +159,19 @@ def demo(
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, one_thread():
         run = train(
-            PRESET, data=splits, out=folder, seed=seed, quiet=quiet, **{**fitted, "recipe.epochs": epochs, **changes}
+            PRESET,
+            data=splits,
+            out=folder,
+            seed=seed,
+            quiet=quiet,
+            pictures=0,
+            **{**fitted, "recipe.epochs": epochs, **changes},
         )
         seconds = time.perf_counter() - start
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.checkpoint, out / run.checkpoint.name)
     report = export.to_onnx(run.model, out / "model.onnx")
-    pixels, labels = to_unit(splits.test.images), splits.test.labels
+    pixels, labels = to_unit(splits.test.images[:]), splits.test.labels
     chances = _chances(run.model, pixels)
     agreement, speed = _through_onnx(out / "model.onnx", run.model.normalise(pixels), chances[:, -1].argmax(dim=-1))
     chosen = telling(chances, labels, ROWS)
@@ -164,6 +189,7 @@ def demo(
         megabytes=report.size / 1e6,
         agreement=agreement,
         speed=speed,
+        drawer=_draw(pixels[chosen[:DRAWN]], out / "drawings.png"),
     )
 
 
@@ -208,6 +234,19 @@ def _chances(model: Model, pixels: Tensor) -> Tensor:
     with torch.inference_mode():
         logits = model(model.normalise(pixels), glimpse_logits=True).glimpse_logits
     return logits.softmax(dim=-1)
+
+
+def _draw(pixels: Tensor, path: Path) -> str | None:
+    """Picture what a model whose weights come with the package draws of images; return its name, if there is one."""
+    presets = {name: factory.config(name) for name in shipping.shipped_names()}
+    fitting = [n for n, c in presets.items() if getattr(c, "draws", False) and c.image[0] == pixels.shape[1]]
+    if not fitting:
+        return None
+    name = min(fitting, key=lambda name: (name != DRAWER, name))
+    model = factory.build(name, pretrained=True)
+    fitted = F.interpolate(pixels, size=tuple(model.config.image[1:]), mode="bicubic").clamp(0, 1)
+    viz.drawings(model, fitted, title=f"{name} draws images of another set than it learned from").savefig(path)
+    return name
 
 
 def _through_onnx(path: Path, images: Tensor, answers: Tensor) -> tuple[float, float]:

@@ -11,12 +11,23 @@ import torch
 
 from stawm import registry
 from stawm.catalog import NETWORKS
-from stawm.checkpoint import load_weights, shipped_weights
+from stawm.checkpoint import inspect, load, load_weights
 from stawm.errors import ConfigError
 from stawm.heads.building import components, construct, without_downloads
 from stawm.heads.model import Model
-from stawm.heads.model_config import SharedConfig, from_mapping, override
+from stawm.heads.model_config import ModelConfig, SharedConfig, from_mapping, override
 from stawm.registry import Kind
+from stawm.shipping import shipped_weights
+
+HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+"""A repository of the Hugging Face hub, and its revision."""
+
+BELOW_HEADS = (
+    *("image", "glimpses", "glimpse_size", "memory_size", "hidden_size", "where", "pose_limit"),
+    *("mean", "std"),
+    *("context", "backbone", "locator", "memory"),
+)
+"""What a self-supervised model has of the drawing model that it stands on."""
 
 ModelSpec: TypeAlias = str | SharedConfig | Mapping[str, Any]
 
@@ -79,8 +90,11 @@ def build(
 
     Args:
         spec: A preset's name, a configuration, or a mapping (see `config`).
-        pretrained: Whether to load the weights that ship with the package, or a checkpoint's path. A
-            self-supervised model also takes the checkpoint of the drawing model that it stands on.
+        pretrained: Whether to load the weights that ship with the package; or a checkpoint's path, a folder
+            that `stawm.hub.save_pretrained` wrote, or ``user/name`` on the Hugging Face hub (``@revision`` may
+            follow). A preset's name then stands for the model as it was trained, whose configuration is the
+            checkpoint's. A self-supervised model also takes the checkpoint of the drawing model that it stands on, and
+            all of its configuration but the heads.
         seed: Makes the random weights reproducible, leaving the global generator as it is.
         **overrides: Components to swap and fields to change (see `config`).
 
@@ -102,10 +116,47 @@ def build(
     resolved = config(spec, **overrides)
     if not pretrained:
         return _seeded(resolved, seed)
+    path = shipped_weights(resolved.name) if pretrained is True else _find_weights(pretrained)
+    if isinstance(spec, str):
+        resolved = config(_as_trained(config(spec), inspect(path).config), **overrides)
     model = _seeded(without_downloads(resolved), seed)
-    load_weights(model, shipped_weights(resolved.name) if pretrained is True else Path(pretrained))
+    load_weights(model, path)
     model.config = resolved
     return model.eval()
+
+
+def _as_trained(asked: SharedConfig, trained: SharedConfig) -> SharedConfig:
+    """Return what a preset is with the weights of a checkpoint: in another memory they are another model."""
+    if trained.name == asked.name:
+        return trained
+    if getattr(asked, "trainable", "all") == "readout" and isinstance(trained, ModelConfig):
+        return asked.replace(**{field: getattr(trained, field) for field in BELOW_HEADS})
+    return asked
+
+
+def find_model(given: str | Path) -> Model:
+    """Return the model of a checkpoint, or the one of a preset with the weights that ship for it.
+
+    Args:
+        given: A path, or the name of a preset where no file is called so.
+
+    Raises:
+        CheckpointError: There is no such file, it is damaged, or no weights ship for the preset.
+    """
+    is_preset = str(given) in registry.list_names(Kind.PRESET) and not Path(given).exists()
+    return build(str(given), pretrained=True) if is_preset else load(given)
+
+
+def _find_weights(given: str | Path) -> Path:
+    """Return a checkpoint's path, fetched where it names none but a repository."""
+    path = Path(given)
+    if path.is_dir():
+        return path / "model.safetensors"
+    if path.exists() or path.suffix == ".safetensors" or not (isinstance(given, str) and HUB.fullmatch(given)):
+        return path
+    from stawm import hub
+
+    return hub.download(given)
 
 
 def _seeded(resolved: SharedConfig, seed: int | None) -> Model:
@@ -172,4 +223,14 @@ def _key(entry: str) -> str | None:
     return found[1] if found else None
 
 
-__all__ = ["ModelSpec", "bibliography", "build", "cite", "components", "config", "construct", "references"]
+__all__ = [
+    "ModelSpec",
+    "bibliography",
+    "build",
+    "cite",
+    "components",
+    "config",
+    "construct",
+    "find_model",
+    "references",
+]

@@ -15,7 +15,7 @@ LAYERS = (
     ("core",),
     ("nn",),
     ("heads",),
-    ("container", "checkpoint", "factory", "description", "diagnosis", "interop"),
+    ("container", "checkpoint", "shipping", "hub", "factory", "description", "diagnosis", "interop"),
     ("viz",),
     ("training", "export"),
     ("demo", "cli", "__main__", "__init__"),

@@ -9,11 +9,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 import stawm
-from stawm import checkpoint, container, registry
-from stawm.checkpoint import load_weights, shipped_weights
+from stawm import container
+from stawm.checkpoint import load_weights
 from stawm.container import pack, read, read_header
 from stawm.errors import CheckpointError, InputError
 from tests.plugins import MEMORY, Install
@@ -431,29 +430,3 @@ def test_a_readout_does_not_stand_on_another_form(path: Path) -> None:
     stawm.save(tiny(heads="drawing"), path)
     with pytest.raises(CheckpointError, match=r"missing: heads\.classification.*unexpected: heads\.drawing"):
         load_weights(tiny(heads="classification"), path)
-
-
-def test_weights_that_do_not_come_with_the_package() -> None:
-    with pytest.raises(CheckpointError, match="No weights come with stawm for 'stawm-nothing'; they come for: "):
-        shipped_weights("stawm-nothing")
-    model = tiny(name="stawm-nothing")
-    with pytest.raises(CheckpointError, match="No weights come with stawm"):
-        stawm.build(model.config, pretrained=True)
-
-
-def test_weights_that_come_with_the_package(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model = shaken(tiny(name="stawm-mine"))
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path)
-    (tmp_path / "weights").mkdir()
-    stawm.save(model, tmp_path / "weights" / "stawm-mine.safetensors")
-    assert same(stawm.build(model.config, pretrained=True), model)
-    with pytest.raises(CheckpointError, match="they come for: stawm-mine"):
-        shipped_weights("stawm-other")
-
-
-def test_shipped_weights_can_be_loaded() -> None:
-    folder = Path(str(checkpoint.resources.files("stawm"))) / "weights"
-    for file in folder.glob("*.safetensors"):
-        model = stawm.build(file.stem, pretrained=True)
-        assert isinstance(next(model.parameters()), Tensor)
-        assert file.stem in registry.list_names("preset")

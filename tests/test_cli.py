@@ -15,7 +15,7 @@ import stawm
 from stawm import cli
 from stawm.cli import commands
 from stawm.cli.parser import parse_value
-from stawm.training import data
+from stawm.training import data, evaluate
 
 TINY = ["memory_size=8", "hidden_size=16", "glimpses=2"]
 values = st.recursive(
@@ -81,11 +81,31 @@ def test_train_then_eval(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     options = ["--data", "digits", "--out", str(tmp_path), "--cpu", "--json", "recipe.epochs=1"]
     trained = json.loads(run(capsys, "train", "stawm-digits", *TINY, *options))
     saved = str(tmp_path / "model.safetensors")
-    assert json.loads(run(capsys, "eval", saved, "--data", "digits", "--json")) == trained
-    said = run(capsys, "eval", saved, "--data", "digits", "--picture", str(tmp_path / "p.png"))
+    measured = json.loads(run(capsys, "eval", saved, "--data", "digits", "--json"))
+    assert {name: measured[name] for name in trained} == trained
+    assert sum(map(sum, measured["confusion"])) == sum(b["count"] for b in measured["calibration"]) == 360
+    pictures = [tmp_path / "p.png", tmp_path / "l.png"]
+    options = ["--picture", str(pictures[0]), "--looks", str(pictures[1])]
+    said = run(capsys, "eval", saved, "--data", "digits", *options)
     assert f"error {trained['error']:.2%}" in said
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert stawm.load(saved).config.to_dict()["glimpses"] == 2
+
+
+def test_eval_on_the_last_training_images(capsys: pytest.CaptureFixture[str], checkpoint: Path):
+    held = data.hold_out_last(data.load("digits").train, 50).test
+    said = json.loads(run(capsys, "eval", str(checkpoint), "--data", "digits", "--validation", "50", "--json"))
+    assert (said["images"], said["error"]) == (50, evaluate(stawm.load(checkpoint), held).error)
+    said = fail(capsys, "eval", str(checkpoint), "--data", "digits", "--validation", "1437")
+    assert "1 to 1,436 can be held out" in said
+
+
+def test_eval_of_a_model_that_draws_pictures_its_drawings(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    saved, picture = tmp_path / "m.safetensors", tmp_path / "p.png"
+    stawm.save(stawm.build("stawm-digits", heads="drawing", class_names=[], glimpses=2), saved)
+    said = run(capsys, "eval", str(saved), "--data", "digits", "--picture", str(picture))
+    assert "mse" in said
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path):

@@ -1,12 +1,17 @@
 """The demo: everything that it promises lies in its folder and holds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 import stawm
-from stawm.demo import demo, telling
+from stawm import shipping
+from stawm.demo import Demo, _draw, demo, telling
+from stawm.training import Evaluation
+from tests.small import small
 
 
 def test_everything_promised_is_there(tmp_path: Path):
@@ -26,7 +31,45 @@ def test_everything_promised_is_there(tmp_path: Path):
     report = str(found)
     assert f"wrong on {found.evaluation.error:.2%} of 360" in report
     assert all(str(path) in report for path in (found.checkpoint, found.graph, found.picture))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["looks.png", "model.onnx", "model.safetensors"]
+    drawn = ["drawings.png"] if found.drawer else []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*drawn, "looks.png", "model.onnx", "model.safetensors"]
+
+
+def test_a_drawing_model_that_comes_trained_draws_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shipping, "weights_folder", lambda: tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    pixels = torch.rand(2, 1, 16, 16)
+    assert _draw(pixels, tmp_path / "drawings.png") is None
+    stawm.save(small("stawm-mnist-8"), tmp_path / "weights" / "stawm-mnist-8.safetensors")
+    assert _draw(pixels, tmp_path / "drawings.png") is None
+    assert not (tmp_path / "drawings.png").exists()
+    for name in ("stawm-mnist-draw-4", "stawm-mnist-draw-6", "stawm-celeba-draw-32"):
+        stawm.save(small(name), tmp_path / "weights" / f"{name}.safetensors")
+    assert _draw(pixels, tmp_path / "drawings.png") == "stawm-mnist-draw-6"
+    assert (tmp_path / "drawings.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_names_what_was_drawn(tmp_path: Path):
+    model = small("stawm-digits")
+    evaluation = Evaluation(images=4, error=0.25, interval=(0.1, 0.4), error_by_glimpse=(0.5, 0.5, 0.25))
+    plain = Demo(
+        out=tmp_path,
+        source="digits",
+        model=model,
+        trained_on=9,
+        seconds=1.0,
+        nodes=5,
+        evaluation=evaluation,
+        certainty=(0.3, 0.4, 0.5),
+        megabytes=1.0,
+        agreement=1.0,
+        speed=9.0,
+    )
+    drawn = replace(plain, drawer="stawm-mnist-draw-6")
+    assert str(drawn.drawings) not in str(plain)
+    assert str(drawn.drawings) in str(drawn)
+    assert "drawings" not in plain.as_dict()
+    assert drawn.as_dict()["drawings"] == str(drawn.drawings)
 
 
 def test_the_images_shown_were_decided_late_and_one_went_wrong():

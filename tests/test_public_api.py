@@ -14,7 +14,7 @@ import stawm
 PUBLIC = {
     *("build", "build_component", "config", "list_names", "describe", "cite", "register", "save", "load", "inspect"),
     "diagnose",
-    *("Config", "Noise", "Output", "errors", "export", "interop", "training", "viz", "__version__"),
+    *("Config", "Noise", "Output", "errors", "export", "hub", "interop", "training", "viz", "__version__"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from stawm.cli.parser import make_parser, parse_overrides
 from stawm.errors import StawmError
 
-EXTRA = {"accelerate": "train", "matplotlib": "train", "tensorboard": "train"}
+EXTRA = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "tensorboard": "train"}
 """Which extra brings a package that a command may lack."""
 
 

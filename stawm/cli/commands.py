@@ -62,6 +62,11 @@ def train(args: Namespace) -> None:
         seed=args.seed,
         precision=args.precision,
         validation=args.validation,
+        start=args.start,
+        transfer_passes=args.transfer_passes,
+        save_every=args.save_every,
+        pictures=args.pictures,
+        compile=args.compile,
         resize=args.resize,
         download=args.download,
         cpu=args.cpu,
@@ -73,18 +78,27 @@ def train(args: Namespace) -> None:
 
 
 def evaluate(args: Namespace) -> None:
-    """Measure a model, and draw where it looked."""
+    """Measure a model, and draw what was measured and where it looked."""
     import stawm
-    from stawm.training import evaluate
+    from stawm.training import data, evaluate
 
     model = stawm.load(args.checkpoint)
-    images = _images(args, model)
+    train, test = _splits(args, model)
+    if args.validation:
+        train, test = data.hold_out_last(train, args.validation)
+    found = evaluate(model, test, by_glimpse=True, by_class=True, fit=train)
+    some = test.take(slice(0, 8))
+    pixels = some.images[:].float() / 255
     if args.picture:
         from stawm import viz
 
-        some = images.take(slice(0, 8))
-        viz.looks(model, some.images.float() / 255, some.labels).savefig(args.picture)
-    _print(args, evaluate(model, images, by_glimpse=True))
+        picture = viz.drawings(model, pixels) if found.confusion is None else viz.evaluation(found)
+        picture.savefig(args.picture)
+    if args.looks:
+        from stawm import viz
+
+        viz.looks(model, pixels, some.labels).savefig(args.looks)
+    _print(args, found)
 
 
 def diagnose(args: Namespace) -> None:
@@ -92,7 +106,7 @@ def diagnose(args: Namespace) -> None:
     import stawm
 
     model: Any = stawm.load(args.checkpoint)
-    images = _images(args, model).take(slice(0, args.images)).images
+    images = _splits(args, model).test.take(slice(0, args.images)).images[:]
     report = stawm.diagnose(model, model.normalise(images.float() / 255))
     if args.picture:
         from stawm import viz
@@ -112,11 +126,11 @@ def inspect(args: Namespace) -> None:
     print(json.dumps(said) if args.json else "\n".join(f"{key}: {_readable(value)}" for key, value in said.items()))
 
 
-def _images(args: Namespace, model: Any) -> Any:
-    """Load the images to test on, in the model's form."""
+def _splits(args: Namespace, model: Any) -> Any:
+    """Load the images to train and to test on, in the model's form."""
     from stawm.training import data
 
-    return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download).test
+    return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download)
 
 
 def _print(args: Namespace, found: Any, *more: str) -> None:

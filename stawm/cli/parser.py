@@ -8,17 +8,30 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stawm._version import __version__
-from stawm.cli import commands
+from stawm.cli import commands, drawing
 from stawm.errors import ConfigError
 from stawm.export import commands as graphs
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
-DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT or folder:PATH"
+DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"
 GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.decay=0.3 recipe.epochs=5."
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
+
+    intermixed = False
+    """Whether options may stand between a command's files."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        """Parse what is known, and return the rest too."""
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it parses twice, through this method
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and end with status 1."""
@@ -71,6 +84,7 @@ def make_parser() -> Parser:
     _preset(add(commands.cite, "cite", "print BibTeX for what a model uses", overrides=True))
     _train(add(commands.train, "train", "train a model", overrides=True))
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
+    _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     graphs.add_parsers(subparsers)
     _inspect(add(commands.inspect, "inspect", "show what a checkpoint or an ONNX file says of itself"))
@@ -85,8 +99,8 @@ def _checkpoint(parser: Parser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a model that stawm.save or stawm train wrote")
 
 
-def _data(parser: Parser) -> None:
-    parser.add_argument("--data", metavar="DATA", required=True, help=DATA)
+def _data(parser: Parser, *, required: bool = True) -> None:
+    parser.add_argument("--data", metavar="DATA", required=required, help=DATA)
     parser.add_argument("--resize", action="store_true", help="bring images of another size to the model's")
     parser.add_argument("--download", action="store_true", help="fetch a set that is not there")
 
@@ -115,6 +129,20 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="begin with its weights, not random ones")
+    parser.add_argument(
+        "--transfer-passes",
+        type=int,
+        metavar="K",
+        help="of a frozen model, how often glimpses are computed beforehand (default: 1; paper: 0, in each step)",
+    )
+    parser.add_argument(
+        "--save-every", type=float, default=5.0, metavar="MINUTES", help="how often to save the state (default: 5)"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=5, metavar="EPOCHS", help="how often to draw pictures (default: 5; 0: never)"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile the model with torch.compile")
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
@@ -122,7 +150,19 @@ def _train(parser: Parser) -> None:
 def _eval(parser: Parser) -> None:
     _checkpoint(parser)
     _data(parser)
-    parser.add_argument("--picture", type=Path, help="also draw where it looked at some of the images")
+    parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
+    parser.add_argument("--picture", type=Path, help="also draw what was measured")
+    parser.add_argument("--looks", type=Path, help="also draw where it looked at some of the images")
+
+
+def _draw(parser: Parser) -> None:
+    parser.intermixed = True
+    parser.add_argument("model", help="a checkpoint of a model that draws, or a preset that weights ship for")
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
+    _data(parser, required=False)
+    parser.add_argument("--out", type=Path, default=Path("drawing.png"), help=".png, or .gif for an animation")
+    parser.add_argument("--count", type=int, help="how many images at most (default: 4 of a set, all of the files)")
+    parser.add_argument("--seed", type=int, help="draw images of a set at random; the first ones if left out")
 
 
 def _diagnose(parser: Parser) -> None:

@@ -28,10 +28,11 @@ def export(args: argparse.Namespace) -> None:
     from stawm.export.exporting import to_onnx
     from stawm.export.report import VerificationError
     from stawm.export.triton import write_repository
+    from stawm.factory import find_model
 
     try:
         report = to_onnx(
-            _model(args.model),
+            find_model(args.model),
             args.out,
             graph=args.graph,
             glimpses=args.glimpses,
@@ -57,9 +58,10 @@ def verify(args: argparse.Namespace) -> None:
     """Prove that a file is equal to a model."""
     from stawm.export.report import VerificationError
     from stawm.export.verification import verify
+    from stawm.factory import find_model
 
     try:
-        _print(args, verify(args.graph, _model(args.model)))
+        _print(args, verify(args.graph, find_model(args.model)))
     except VerificationError as error:
         _print(args, error.report)
         raise
@@ -84,16 +86,6 @@ def inspect(args: argparse.Namespace) -> None:
 def is_graph(path: Path) -> bool:
     """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder."""
     return path.suffix == ".onnx" or path.is_dir()
-
-
-def _model(given: str) -> Any:
-    """Load a checkpoint, or build a preset with the weights that come with the package."""
-    from stawm import registry
-    from stawm.checkpoint import load
-    from stawm.factory import build
-
-    known = given in registry.list_names("preset") and not Path(given).exists()
-    return build(given, pretrained=True) if known else load(given)
 
 
 def _print(args: argparse.Namespace, found: Any) -> None:

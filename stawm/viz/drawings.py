@@ -1,17 +1,38 @@
-"""What a model drew: the picture after each glimpse, and where each sketch was put."""
+"""How a model draws: what it sees, what it sketches of that, and the picture that grows from the sketches."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.errors import InputError
 from stawm.heads.model import Model
 from stawm.viz import paper
 
+GAP = 0.22
+"""Inches between two images."""
+NEAR = 0.12
+"""How far around a canvas frames are shown, as a share of its side."""
+
+
+class Story(NamedTuple):
+    """What is shown of one image, a row each: a word, pictures glimpse by glimpse, and frames on them."""
+
+    word: str
+    panels: Float[Tensor, "n s h w"]
+    frames: Float[Tensor, "n 4 2"] | None = None
+
 
 def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | None = None) -> Figure:
-    """Picture how a model draws images: one row an image, and a second one for its masks where it has masks.
+    """Picture how a model draws images: a block of rows an image, a column a glimpse.
+
+    In the first row the image with the frame of every glimpse, each glimpse as the model saw it, and the image
+    as the target. Below it what the model sketched of each glimpse; in a model with masks, what each sketch was
+    let through by; and the canvas after each sketch, framed where the sketch was put. At the end the finished
+    picture stands under its target, with the squared error between them.
 
     Args:
         model: A model that draws; left in the mode that it was in.
@@ -21,27 +42,79 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     Raises:
         InputError: The model does not draw, or the images are not of its form.
     """
+    paper.check_draws(model)
     seen = paper.look(model, pixels)
-    output, trace = seen.output, seen.trace
-    if output.canvases is None or trace.inverse_pose is None:
-        raise InputError(f"{model.config.name} does not draw, so there is no drawing to show.")
-    steps, rows = output.canvases.shape[1], 1 if output.masks is None else 2
-    figure, axes = paper.sheet(len(pixels) * rows, [1.0] * (steps + 1), height=1.08)
-    size = (pixels.shape[-2], pixels.shape[-1])
-    for i in range(len(pixels)):
-        top = axes[i * rows]
-        paper.show(top[0], pixels[i])
-        with torch.no_grad():
-            frames = seen.model.locator.placed_frame(trace.inverse_pose[i]).cpu()
-        if output.masks is not None:
-            paper.note(axes[i * rows + 1][0], "masks")
-        for step in range(steps):
-            paper.show(top[1 + step], output.canvases[i, step])
-            paper.frame(top[1 + step], frames[step], size, paper.colour(step, steps), width=1.2)
-            paper.widen(top[1 + step], frames, size)
-            if output.masks is not None:
-                paper.show(axes[i * rows + 1][1 + step], output.masks[i, step])
-    words = ["image", *[str(step + 1) for step in range(steps)]]
-    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)]]
+    steps = seen.trace.pose.shape[1]
+    stories = [_stories(seen, i) for i in range(len(pixels))]
+    rows = len(stories[0])
+    heights = [*[1.08] * (rows - 1), 1.08 + GAP] * len(pixels)
+    figure, axes = paper.sheet(heights, [1.15, *[1.0] * steps, 1.15])
+    for i, story in enumerate(stories):
+        block = axes[i * rows : (i + 1) * rows]
+        for line, panels in zip(story, block, strict=True):
+            _row(line, panels)
+        paper.scene(block[0][0], pixels[i], seen.frames(i))
+        _result(seen, i, pixels[i], block[0][-1], block[-1][-1])
+    words = ["where it looks", *[f"glimpse {step + 1}" for step in range(steps)], "target"]
+    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)], paper.INK]
     paper.headings(figure, axes[0], words, inks, title)
     return figure
+
+
+def as_pixels(sketches: Float[Tensor, "n s h w"], channels: int) -> Float[Tensor, "n c h w"] | None:
+    """Return sketches as pictures, or None where they are none.
+
+    Sketches behind masks are pictures, after a channel with the mask. Sketches that add up may take away too:
+    grey is nothing, what is brighter adds, what is darker takes away.
+    """
+    if sketches.shape[1] == channels + 1:
+        return sketches[:, 1:]
+    if sketches.shape[1] != channels:
+        return None
+    return 0.5 + sketches / (2 * sketches.abs().max().clamp_min(1e-12))
+
+
+def _stories(seen: paper.Seen, row: int) -> list[Story]:
+    """Return the rows of one image from top to bottom."""
+    output, model = seen.output, seen.model
+    assert output.canvases is not None
+    found = [Story("", model.denormalise(seen.trace.glimpses[row]))]
+    sketches = _active(seen, row)
+    if sketches is not None and (shown := as_pixels(sketches, output.canvases.shape[2])) is not None:
+        found.append(Story("it sketches", shown))
+    if output.masks is not None:
+        found.append(Story("through masks", output.masks[row]))
+    return [*found, Story("it draws", output.canvases[row], seen.placed_frames(row))]
+
+
+def _active(seen: paper.Seen, row: int) -> Float[Tensor, "n s h w"] | None:
+    """Return the sketches of one image as the canvas takes them."""
+    if seen.sketches is None:
+        return None
+    drawing: paper.DrawingHead = seen.model.heads["drawing"]  # pyright: ignore[reportAssignmentType]
+    with torch.no_grad():
+        return drawing.canvas.activate(seen.sketches[row])
+
+
+def _row(story: Story, panels: Sequence[Axes]) -> None:
+    steps, size = len(story.panels), (story.panels.shape[-2], story.panels.shape[-1])
+    if story.word:
+        paper.note(panels[0], story.word)
+    for step, axis in enumerate(panels[1:-1]):
+        ink = paper.colour(step, steps)
+        paper.show(axis, story.panels[step])
+        if story.frames is None:
+            paper.border(axis, ink, width=1.4)
+        else:
+            paper.widen(axis, story.frames, size, furthest=NEAR)
+            paper.frame(axis, story.frames[step], size, ink, width=1.2)
+
+
+def _result(seen: paper.Seen, row: int, image: Tensor, above: Axes, below: Axes) -> None:
+    """Show the target, and under it what was drawn."""
+    assert seen.output.canvas is not None
+    result = seen.output.canvas[row].cpu()
+    paper.show(above, image)
+    paper.show(below, result)
+    error = (result - image.cpu()).square().mean().item()
+    paper.under(below, f"result: MSE {error:.4f}", paper.FAINT)

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from stawm.heads.model import Model, Stawm
 from stawm.viz import paper
-from stawm.viz.paper import look
+from stawm.viz.paper import class_name, look
 
 CURVES = 3
 """How many classes are followed by name."""
@@ -39,9 +38,11 @@ def looks(
     steps = trace.pose.shape[1]
     answers = chances is not None
     widths = [1.1, *[1.1] * steps, *([1.9] if answers else [])]
-    figure, axes = paper.sheet(len(pixels), widths)
+    figure, axes = paper.sheet([1.35] * len(pixels), widths)
     for row, panels in enumerate(axes):
-        _scene(panels[0], model, pixels[row], trace.pose[row], None if labels is None else int(labels[row]))
+        paper.scene(panels[0], pixels[row], seen.frames(row))
+        if labels is not None:
+            paper.under(panels[0], f"truly {class_name(model, int(labels[row]))}", paper.FAINT)
         for step in range(steps):
             _glimpse(panels[1 + step], model, trace.glimpses[row, step], paper.colour(step, steps))
             if answers:
@@ -52,18 +53,6 @@ def looks(
     inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)], paper.INK][: len(widths)]
     paper.headings(figure, axes[0], words, inks, title)
     return figure
-
-
-def _scene(axis: Axes, model: Stawm, image: Tensor, poses: Tensor, label: int | None) -> None:
-    paper.show(axis, image)
-    h, w = image.shape[-2:]
-    with torch.inference_mode():
-        frames = model.locator.frame(poses).cpu()
-    paper.widen(axis, frames, (h, w))
-    for step, corners in enumerate(frames):
-        paper.frame(axis, corners, (h, w), paper.colour(step, len(frames)))
-    if label is not None:
-        paper.under(axis, f"truly {class_name(model, label)}", paper.FAINT)
 
 
 def _glimpse(axis: Axes, model: Stawm, glimpse: Tensor, colour: object) -> None:
@@ -107,9 +96,3 @@ def spread(heights: list[float], gap: float) -> list[float]:
     for below, above in pairwise(order):
         moved[above] = max(moved[above], moved[below] + gap)
     return moved
-
-
-def class_name(model: Model, index: int) -> str:
-    """Return a class's name, or its number where classes have no names."""
-    names = model.config.class_names
-    return names[index] if names else str(index)

@@ -2,11 +2,15 @@
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from stawm.heads.model import Model
 from stawm.viz import paper
+
+NOTHING = 1e-12
+"""Below this a memory holds nothing."""
 
 
 def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | None = None) -> Figure:
@@ -25,16 +29,14 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     seen = paper.look(model, pixels)
     written = matrices(seen)
     steps = written.shape[1]
-    figure, axes = paper.sheet(len(pixels), [1.0, *[1.2] * steps], height=1.3)
+    figure, axes = paper.sheet([1.3] * len(pixels), [1.0, *[1.2] * steps])
     for i, panels in enumerate(axes):
         paper.show(panels[0], pixels[i])
-        reach = max(float(written[i].abs().max()), 1e-12)
+        reach = float(written[i].abs().max())
         for step in range(steps):
-            panels[1 + step].imshow(
-                written[i, step].numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
-            )
+            _show(panels[1 + step], written[i, step], reach)
             paper.border(panels[1 + step], paper.colour(step, steps), width=1.0)
-        paper.under(panels[-1], f"± {reach:.3g}", paper.FAINT)
+        paper.under(panels[-1], scale(reach), paper.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(steps)]]
     inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)]]
     paper.headings(figure, axes[0], words, inks, title)
@@ -50,3 +52,20 @@ def matrices(seen: paper.Seen) -> Float[Tensor, "b n m m"]:
             state = memory.write(state, E[:, t])
             found.append(memory.matrix(state))
     return torch.stack(found, dim=1).cpu()
+
+
+def show_matrix(axis: Axes, matrix: Float[Tensor, "m m"]) -> str:
+    """Show a matrix at its own scale, and return the scale in words."""
+    reach = float(matrix.abs().max())
+    _show(axis, matrix, reach)
+    return scale(reach)
+
+
+def scale(reach: float) -> str:
+    """Return what the strongest colour stands for, in words."""
+    return f"± {reach:.2g}" if reach > NOTHING else "empty"
+
+
+def _show(axis: Axes, matrix: Float[Tensor, "m m"], reach: float) -> None:
+    reach = max(reach, NOTHING)
+    axis.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")

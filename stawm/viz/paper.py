@@ -1,6 +1,9 @@
 """What the pictures share: a sheet of panels, images, frames and colours."""
 
+import io
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from torch import Tensor
 
+from stawm.container import write_atomically
 from stawm.errors import InputError
+from stawm.heads.drawing import DrawingHead
 from stawm.heads.model import Model, Stawm
 from stawm.heads.output import Output, Trace
 
@@ -23,14 +28,15 @@ FURTHEST = 0.35
 
 
 def sheet(
-    rows: int, widths: Sequence[float], *, height: float = 1.35, top: float = 0.5, bottom: float = 0.12
+    heights: Sequence[float], widths: Sequence[float], *, top: float = 0.5, bottom: float = 0.12
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with a grid of panels; widths and heights are in inches."""
-    wide, tall = sum(widths) + 0.3, rows * height + top + bottom
+    wide, tall = sum(widths) + 0.3, sum(heights) + top + bottom
     figure = Figure(figsize=(wide, tall), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
-        rows,
+        len(heights),
         len(widths),
+        height_ratios=list(heights),
         width_ratios=list(widths),
         left=0.12 / wide,
         right=1 - 0.12 / wide,
@@ -39,7 +45,7 @@ def sheet(
         hspace=0.0,
         wspace=0.12,
     )
-    axes = [[figure.add_subplot(grid[r, c]) for c in range(len(widths))] for r in range(rows)]
+    axes = [[figure.add_subplot(grid[r, c]) for c in range(len(widths))] for r in range(len(heights))]
     for axis in (a for row in axes for a in row):
         axis.set_xticks([])
         axis.set_yticks([])
@@ -83,10 +89,10 @@ def frame(axis: Axes, corners: Float[Tensor, "4 2"], size: tuple[int, int], colo
     axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))
 
 
-def widen(axis: Axes, frames: Float[Tensor, "n 4 2"], size: tuple[int, int]) -> None:
+def widen(axis: Axes, frames: Float[Tensor, "n 4 2"], size: tuple[int, int], *, furthest: float = FURTHEST) -> None:
     """Leave room around an image for the frames that reach out of it."""
     h, w = size
-    out = min(max(float(frames.abs().max()) - 0.97, 0.06), 2 * FURTHEST) / 2
+    out = min(max(float(frames.abs().max()) - 0.97, 0.06), 2 * furthest) / 2
     axis.set_facecolor(GROUND)
     axis.set_xlim(-out * w, (1 + out) * w)
     axis.set_ylim((1 + out) * h, -out * h)
@@ -108,6 +114,19 @@ def note(axis: Axes, said: str) -> None:
     axis.text(0.95, 0.5, said, transform=axis.transAxes, ha="right", va="center", fontsize=8, color=FAINT)
 
 
+def scene(
+    axis: Axes, image: Float[Tensor, "c h w"], frames: Float[Tensor, "n 4 2"], *, upto: int | None = None
+) -> None:
+    """Show an image with the frames of its glimpses; of those taken up to now, the last one stands out."""
+    size = (image.shape[-2], image.shape[-1])
+    show(axis, image)
+    widen(axis, frames, size)
+    last = len(frames) if upto is None else upto
+    for step, corners in enumerate(frames[:last]):
+        past = upto is not None and step + 1 < last
+        frame(axis, corners, size, colour(step, len(frames)), width=0.6 if past else 1.6)
+
+
 class Seen(NamedTuple):
     """What a model made of images.
 
@@ -116,12 +135,29 @@ class Seen(NamedTuple):
         output: What it gave.
         trace: Where it looked.
         chances: The chance of each class after each glimpse; None in a model that does not classify.
+        sketches: What was drawn after each glimpse, before it was placed; None in a model that does not draw.
     """
 
     model: Stawm
     output: Output
     trace: Trace
     chances: Float[Tensor, "b n classes"] | None
+    sketches: Float[Tensor, "b n s h w"] | None
+
+    def class_name(self, index: int) -> str:
+        """Return a class's name, or its number where classes have no names."""
+        return class_name(self.model, index)
+
+    def frames(self, row: int) -> Float[Tensor, "n 4 2"]:
+        """Return the corners of one image's glimpses."""
+        with torch.no_grad():
+            return self.model.locator.frame(self.trace.pose[row]).cpu()
+
+    def placed_frames(self, row: int) -> Float[Tensor, "n 4 2"]:
+        """Return the corners of one image's sketches on the canvas."""
+        assert self.trace.inverse_pose is not None
+        with torch.no_grad():
+            return self.model.locator.placed_frame(self.trace.inverse_pose[row]).cpu()
 
 
 def look(model: Model, pixels: Float[Tensor, "b c h w"]) -> Seen:
@@ -133,14 +169,57 @@ def look(model: Model, pixels: Float[Tensor, "b c h w"]) -> Seen:
     if not isinstance(model, Stawm):
         raise InputError(f"{model.config.name} takes no glimpses, so there are none to show.")
     classifies = model.config.head("classification") is not None
+    sketches: list[Tensor] = []
+    hooks = [
+        head.sketcher.register_forward_hook(lambda _, __, drawn: sketches.append(drawn[1]))
+        for head in model.heads.values()
+        if isinstance(head, DrawingHead)
+    ]
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            images = model.normalise(pixels.to(next(model.parameters()).device))
+            images = model.normalise(pixels.to(next(model.parameters())))
             output = model(images, glimpse_logits=classifies)
     finally:
         model.train(was_training)
+        for hook in hooks:
+            hook.remove()
     assert output.trace is not None
     logits = output.glimpse_logits
-    return Seen(model, output, output.trace, None if logits is None else logits.softmax(dim=-1).cpu())
+    return Seen(
+        model=model,
+        output=output,
+        trace=output.trace,
+        chances=None if logits is None else logits.softmax(dim=-1).cpu(),
+        sketches=sketches[0] if sketches else None,
+    )
+
+
+def check_draws(model: Model) -> None:
+    """Raise an InputError unless a model draws from glimpses."""
+    if not isinstance(model, Stawm) or not model.config.draws:
+        raise InputError(
+            f"{model.config.name} does not draw from glimpses, so there is no drawing to show; models with the head "
+            "'drawing' do, such as stawm-mnist-draw-6 and stawm-mnist-sketchpad."
+        )
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure to a file, in the format of its suffix, whole or not at all.
+
+    Raises:
+        InputError: The suffix is of no format that is known, or the file cannot be written.
+    """
+    path, data = Path(path), io.BytesIO()
+    try:
+        figure.savefig(data, format=path.suffix.removeprefix(".") or None)
+    except ValueError as error:
+        raise InputError(f"Cannot write {path}: {error}.") from error
+    write_atomically(path, data.getvalue())
+
+
+def class_name(model: Model, index: int) -> str:
+    """Return a class's name, or its number where classes have no names."""
+    names = model.config.class_names
+    return names[index] if names else str(index)

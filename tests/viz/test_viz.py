@@ -9,38 +9,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
-from matplotlib.patches import Polygon
 
 import stawm
 from stawm import viz
 from stawm.errors import InputError
 from stawm.viz import paper
 from stawm.viz.looks import spread
-
-SMALL: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 3}
+from tests.viz.models import SMALL, drawer, frames, pixels, texts
 
 
 @pytest.fixture(scope="module")
 def classifier() -> Any:
     return stawm.build("stawm-digits", seed=0, **SMALL)
-
-
-def drawer(canvas: str) -> Any:
-    plain = {"class_names": [], "mean": [0.0], "std": [1.0]}
-    return stawm.build("stawm-digits", heads="drawing", canvas=canvas, seed=0, **plain, **SMALL)
-
-
-def pixels(count: int = 2) -> torch.Tensor:
-    return torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-
-
-def frames(axis: Axes) -> list[np.ndarray]:
-    return [np.asarray(p.get_xy())[:4] for p in axis.patches if isinstance(p, Polygon)]
-
-
-def texts(axis: Axes) -> list[str]:
-    return [text.get_text() for text in axis.texts]
 
 
 def test_the_frames_stand_where_the_model_looked(classifier: Any):
@@ -79,24 +59,6 @@ def test_a_model_that_does_not_classify_is_shown_without_answers():
     figure = viz.looks(drawer("addition"), pixels())
     assert len(figure.axes) == 2 * 4
     assert not any(texts(axis) for axis in figure.axes)
-
-
-@pytest.mark.parametrize(("canvas", "rows"), [("addition", 1), ("bernoulli", 2)])
-def test_drawings_show_every_canvas_and_mask(canvas: str, rows: int):
-    model = drawer(canvas)
-    figure = viz.drawings(model, pixels())
-    out = model.eval()(pixels())
-    assert len(figure.axes) == 2 * rows * 4
-    for i in range(2):
-        for step in range(3):
-            axis = figure.axes[i * rows * 4 + 1 + step]
-            drawn = out.canvases[i, step, 0].clamp(0, 1).detach().numpy()
-            np.testing.assert_allclose(np.asarray(axis.images[0].get_array()), drawn, atol=1e-6)
-            corners = (model.locator.placed_frame(out.trace.inverse_pose[i]).detach().numpy()[step] + 1) * 8
-            np.testing.assert_allclose(frames(axis)[0], corners, rtol=1e-5, atol=1e-5)
-            if out.masks is not None:
-                mask = np.asarray(figure.axes[(i * 2 + 1) * 4 + 1 + step].images[0].get_array())
-                np.testing.assert_allclose(mask, out.masks[i, step, 0].detach().numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("memory", ["hebb-rosenblatt", "fast-weights"])
@@ -140,8 +102,10 @@ def test_colour_images_are_shown_in_colour():
 def test_what_cannot_be_shown_is_said(classifier: Any):
     with pytest.raises(InputError, match="takes no glimpses"):
         viz.looks(stawm.build("mnv2-cifar", image=[1, 16, 16], backbone="conv", mean=[0.0], std=[1.0]), pixels())
-    with pytest.raises(InputError, match="does not draw"):
+    with pytest.raises(InputError, match=r"does not draw from glimpses.*stawm-mnist-draw-6"):
         viz.drawings(classifier, pixels())
+    with pytest.raises(InputError, match=r"Cannot write .*'xyz' is not supported"):
+        paper.save(viz.looks(classifier, pixels(1)), "a.xyz")
     with pytest.raises(InputError, match="1 or 3 channels; these have 2"):
         viz.looks(stawm.build("stawm-digits", image=[2, 16, 16], seed=0, **SMALL), torch.rand(1, 2, 16, 16))
 

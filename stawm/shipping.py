@@ -1,0 +1,106 @@
+"""The weights that come with the package: where they are, whether they are whole, and how they get there.
+
+``python -m stawm.shipping CHECKPOINT`` makes a shipped file of what a run saved: its preset's name, fp16, the
+run's provenance, and an entry in ``weights/checksums.json``.
+"""
+
+import hashlib
+import json
+import sys
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from stawm import checkpoint, registry
+from stawm.container import write_atomically
+from stawm.errors import CheckpointError, InputError
+from stawm.registry import Kind
+
+CHECKSUMS = "checksums.json"
+LARGEST = 15_000_000
+"""Bytes that one file may have."""
+LARGEST_TOGETHER = 40_000_000
+"""Bytes that all of them may have."""
+
+
+def weights_folder() -> Path:
+    """Return the folder with the weights that come with the package."""
+    return Path(str(resources.files("stawm"))) / "weights"
+
+
+def shipped_names() -> list[str]:
+    """Return the presets that weights come for."""
+    return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
+
+
+def shipped_weights(name: str) -> Path:
+    """Return the path of the weights that come with the package for a preset.
+
+    Raises:
+        CheckpointError: None come for that preset.
+    """
+    path = weights_folder() / f"{name}.safetensors"
+    if not path.is_file():
+        there = ", ".join(shipped_names()) or "no preset yet"
+        raise CheckpointError(f"No weights come with stawm for {name!r}; they come for: {there}.")
+    return path
+
+
+def checksums() -> dict[str, str]:
+    """Return the SHA-256 that is on record for each file."""
+    return json.loads((weights_folder() / CHECKSUMS).read_text(encoding="utf-8"))
+
+
+def faults() -> list[str]:
+    """Return what is wrong with the shipped files: without a record, missing, altered, too large."""
+    found, recorded = {path.name: path for path in weights_folder().glob("*.safetensors")}, checksums()
+    sizes = {name: path.stat().st_size for name, path in found.items()}
+    altered = [name for name in found if name in recorded and _sha256(found[name]) != recorded[name]]
+    return [
+        *(f"{name} is not on record in {CHECKSUMS}" for name in sorted(found.keys() - recorded.keys())),
+        *(f"{name} is on record in {CHECKSUMS}, but not there" for name in sorted(recorded.keys() - found.keys())),
+        *(f"{name} is not the file that is on record" for name in sorted(altered)),
+        *(f"{name} has {size:,} bytes; at most {LARGEST:,} ship" for name, size in sizes.items() if size > LARGEST),
+        *[f"the files have {sum(sizes.values()):,} bytes; at most {LARGEST_TOGETHER:,} ship together"]
+        * (sum(sizes.values()) > LARGEST_TOGETHER),
+    ]
+
+
+def ship(path: str | PathLike[str]) -> Path:
+    """Put a run's checkpoint among the weights that come with the package, as fp16, and record its hash.
+
+    Args:
+        path: The checkpoint; its provenance goes with it.
+
+    Returns:
+        The new file, named after the checkpoint's preset; an older one is replaced.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged or foreign.
+        InputError: It is of no preset, was changed in its form, or is too large.
+    """
+    info, model = checkpoint.inspect(path), checkpoint.load(path)
+    name = info.config.name
+    if name not in registry.list_names(Kind.PRESET):
+        raise InputError(f"Weights ship for presets alone; {path} is of {name!r}.")
+    target = weights_folder() / f"{name}.safetensors"
+    checkpoint.save(model, target, provenance=info.provenance, dtype=torch.float16)
+    size = target.stat().st_size
+    if size > LARGEST:
+        target.unlink()
+        raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
+    recorded = {**checksums(), target.name: _sha256(target)}
+    text = json.dumps({key: recorded[key] for key in sorted(recorded)}, indent=2)
+    write_atomically(weights_folder() / CHECKSUMS, f"{text}\n".encode())
+    return target
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    for given in sys.argv[1:]:
+        sys.stdout.write(f"{ship(given)}\n")

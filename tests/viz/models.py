@@ -1,0 +1,41 @@
+"""Small models to picture, and what can be read off a picture."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon
+
+import stawm
+from tests.small import shaken
+
+SMALL: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 3}
+
+
+def drawer(canvas: str, heads: Any = "drawing") -> Any:
+    """A model that draws digits of 16x16."""
+    plain = {"mean": [0.0], "std": [1.0]} | ({"class_names": []} if heads == "drawing" else {})
+    return stawm.build("stawm-digits", heads=heads, canvas=canvas, seed=0, **plain, **SMALL)
+
+
+def sketchpad(canvas: str = "addition") -> Any:
+    """A model that classifies digits of 16x16 and draws them."""
+    return shaken(drawer(canvas, ("classification", "drawing")))
+
+
+def pixels(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def shown(axis: Axes) -> np.ndarray:
+    """The picture in a panel."""
+    return np.asarray(axis.images[0].get_array())
+
+
+def frames(axis: Axes) -> list[np.ndarray]:
+    return [np.asarray(p.get_xy())[:4] for p in axis.patches if isinstance(p, Polygon)]
+
+
+def texts(axis: Axes) -> list[str]:
+    return [text.get_text() for text in axis.texts]
