@@ -101,7 +101,8 @@ def _sketch(sketcher: Any, answer: Tensor, samples: bool) -> tuple[Tensor, Laten
     z = latent.mu
     if samples:
         z = z + (latent.logvar / 2).exp() * torch.randn_like(z)
-    return sketcher.decoder(torch.relu(sketcher.expand(z))), latent
+    first = torch.relu(sketcher.expand(z)).unflatten(1, sketcher.decoder.start)
+    return sketcher.decoder.blocks(first), latent
 
 
 class AuthorsBaseline(nn.Module):

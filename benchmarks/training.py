@@ -33,8 +33,8 @@ STANDING = 1e-6
 
 
 def batch_of(preset: str) -> int:
-    """Return the batch that a preset is measured at."""
-    return 128 if "mnist" in preset else 32
+    """Return the batch that a preset is measured at: the paper's, but 32 of MobileNetV2, for 2 cores' sake."""
+    return 32 if "mnv2" in preset else 128
 
 
 def data(model: Model, batch: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -73,10 +73,10 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
         "overrides": overrides(info.config.to_dict(), preset, note["recipe"]),
         "recipe": note["recipe"]["name"],
         "recipe_changes": changes(own, note["recipe"]),
-        "data": public_source(note["data"]),
+        "data": note["data"],
         "seed": note["seed"],
         "precision": note["precision"],
-        "start": public_path(note.get("start")),
+        "start": note.get("start"),
         "options": options(note, frozen=getattr(info.config, "trainable", None) == "readout"),
         "epochs": len(history),
         "seconds": round(sum(entry["seconds"] for entry in history)),
@@ -98,7 +98,7 @@ def overrides(config: Mapping[str, Any], preset: str, recipe: Mapping[str, Any])
     found = changes(stawm.config(preset, **swapped).to_dict(), config)
     memory = config.get("memory") or {}
     by_recipe = {f"memory.{key}": value for key, value in recipe["memory"].get(memory.get("name"), {}).items()}
-    by_recipe["dropout"] = recipe.get("dropout")
+    by_recipe |= recipe["model"]
     return swapped | {key: value for key, value in found.items() if by_recipe.get(key) != value}
 
 
@@ -128,21 +128,6 @@ def guess_group(found: Record) -> str:
 def measured(entry: Record) -> dict[str, Any]:
     """Return what an entry of the log says of how good the model is."""
     return {key: entry[key] for key in ("error", "mse") if key in entry}
-
-
-def public_source(source: str) -> str:
-    """Return a data source without the folders of the machine that it was on."""
-    name, _, root = source.partition(":")
-    first, _, second = root.partition(",")
-    if name == "folder":
-        return f"folder:{Path(first).name}"
-    return name + (":ROOT" if root else "") + (f",{Path(second).name}" if second else "")
-
-
-def public_path(path: str | None) -> str | None:
-    """Return a run's checkpoint by the run's own folder."""
-    folder = "" if path is None else Path(path).parent.name
-    return f"runs/{folder}/{Path(path or '').name}" if folder else path
 
 
 def options(note: Record, *, frozen: bool) -> list[str]:

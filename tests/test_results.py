@@ -92,10 +92,10 @@ def test_a_command_has_all_that_was_changed(results: ModuleType, tmp_path: Path)
         tmp_path / "tried",
         changes={"memory": {"name": "fast-weights", "decay": 0.5}, "glimpses": 2, "locator": "crop"},
         recipe_changes={"epochs": 2, "augmentation": {"shear": 3.5}},
-        data="folder:/somewhere/deep/pictures",
+        data="folder:pictures",
         precision="bf16",
         validation=100,
-        start="/somewhere/else/runs/before/model.safetensors",
+        start="runs/before/model.safetensors",
     )
     found = results.record(run)
     assert found["overrides"] == {"memory": "fast-weights", "locator": "crop", "glimpses": 2, "memory.decay": 0.5}
@@ -155,28 +155,6 @@ def test_options_are_said_where_they_are_not_the_usual(
 )
 def test_an_experiment_is_told_from_what_was_changed(results: ModuleType, changes: dict[str, Any], group: str):
     assert results.guess_group(made_up(**changes)) == group
-
-
-@pytest.mark.parametrize(
-    ("source", "public"),
-    [
-        ("digits", "digits"),
-        ("mnist:/a/b", "mnist:ROOT"),
-        ("folder:/a/b/pictures/", "folder:pictures"),
-        ("figure-ground:/a/b,/c/pictures", "figure-ground:ROOT,pictures"),
-        ("given", "given"),
-    ],
-)
-def test_a_source_is_named_without_its_folders(results: ModuleType, source: str, public: str):
-    assert results.public_source(source) == public
-
-
-@pytest.mark.parametrize(
-    ("path", "public"),
-    [(None, None), ("a-preset", "a-preset"), ("/a/b/draw-s0/model.safetensors", "runs/draw-s0/model.safetensors")],
-)
-def test_a_checkpoint_is_named_by_its_run(results: ModuleType, path: str | None, public: str | None):
-    assert results.public_path(path) == public
 
 
 def test_runs_that_differ_by_their_seed_are_one_row(results: ModuleType):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stawm.nn.backbones.conv import Conv, init_weight, stack_of
 from stawm.nn.backbones.layers import ConvLayer, flat_features, generic_stack, layer_sizes
+from stawm.nn.layout import channels_last
 
 
 class Decoder(nn.Module):
@@ -49,7 +50,7 @@ class Decoder(nn.Module):
 
     def forward(self, latent: Float[Tensor, "b f"]) -> Float[Tensor, "b c h w"]:
         """Draw an image from each latent."""
-        return self.blocks(latent.unflatten(1, self.start))
+        return self.blocks(channels_last(latent.unflatten(1, self.start)))
 
 
 def default_layers(size: tuple[int, int]) -> Conv.Config:

@@ -10,8 +10,9 @@ from stawm import checkpoint, factory
 from stawm.configuration import field_hints, split_dotted
 from stawm.errors import ConfigError, InputError
 from stawm.heads.model import Model
-from stawm.heads.model_config import SharedConfig
+from stawm.heads.model_config import ModelConfig, SharedConfig
 from stawm.training import data as datasets
+from stawm.training import provenance
 from stawm.training import state as states
 from stawm.training.data import ImageSet, Splits
 from stawm.training.evaluation import Evaluation, check_classes, evaluate
@@ -122,7 +123,7 @@ def train(
     )
     begun = None if start is None else checkpoint.inspect(start)
     if begun is not None:
-        config = _with_memory_of(begun.config, config, model_changes)
+        config = _as_begun(begun.config, config, model_changes)
     passes = _passes(config, chosen, start, transfer_passes)
     c, h, w = config.image
     splits = datasets.load(data, image=(c, h, w), resize=resize, download=download) if isinstance(data, str) else data
@@ -138,25 +139,38 @@ def train(
         "seed": seed,
         "precision": precision,
         "validation": validation,
+        "resize": resize,
         "start": None if begun is None else begun.sha256,
         "transfer_passes": passes,
     }
     loop = Loop(run, out, note, quiet=quiet, save_every=save_every, pictures=pictures)
     history = loop.go(held)
-    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True)
+    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
     if run.accelerator.is_main_process:
-        checkpoint.save(run.result, out / CHECKPOINT, provenance={**note, "test": measured.as_dict()})
+        noted = {
+            **note,
+            "data": provenance.source_without_folders(note["data"]),
+            "start": None if start is None else provenance.run_of_checkpoint(start),
+            "start_sha256": note["start"],
+            "hardware": provenance.hardware(run.device),
+            "test": measured.as_dict(),
+        }
+        checkpoint.save(run.result, out / CHECKPOINT, provenance=noted)
     return Result(run.result.cpu().eval(), out / CHECKPOINT, measured, history)
 
 
-def _with_memory_of(begun: SharedConfig, config: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
-    """Take over the memory's fields with its weights, which mean nothing without them, except what the user gave."""
-    theirs, ours, named = getattr(begun, "memory", None), getattr(config, "memory", None), split_dotted(given)
-    if theirs is None or ours is None or theirs.name != ours.name:
+def _as_begun(begun: SharedConfig, config: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
+    """Take over with the weights what they mean nothing without, in looking and in memory, except what the user gave."""
+    if not (isinstance(begun, ModelConfig) and isinstance(config, ModelConfig)):
         return config
-    config = config.replace(memory=theirs)
+    named = split_dotted(given)
+    looking = {field: getattr(begun, field) for field in ("where", "pose_limit", "locator") if field not in named}
+    config = config.replace(**looking)
+    if begun.memory.name != config.memory.name:
+        return config
+    config = config.replace(memory=begun.memory)
     config = factory.config(config, memory=named["memory"]) if "memory" in named else config
-    forms = [getattr(memory, "constrained", None) for memory in (theirs, getattr(config, "memory", None))]
+    forms = [getattr(memory, "constrained", None) for memory in (begun.memory, getattr(config, "memory", None))]
     if forms[0] != forms[1]:
         raise ConfigError(
             [

@@ -100,9 +100,9 @@ def jitter(
     """Change brightness, contrast and, of colour images, saturation, each by a factor of its own."""
     drawn = torch.rand(3, len(images), 1, 1, 1, generator=generator, device=images.device, dtype=images.dtype)
     brightness, contrast, saturation = 1 + (2 * drawn - 1) * reach
-    images = (images * brightness).clamp(0, 1)
-    images = images.lerp(_grey(images).mean(dim=(2, 3), keepdim=True), 1 - contrast).clamp(0, 1)
-    return images.lerp(_grey(images), 1 - saturation).clamp(0, 1) if images.shape[1] == 3 else images
+    images = (images * brightness).clamp_(0, 1)
+    images.lerp_(_grey(images).mean(dim=(2, 3), keepdim=True), 1 - contrast).clamp_(0, 1)
+    return images.lerp_(_grey(images), 1 - saturation).clamp_(0, 1) if images.shape[1] == 3 else images
 
 
 def to_unit(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -16,6 +16,7 @@ from stawm.errors import ConfigError
 from stawm.nn.backbones import strides
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.backbones.lean import make_lean
+from stawm.nn.layout import channels_last
 from stawm.spelling import did_you_mean, nearest
 
 PREFIX = "timm:"
@@ -82,9 +83,7 @@ class TimmNetwork(Backbone):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return the pooled features of each image."""
-        if not torch.compiler.is_exporting():  # a graph has no layout, and would show the change of it as nodes
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.network(images)
+        return self.network(channels_last(images))
 
 
 class Fit(NamedTuple):
