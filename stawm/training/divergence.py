@@ -13,7 +13,10 @@ from stawm.heads.model import Model, Stawm
 
 EXPLODED = 1000.0
 """How many times the loss of the first step a loss must exceed to count as exploded."""
-CURE = "Lower recipe.rate, or train anew with a bounded memory (memory.constrained=true memory.normalise=0.9)."
+CURE = (
+    "Lower recipe.rate, or train anew with a bounded memory (memory.constrained=true memory.normalise=0.9) "
+    "and bounded poses (pose_limit=1 recipe.pose_clip=1)."
+)
 LOOKED_AT = 64
 
 
