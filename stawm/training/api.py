@@ -160,7 +160,7 @@ def train(
 
 
 def _as_begun(begun: SharedConfig, config: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
-    """Take over with the weights what they mean nothing without, in looking and in memory, except what the user gave."""
+    """Take over with the weights what they mean nothing without, looking and memory, except what the user gave."""
     if not (isinstance(begun, ModelConfig) and isinstance(config, ModelConfig)):
         return config
     named = split_dotted(given)
