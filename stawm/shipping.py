@@ -7,6 +7,7 @@ run's provenance, and an entry in ``weights/checksums.json``.
 import hashlib
 import json
 import sys
+import tempfile
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -86,11 +87,13 @@ def ship(path: str | PathLike[str]) -> Path:
     if name not in registry.list_names(Kind.PRESET):
         raise InputError(f"Weights ship for presets alone; {path} is of {name!r}.")
     target = weights_folder() / f"{name}.safetensors"
-    checkpoint.save(model, target, provenance=info.provenance, dtype=torch.float16)
-    size = target.stat().st_size
-    if size > LARGEST:
-        target.unlink()
-        raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
+    with tempfile.TemporaryDirectory(dir=weights_folder()) as folder:
+        made = Path(folder) / target.name
+        checkpoint.save(model, made, provenance=info.provenance, dtype=torch.float16)
+        size = made.stat().st_size
+        if size > LARGEST:
+            raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
+        made.replace(target)
     recorded = {**checksums(), target.name: _sha256(target)}
     text = json.dumps({key: recorded[key] for key in sorted(recorded)}, indent=2)
     write_atomically(weights_folder() / CHECKSUMS, f"{text}\n".encode())
