@@ -92,6 +92,12 @@ def test_train_then_eval(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert stawm.load(saved).config.to_dict()["glimpses"] == 2
 
 
+def test_eval_of_a_preset_whose_weights_ship(capsys: pytest.CaptureFixture[str]):
+    said = json.loads(run(capsys, "eval", "stawm-mnist-8", "--data", "digits", "--resize", "--json"))
+    assert said["error"] < 0.2  # digits of another set
+    assert "come for: stawm-mnist-8" in fail(capsys, "eval", "stawm-mnist-28", "--data", "digits")
+
+
 def test_eval_on_the_last_training_images(capsys: pytest.CaptureFixture[str], checkpoint: Path):
     held = data.hold_out_last(data.load("digits").train, 50).test
     said = json.loads(run(capsys, "eval", str(checkpoint), "--data", "digits", "--validation", "50", "--json"))

@@ -79,10 +79,10 @@ def train(args: Namespace) -> None:
 
 def evaluate(args: Namespace) -> None:
     """Measure a model, and draw what was measured and where it looked."""
-    import stawm
+    from stawm.factory import find_model
     from stawm.training import data, evaluate
 
-    model = stawm.load(args.checkpoint)
+    model = find_model(args.checkpoint)
     train, test = _splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
@@ -104,8 +104,9 @@ def evaluate(args: Namespace) -> None:
 def diagnose(args: Namespace) -> None:
     """Examine a memory's health."""
     import stawm
+    from stawm.factory import find_model
 
-    model: Any = stawm.load(args.checkpoint)
+    model: Any = find_model(args.checkpoint)
     images = _splits(args, model).test.take(slice(0, args.images)).images[:]
     report = stawm.diagnose(model, model.normalise(images.float() / 255))
     if args.picture:

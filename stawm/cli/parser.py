@@ -96,7 +96,9 @@ def _preset(parser: Parser) -> None:
 
 
 def _checkpoint(parser: Parser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a model that stawm.save or stawm train wrote")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a model that stawm.save or stawm train wrote, or a preset with weights"
+    )
 
 
 def _data(parser: Parser, *, required: bool = True) -> None:
