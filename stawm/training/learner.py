@@ -108,7 +108,7 @@ def summed_losses(config: SharedConfig) -> set[str]:
 
 def sums_over_batch(config: SharedConfig) -> bool:
     """Whether a model's loss is summed over the images of a batch, at least in part, and not averaged."""
-    return config.head("drawing") is not None or config.head("classification").reduction == "sum"
+    return config.head("drawing") is not None or "classification" in summed_losses(config)
 
 
 def largest_square(memory_input: Float[Tensor, "b n m"]) -> Float[Tensor, ""]:
