@@ -44,6 +44,7 @@ SAME = (
     "recipe",
     "recipe_changes",
     "data",
+    "train_images",
     "epochs",
     "hardware",
     "precision",
@@ -74,6 +75,7 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
         "recipe": note["recipe"]["name"],
         "recipe_changes": changes(own, note["recipe"]),
         "data": note["data"],
+        "train_images": note.get("train_images"),
         "seed": note["seed"],
         "precision": note["precision"],
         "start": note.get("start"),
@@ -133,7 +135,8 @@ def measured(entry: Record) -> dict[str, Any]:
 def options(note: Record, *, frozen: bool) -> list[str]:
     """Return the options of `stawm train` that only some runs need."""
     passes, usual = note.get("transfer_passes"), int(frozen and note["recipe"]["name"] != "paper")
-    more = [] if passes in (None, usual) else ["--transfer-passes", str(passes)]
+    more = ["--train-images", str(note["train_images"])] if note.get("train_images") else []
+    more += [] if passes in (None, usual) else ["--transfer-passes", str(passes)]
     return more + (["--resize"] if note.get("resize") else [])
 
 
@@ -192,7 +195,7 @@ def _table(runs: Sequence[Sequence[Record]]) -> str:
     rows = []
     for seeds in runs:
         one = seeds[0]
-        row = [f"`{one['preset']}`", _changed(one), DATA.get(one["data"], one["data"]), _paper(one)]
+        row = [f"`{one['preset']}`", _changed(one), _data(one), _paper(one)]
         row.append(_figures([r["evaluation"] for r in seeds]))
         if held_out:
             row.append(_figures([r["held_out"] or {} for r in seeds]))
@@ -235,6 +238,11 @@ def _changed(one: Record) -> str:
     fields = one["overrides"] | {f"recipe.{key}": value for key, value in one["recipe_changes"].items()}
     words = [] if one["recipe"] == "fast" else [f"recipe {one['recipe']}"]
     return ", ".join(words + [f"`{key}={_value(value)}`" for key, value in fields.items() if key != "recipe.epochs"])
+
+
+def _data(one: Record) -> str:
+    some = f", its first {one['train_images']:,} images" if one["train_images"] else ""
+    return DATA.get(one["data"], one["data"]) + some
 
 
 def _paper(one: Record) -> str:

@@ -50,6 +50,7 @@ def made_up(**changes: Any) -> dict[str, Any]:
         "data": "mnist:ROOT",
         "seed": 0,
         "precision": "fp32",
+        "train_images": None,
         "start": None,
         "options": [],
         "epochs": 30,
@@ -95,6 +96,7 @@ def test_a_command_has_all_that_was_changed(results: ModuleType, tmp_path: Path)
         data="folder:pictures",
         precision="bf16",
         validation=100,
+        train_images=500,
         start="runs/before/model.safetensors",
     )
     found = results.record(run)
@@ -104,7 +106,7 @@ def test_a_command_has_all_that_was_changed(results: ModuleType, tmp_path: Path)
     assert found["group"] == "ablation"
     words = found["command"].split()
     assert words[:7] == ["stawm", "train", "stawm-digits", "--data", "folder:pictures", "--out", "runs/tried"]
-    assert " --start runs/before/model.safetensors --validation 100 " in found["command"]
+    assert " --start runs/before/model.safetensors --validation 100 --train-images 500 " in found["command"]
     assert {"memory=fast-weights", "memory.decay=0.5", "recipe.epochs=2", "recipe.augmentation.shear=3.5"} <= set(words)
     assert "somewhere" not in json.dumps(found)
 

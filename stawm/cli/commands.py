@@ -62,6 +62,7 @@ def train(args: Namespace) -> None:
         seed=args.seed,
         precision=args.precision,
         validation=args.validation,
+        train_images=args.train_images,
         start=args.start,
         transfer_passes=args.transfer_passes,
         save_every=args.save_every,

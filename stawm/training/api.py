@@ -34,6 +34,7 @@ LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: _is_count(value) and value <= LARGEST_SEED, f"a whole number from 0 to {LARGEST_SEED}"),
     "precision": (lambda value: value in ("fp32", "bf16"), "'fp32' or 'bf16'"),
     "validation": (_is_count, "a whole number, 0 or more"),
+    "train_images": (lambda value: value is None or (_is_count(value) and value > 0), "a whole number, 1 or more"),
     "transfer_passes": (lambda value: value is None or _is_count(value), "a whole number, 0 or more"),
     "save_every": (lambda value: isinstance(value, (int, float)) and value >= 0, "minutes, 0 or more"),
     "pictures": (_is_count, "a whole number, 0 or more"),
@@ -67,6 +68,7 @@ def train(
     seed: int = 0,
     precision: Literal["fp32", "bf16"] = "fp32",
     validation: int = 0,
+    train_images: int | None = None,
     start: str | Path | None = None,
     transfer_passes: int | None = None,
     save_every: float = 5.0,
@@ -90,6 +92,8 @@ def train(
         precision: Of the convolutions and products; pose, sampling and memory stay in fp32 anyhow.
         validation: How many of the last training images are held out and measured on while training,
             instead of the test images.
+        train_images: How many of the first training images are learned from; all that are not held out where left
+            out.
         start: A checkpoint whose weights to begin with, instead of random ones. A self-supervised model takes
             that of the drawing model on whose glimpses it stands.
         transfer_passes: For a model of which only the readout learns, how often the frozen glimpses of each
@@ -117,6 +121,7 @@ def train(
         seed=seed,
         precision=precision,
         validation=validation,
+        train_images=train_images,
         transfer_passes=transfer_passes,
         save_every=save_every,
         pictures=pictures,
@@ -128,6 +133,8 @@ def train(
     c, h, w = config.image
     splits = datasets.load(data, image=(c, h, w), resize=resize, download=download) if isinstance(data, str) else data
     held = datasets.hold_out_last(splits.train, validation) if validation else splits
+    if train_images is not None:
+        held = Splits(datasets.take_first(held.train, train_images), held.test)
     states.prepare_folder(out)
     options: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compile": compile, "start": start}
     run = ReadoutRun(config, chosen, passes=passes, **options) if passes else Run(config, chosen, **options)
@@ -139,6 +146,7 @@ def train(
         "seed": seed,
         "precision": precision,
         "validation": validation,
+        "train_images": train_images,
         "resize": resize,
         "start": None if begun is None else begun.sha256,
         "transfer_passes": passes,

@@ -139,6 +139,17 @@ def hold_out_last(images: ImageSet, count: int) -> Splits:
     return Splits(images.take(slice(0, len(images) - count)), images.take(slice(len(images) - count, None)))
 
 
+def take_first(images: ImageSet, count: int) -> ImageSet:
+    """Return the first images of a set.
+
+    Raises:
+        InputError: There are not so many.
+    """
+    if not 0 < count <= len(images):
+        raise InputError(f"There are {len(images):,} images to take from; {count:,} were asked for.")
+    return images.take(slice(0, count))
+
+
 def batches(images: ImageSet, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through a set once, in order."""
     return _read(images, [slice(start, start + size) for start in range(0, len(images), size)])

@@ -318,11 +318,23 @@ def test_a_validation_part_is_held_out_of_training(tmp_path: Path, few: data.Spl
     assert result.evaluation.images == 40
 
 
+def test_it_can_learn_from_the_first_images_alone(tmp_path: Path, few: data.Splits):
+    some = train("stawm-digits", data=few, out=tmp_path / "a", validation=20, train_images=30, **TINY, **SHORT)
+    cut = data.Splits(few.train.take(slice(0, 30)), few.train.take(slice(-20, None)))
+    same = train("stawm-digits", data=cut, out=tmp_path / "b", **TINY, **SHORT)
+    for name, weight in some.model.state_dict().items():
+        assert torch.equal(weight, same.model.state_dict()[name]), name
+    assert some.history[-1]["error"] == same.history[-1]["error"]
+    with pytest.raises(InputError, match="There are 52 images to take from; 53 were asked for"):
+        train("stawm-digits", data=few, out=tmp_path / "c", validation=20, train_images=53, **TINY, **SHORT)
+
+
 def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data.Splits, unchecked: None):
     wrong: dict[str, Any] = {
         "seed": -1,
         "precision": "fp16",
         "validation": -5,
+        "train_images": 0,
         "transfer_passes": 1.5,
         "save_every": -1,
         "pictures": True,
