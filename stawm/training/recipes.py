@@ -40,6 +40,8 @@ class Recipe(base.Config):
     """The largest norm of the gradient of one image's loss by one of its poses; longer ones are scaled down to it."""
     label_smoothing: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
     """The share of a label that is spread over all classes."""
+    frozen_norm: Annotated[float, FRACTION] = 0.0
+    """The share of all steps, at the end, in which batch normalisation keeps its running statistics and uses them."""
     average: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -48,6 +50,10 @@ class Recipe(base.Config):
     """Changes of the model's fields, such as its dropout."""
     memory: dict = field(default_factory=dict)
     """Changes of a memory's fields, by the memory's name."""
+
+    def freezes_norm(self, step: int, steps_per_epoch: int) -> bool:
+        """Return whether batch normalisation uses its running statistics in a step, as it does in use."""
+        return step >= (1 - self.frozen_norm) * self.epochs * steps_per_epoch
 
     def rate_factor(self, step: int, steps_per_epoch: int) -> float:
         """Return what the learning rate is multiplied by at a step."""

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stawm import factory
 from stawm.heads.model import Model
@@ -131,6 +132,8 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate * factor
         self.model.train()
+        if self.recipe.freezes_norm(self.step, steps_per_epoch):
+            freeze_norm(self.model)
         inputs = self.last_inputs = self.inputs(raw, generator)
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
@@ -195,3 +198,10 @@ class Run:
         learned = sum(weight.nbytes for weight in learned_weights(self.model))
         copies = 1 if self.average is None else 2
         return copies * whole + MOMENTS[self.recipe.optimiser] * learned
+
+
+def freeze_norm(model: nn.Module) -> None:
+    """Let batch normalisation use its running statistics, and keep them, until training mode is set anew."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import stawm
@@ -272,6 +272,21 @@ def test_the_average_follows_the_weights(few: data.Splits):
         run.one_step(few.train.images[:8], few.train.labels[:8], 10)
     assert not torch.equal(weights(run.result), weights(run.model))
     assert run_of(Recipe(name="r", epochs=1)).result is not None
+
+
+def test_batch_normalisation_is_frozen_for_the_last_steps(few: data.Splits):
+    """Its statistics stand still, and training sees what the model does once training is over."""
+    run = run_of(Recipe(name="r", epochs=2, frozen_norm=0.5))
+    norm = next(module for module in run.model.loop.backbone.modules() if isinstance(module, nn.BatchNorm2d))
+    seen = []
+    for _ in range(4):
+        run.one_step(few.train.images[:8], few.train.labels[:8], 2)
+        seen.append(norm.running_mean.clone())
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[1], seen[2])
+    assert torch.equal(seen[2], seen[3])
+    assert run.model.training
+    assert not norm.training
 
 
 def test_rate_clip_and_decay_reach_the_optimiser(few: data.Splits):

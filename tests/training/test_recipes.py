@@ -51,6 +51,16 @@ def test_every_preset_has_a_recipe_of_both_kinds_or_says_why_not():
         recipes.find("paper", "stawm-digits")
 
 
+def test_batch_normalisation_is_frozen_for_a_share_of_the_steps_at_the_end():
+    def frozen(share: float) -> list[bool]:
+        recipe = Recipe(name="r", epochs=4, frozen_norm=share)
+        return [recipe.freezes_norm(step, 5) for step in range(20)]
+
+    assert frozen(0.25) == [False] * 15 + [True] * 5
+    assert not any(frozen(0.0))
+    assert all(frozen(1.0))
+
+
 def test_the_recipe_of_a_model_that_draws_smooths_no_labels():
     assert recipes.find("fast", "my-own", draws=True).label_smoothing == 0
     assert recipes.find("fast", "my-own").label_smoothing > 0
