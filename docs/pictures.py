@@ -3,8 +3,9 @@
     stawm demo
     python docs/pictures.py memories demo/model.safetensors
     python docs/pictures.py seeing runs/sketchpad/model.safetensors mnist:ROOT
+    python docs/pictures.py parts runs/draw/model.safetensors mnist:ROOT
 
-The second takes any model that classifies and draws, such as one of ``stawm-mnist-sketchpad``.
+The second takes a model that classifies and draws, such as one of ``stawm-mnist-sketchpad``; the third one that draws.
 """
 
 import sys
@@ -53,10 +54,21 @@ def memories(model: Model, source: str = "digits") -> None:
     figure.savefig(IMAGES / "memories.png", dpi=110)
 
 
+def shuffled_test(model: Model, source: str) -> data.ImageSet:
+    """Return the test images of a set in an order of ours."""
+    test = data.load(source, image=model.config.image).test
+    return test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(SEED)))
+
+
+def parts(model: Model, source: str) -> None:
+    """Draw how a digit comes about on the canvas."""
+    pixels = to_unit(shuffled_test(model, source).images[:3])
+    paper.save(viz.drawings(model, pixels), IMAGES / "parts.png")
+
+
 def seeing(model: Model, source: str) -> None:
     """Draw what `docs/seeing.md` shows."""
-    test = data.load(source, image=model.config.image).test
-    test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(SEED)))
+    test = shuffled_test(model, source)
     pixels, labels = to_unit(test.images[:2000]), test.labels[:2000]
     paper.save(viz.drawings(model, pixels[:2]), IMAGES / "drawings.png")
     viz.animate(model, pixels[:3], labels[:3]).save(IMAGES / "glimpses.gif")
@@ -67,4 +79,4 @@ def seeing(model: Model, source: str) -> None:
 
 if __name__ == "__main__":
     what, checkpoint, *rest = sys.argv[1:]
-    {"memories": memories, "seeing": seeing}[what](stawm.load(checkpoint), *rest)
+    {"memories": memories, "seeing": seeing, "parts": parts}[what](stawm.load(checkpoint), *rest)

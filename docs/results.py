@@ -66,14 +66,15 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
     """
     info = stawm.inspect(run / "model.safetensors")
     note, preset = info.provenance, info.config.name
+    recipe = recipes.Recipe(name="unchanged", epochs=1).to_dict() | note["recipe"]
     history = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     draws = info.config.head("drawing") is not None
     own = recipes.find(note["recipe"]["name"], preset, draws=draws).to_dict()
     found = {
         "preset": preset,
-        "overrides": overrides(info.config.to_dict(), preset, note["recipe"]),
+        "overrides": overrides(info.config.to_dict(), preset, recipe),
         "recipe": note["recipe"]["name"],
-        "recipe_changes": changes(own, note["recipe"]),
+        "recipe_changes": changes(own, recipe),
         "data": note["data"],
         "train_images": note.get("train_images"),
         "seed": note["seed"],
@@ -237,6 +238,7 @@ def _spread(values: Sequence[float], form: str) -> str:
 def _changed(one: Record) -> str:
     fields = one["overrides"] | {f"recipe.{key}": value for key, value in one["recipe_changes"].items()}
     words = [] if one["recipe"] == "fast" else [f"recipe {one['recipe']}"]
+    words += [f"from `{one['start'].removesuffix('/model.safetensors')}`"] if one["start"] else []
     return ", ".join(words + [f"`{key}={_value(value)}`" for key, value in fields.items() if key != "recipe.epochs"])
 
 

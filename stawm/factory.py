@@ -143,8 +143,24 @@ def find_model(given: str | Path) -> Model:
     Raises:
         CheckpointError: There is no such file, it is damaged, or no weights ship for the preset.
     """
-    is_preset = str(given) in registry.list_names(Kind.PRESET) and not Path(given).exists()
-    return build(str(given), pretrained=True) if is_preset else load(given)
+    return build(str(given), pretrained=True) if _is_preset(given) else load(given)
+
+
+def find_checkpoint(given: str | Path) -> Path:
+    """Return the path of a checkpoint, or of the weights that ship for a preset.
+
+    Args:
+        given: A path, or the name of a preset where no file is called so.
+
+    Raises:
+        CheckpointError: No weights ship for the preset.
+    """
+    return shipped_weights(str(given)) if _is_preset(given) else Path(given)
+
+
+def _is_preset(given: str | Path) -> bool:
+    """Whether a preset is called so, and no file."""
+    return str(given) in registry.list_names(Kind.PRESET) and not Path(given).exists()
 
 
 def _find_weights(given: str | Path) -> Path:

@@ -132,7 +132,12 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
     parser.add_argument("--train-images", type=int, metavar="N", help="learn from the first N training images alone")
-    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="begin with its weights, not random ones")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin with its weights, or those that ship for a preset, not with random ones",
+    )
     parser.add_argument(
         "--transfer-passes",
         type=int,

@@ -94,8 +94,9 @@ def train(
             instead of the test images.
         train_images: How many of the first training images are learned from; all that are not held out where left
             out.
-        start: A checkpoint whose weights to begin with, instead of random ones. A self-supervised model takes
-            that of the drawing model on whose glimpses it stands.
+        start: A checkpoint whose weights to begin with, instead of random ones, or the name of a preset whose
+            weights come with the package. A self-supervised model takes those of the drawing model on whose
+            glimpses it stands.
         transfer_passes: For a model of which only the readout learns, how often the frozen glimpses of each
             image are computed before training starts: 1 as it is, more with augmentations; 0 computes them
             anew in each step, augmented as the recipe says. Where left out 0 for the paper's recipe, else 1.
@@ -126,7 +127,8 @@ def train(
         save_every=save_every,
         pictures=pictures,
     )
-    begun = None if start is None else checkpoint.inspect(start)
+    weights = None if start is None else factory.find_checkpoint(start)
+    begun = None if weights is None else checkpoint.inspect(weights)
     if begun is not None:
         config = _as_begun(begun.config, config, model_changes)
     passes = _passes(config, chosen, start, transfer_passes)
@@ -136,7 +138,7 @@ def train(
     if train_images is not None:
         held = Splits(datasets.take_first(held.train, train_images), held.test)
     states.prepare_folder(out)
-    options: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compile": compile, "start": start}
+    options: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compile": compile, "start": weights}
     run = ReadoutRun(config, chosen, passes=passes, **options) if passes else Run(config, chosen, **options)
     for part in (*held, splits.test):
         _check_images(run.model, part)

@@ -34,4 +34,5 @@ def hardware(device: torch.device) -> str:
     """Name what a model is trained on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads"
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' * (threads > 1)}"

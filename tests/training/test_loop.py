@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import stawm
-from stawm.errors import ConfigError, InputError
+from stawm import shipping
+from stawm.errors import CheckpointError, ConfigError, InputError
 from stawm.training import DivergedError, data, evaluate, train
 from stawm.training import state as states
 from stawm.training.api import CHECKPOINT, _with_recipe
@@ -360,6 +361,19 @@ def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data
     assert all(fault.startswith(name) for fault, name in zip(error.value.faults, wrong, strict=True))
     with pytest.raises(InputError, match="72 images"):
         train("stawm-digits", data=few, out=tmp_path, validation=72, **TINY, **SHORT)
+
+
+def test_it_starts_from_weights_that_ship(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    stawm.save(stawm.build("stawm-digits", seed=7, **TINY), tmp_path / "stawm-digits.safetensors")
+    monkeypatch.setattr(shipping, "weights_folder", lambda: tmp_path)
+    by_name = train("stawm-digits", data=few, out=tmp_path / "a", start="stawm-digits", **TINY, **SHORT)
+    start = tmp_path / "stawm-digits.safetensors"
+    by_path = train("stawm-digits", data=few, out=tmp_path / "b", start=start, **TINY, **SHORT)
+    for name, weight in by_name.model.state_dict().items():
+        assert torch.equal(weight, by_path.model.state_dict()[name]), name
+    assert stawm.inspect(by_name.checkpoint).provenance["start"] == "stawm-digits"
+    with pytest.raises(CheckpointError, match="No weights come with stawm for 'stawm-cifar-mnv2'"):
+        train("stawm-digits", data=few, out=tmp_path / "c", start="stawm-cifar-mnv2", **TINY, **SHORT)
 
 
 def test_a_disk_without_room_stops_before_training(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
