@@ -163,7 +163,8 @@ def tables(records: Sequence[Record]) -> str:
         runs = [seeds for seeds in over_seeds(records) if seeds[0]["group"] == group]
         if runs:
             parts.append(f"### {group.capitalize()}\n\n{_table(runs)}")
-    by_glimpse = [seeds for seeds in over_seeds(records) if "error_by_glimpse" in seeds[0]["evaluation"]]
+    classifying = [seeds for seeds in over_seeds(records) if seeds[0]["group"] == "classification"]
+    by_glimpse = [seeds for seeds in classifying if "error_by_glimpse" in seeds[0]["evaluation"]]
     if by_glimpse:
         parts.append(f"### Error by number of glimpses\n\n{_glimpses(by_glimpse)}")
     parts.append("### Commands\n\n```sh\n" + "\n".join(r["command"] for r in records) + "\n```\n")

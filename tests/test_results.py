@@ -179,6 +179,7 @@ def test_runs_that_differ_by_their_seed_are_one_row(results: ModuleType):
 def test_figures_of_every_kind_have_their_place(results: ModuleType):
     masks = {"learned": 0.5, "by_glimpse": [0.4, 0.5], "constant": 0.2, "brightness": 0.1}
     records = [
+        made_up(preset="w"),
         made_up(preset="stawm-mnist-sketchpad", evaluation={"images": 1, "error": 0.01, "mse": 0.02}),
         made_up(preset="stawm-cifar-draw-16", group="drawing", evaluation={"images": 1, "mse": 0.0081}),
         made_up(preset="x", group="figure-ground", evaluation={"images": 1, "mse": 0.1, "masks": masks}),
@@ -195,6 +196,9 @@ def test_figures_of_every_kind_have_their_place(results: ModuleType):
         *("Classification", "Drawing", "Ablation", "Figure-ground", "Something else"),
         *("Error by number of glimpses", "Commands"),
     ]
+    by_glimpse = text.partition("### Error by number of glimpses")[2]
+    assert "| `w` |" in by_glimpse
+    assert "| `y` |" not in by_glimpse
 
 
 def test_errors_by_glimpse_are_averaged_over_seeds(results: ModuleType):
