@@ -94,15 +94,14 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
 
 
 def overrides(config: Mapping[str, Any], preset: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return in what a model differs from its preset, but for what the recipe changes."""
+    """Return in what a model differs from what its preset is with the recipe's changes."""
     plain = stawm.config(preset).to_dict()
     parts = [key for key, value in config.items() if isinstance(value, dict) and "name" in value]
     swapped = {key: config[key]["name"] for key in parts if (plain[key] or {}).get("name") != config[key]["name"]}
-    found = changes(stawm.config(preset, **swapped).to_dict(), config)
     memory = config.get("memory") or {}
     by_recipe = {f"memory.{key}": value for key, value in recipe["memory"].get(memory.get("name"), {}).items()}
-    by_recipe |= recipe["model"]
-    return swapped | {key: value for key, value in found.items() if by_recipe.get(key) != value}
+    expected = stawm.config(preset, **swapped, **by_recipe, **recipe["model"]).to_dict()
+    return swapped | changes(expected, config)
 
 
 def changes(plain: Mapping[str, Any], changed: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -123,6 +123,14 @@ def test_the_command_of_a_record_gives_the_model_of_the_run(results: ModuleType,
     assert rebuilt == stawm.inspect(run / "model.safetensors").config
 
 
+def test_a_record_says_where_a_run_undid_what_the_recipe_changes(results: ModuleType, tmp_path: Path):
+    run = make_run(tmp_path / "run", changes={"memory": {"name": "hebb-rosenblatt", "normalise": 0.9}})
+    assert recipes.find("fast", "stawm-digits").memory["hebb-rosenblatt"]["constrained"]
+    found = results.record(run)
+    assert found["overrides"] == {"memory.constrained": False}
+    assert found["command"].endswith(" memory.constrained=false")
+
+
 @pytest.mark.parametrize(
     ("frozen", "recipe", "passes", "said"),
     [
