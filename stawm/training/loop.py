@@ -161,7 +161,8 @@ class Loop:
         """Measure, and add an entry to the history."""
         run, tally = self.run, self.tally
         sums: Any = run.accelerator.reduce(tally.sums, "mean")
-        rates = getattr(getattr(run.model, "memory", None), "rates", None)
+        memory_rates = getattr(getattr(run.model, "memory", None), "rates", None)
+        rates = {} if memory_rates is None else memory_rates._asdict()
         entry = {
             "epoch": len(self.history) + 1,
             "step": run.step,
@@ -169,7 +170,7 @@ class Loop:
             "loss": {name: total.item() / tally.seen for name, total in sums.items()},
             "images_per_second": tally.speed,
             "seconds": tally.seconds,
-            **({} if rates is None else {"rates": {name: rate.item() for name, rate in rates._asdict().items()}}),
+            **({"rates": {name: torch.as_tensor(rate).item() for name, rate in rates.items()}} if rates else {}),
             **run.measure(test),
         }
         self.history.append(entry)

@@ -311,6 +311,16 @@ def test_only_the_readout_of_a_frozen_model_learns(few: data.Splits):
     assert not any(name.startswith("loop.") for name in changed)
 
 
+def test_every_memory_trains_and_logs_its_rates(tmp_path: Path, few: data.Splits):
+    names = stawm.list_names("memory", origin="stawm")
+    assert len(names) == 8
+    for name in names:
+        short = {**SHORT, "recipe.epochs": 1}
+        result = train("stawm-digits", data=few, out=tmp_path / name, memory=name, **TINY, **short)
+        rates = getattr(result.model.memory, "rates", None)
+        assert set(result.history[-1].get("rates", {})) == set(() if rates is None else rates._fields), name
+
+
 def test_bf16_trains(tmp_path: Path, few: data.Splits):
     result = train("stawm-digits", data=few, out=tmp_path, precision="bf16", **TINY, **SHORT)
     assert all(torch.isfinite(w).all() for w in result.model.state_dict().values())
