@@ -161,8 +161,7 @@ class Loop:
         """Measure, and add an entry to the history."""
         run, tally = self.run, self.tally
         sums: Any = run.accelerator.reduce(tally.sums, "mean")
-        memory_rates = getattr(getattr(run.model, "memory", None), "rates", None)
-        rates = {} if memory_rates is None else memory_rates._asdict()
+        rates = _memory_rates(run.model)
         entry = {
             "epoch": len(self.history) + 1,
             "step": run.step,
@@ -170,7 +169,7 @@ class Loop:
             "loss": {name: total.item() / tally.seen for name, total in sums.items()},
             "images_per_second": tally.speed,
             "seconds": tally.seconds,
-            **({"rates": {name: torch.as_tensor(rate).item() for name, rate in rates.items()}} if rates else {}),
+            **({"rates": rates} if rates else {}),
             **run.measure(test),
         }
         self.history.append(entry)
@@ -193,6 +192,13 @@ class Loop:
             f"{said or divergence.verdict(run.model, images)} The weights of step {run.step} are kept in {path}: "
             "begin from them with --start, in another folder."
         )
+
+
+def _memory_rates(model: torch.nn.Module) -> dict[str, Any]:
+    """Return the rates of a model's memory as numbers, those of a rate that is not one number as a list."""
+    rates = getattr(getattr(model, "memory", None), "rates", None)
+    named = rates._asdict() if hasattr(rates, "_asdict") else {}
+    return {name: torch.as_tensor(rate).tolist() for name, rate in named.items()}
 
 
 def _gpus(device: torch.device) -> list[torch.device]:

@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import stawm
 from stawm import shipping
@@ -16,21 +15,14 @@ from stawm.errors import CheckpointError, ConfigError, InputError
 from stawm.training import DivergedError, data, evaluate, train
 from stawm.training import state as states
 from stawm.training.api import CHECKPOINT, _with_recipe
-from stawm.training.learner import Learner
-from stawm.training.loop import LAST_GOOD
-from stawm.training.recipes import Recipe, find
+from stawm.training.loop import LAST_GOOD, _memory_rates
+from stawm.training.recipes import find
 from stawm.training.report import LOG
 from stawm.training.run import Run
 from stawm.training.state import FOLDER
 
 TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
 SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
-
-
-@pytest.fixture(scope="module")
-def few() -> data.Splits:
-    train_part, test = data.load("digits")
-    return data.Splits(train_part.take(slice(0, 72)), test.take(slice(0, 40)))
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:
@@ -218,99 +210,6 @@ def test_the_recipe_sets_the_dropout_unless_told_otherwise():
     assert _with_recipe(config, recipe, {"dropout": 0.5}).dropout == 0.5
 
 
-def run_of(recipe: Recipe, **changes: Any) -> Run:
-    return Run(stawm.config("stawm-digits", **{**TINY, **changes}), recipe, cpu=True)
-
-
-def test_smoothed_labels_are_in_the_total_only(few: data.Splits):
-    model = stawm.build("stawm-digits", seed=0, **TINY).eval()
-    images = model.normalise(few.test.images.float() / 255)
-    parts, largest = Learner(model, label_smoothing=0.3)(images, few.test.labels)
-    output = model(images)
-    plain = F.cross_entropy(output.logits, few.test.labels)
-    smooth = F.cross_entropy(output.logits, few.test.labels, label_smoothing=0.3)
-    torch.testing.assert_close(parts["classification"], plain)
-    torch.testing.assert_close(parts["total"], smooth)
-    torch.testing.assert_close(largest, output.trace.memory_input.square().sum(-1).max())
-    assert [name for name, part in parts.items() if part.requires_grad] == ["total"]
-
-
-def test_the_loss_is_the_models(few: data.Splits):
-    heads = {"heads": ("classification", "drawing"), "class_names": ()}
-    model = stawm.build("stawm-digits", seed=0, **TINY, **heads).eval()
-    images = model.normalise(few.test.images.float() / 255)
-    parts, _ = Learner(model)(images, few.test.labels)
-    torch.testing.assert_close(parts, model.loss(model(images), images, few.test.labels))
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_clipped_poses_are_clipped_image_by_image(few: data.Splits, reduction: str):
-    """The gradient of an image does not depend on the images beside it, and is at most as long as asked."""
-    head = {"name": "classification", "reduction": reduction}
-    model = stawm.build("stawm-digits", seed=0, **TINY, heads=head, pose_limit=1.0).eval()
-    images, labels = model.normalise(few.test.images[:4].float() / 255), few.test.labels[:4]
-
-    def gradient(clip: float | None, rows: slice) -> Tensor:
-        learner = Learner(model, pose_clip=clip)
-        parts, _ = learner(images[rows], labels[rows])
-        per_image = 1 if reduction == "sum" else len(labels[rows])
-        (found,) = torch.autograd.grad(parts["total"], model.loop.emitter.pose.bias)
-        assert model.loop.emitter.gradient_limit is None
-        return found * per_image
-
-    apart = torch.stack([gradient(1e-4, slice(k, k + 1)) for k in range(4)])
-    torch.testing.assert_close(gradient(1e-4, slice(0, 4)), apart.sum(dim=0))
-    glimpses = model.config.glimpses
-    assert (apart.norm(dim=1) <= 1e-4 * glimpses * (1 + 1e-5)).all()
-    assert gradient(None, slice(0, 4)).norm() > gradient(1e-4, slice(0, 4)).norm()
-    torch.testing.assert_close(gradient(1e9, slice(0, 4)), gradient(None, slice(0, 4)))
-
-
-def test_the_average_follows_the_weights(few: data.Splits):
-    run = run_of(Recipe(name="r", epochs=1, average=0.9))
-    assert run.result is not run.model
-    for _ in range(3):
-        run.one_step(few.train.images[:8], few.train.labels[:8], 10)
-    assert not torch.equal(weights(run.result), weights(run.model))
-    assert run_of(Recipe(name="r", epochs=1)).result is not None
-
-
-def test_batch_normalisation_is_frozen_for_the_last_steps(few: data.Splits):
-    """Its statistics stand still, and training sees what the model does once training is over."""
-    run = run_of(Recipe(name="r", epochs=2, frozen_norm=0.5))
-    norm = next(module for module in run.model.loop.backbone.modules() if isinstance(module, nn.BatchNorm2d))
-    seen = []
-    for _ in range(4):
-        run.one_step(few.train.images[:8], few.train.labels[:8], 2)
-        seen.append(norm.running_mean.clone())
-    assert not torch.equal(seen[0], seen[1])
-    assert torch.equal(seen[1], seen[2])
-    assert torch.equal(seen[2], seen[3])
-    assert run.model.training
-    assert not norm.training
-
-
-def test_rate_clip_and_decay_reach_the_optimiser(few: data.Splits):
-    recipe = Recipe(name="r", epochs=4, rate=0.5, decay=0.5, clip=1e-3, optimiser="sgd", weight_decay=0.1)
-    run = run_of(recipe)
-    before = [p.detach().clone() for p in run.optimiser.param_groups[1]["params"]]
-    run.step = 2
-    run.one_step(few.train.images[:8], few.train.labels[:8], 1)
-    assert {group["lr"] for group in run.optimiser.param_groups} == {0.5 * 0.25}
-    assert [group["weight_decay"] for group in run.optimiser.param_groups] == [0.1, 0.0]
-    moved = torch.cat([(p - q).flatten() for p, q in zip(run.optimiser.param_groups[1]["params"], before, strict=True)])
-    assert 0 < moved.norm() <= 0.125 * 1e-3 * (1 + 1e-5)
-
-
-def test_only_the_readout_of_a_frozen_model_learns(few: data.Splits):
-    run = run_of(Recipe(name="r", epochs=1, rate=0.1), trainable="readout")
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    run.one_step(few.train.images[:16], few.train.labels[:16], 10)
-    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed
-    assert not any(name.startswith("loop.") for name in changed)
-
-
 def test_every_memory_trains_and_logs_its_rates(tmp_path: Path, few: data.Splits):
     names = stawm.list_names("memory", origin="stawm")
     assert len(names) == 8
@@ -319,6 +218,20 @@ def test_every_memory_trains_and_logs_its_rates(tmp_path: Path, few: data.Splits
         result = train("stawm-digits", data=few, out=tmp_path / name, memory=name, **TINY, **short)
         rates = getattr(result.model.memory, "rates", None)
         assert set(result.history[-1].get("rates", {})) == set(() if rates is None else rates._fields), name
+
+
+def test_a_rate_may_be_many_numbers():
+    class Rates(NamedTuple):
+        decay: Tensor
+        gain: float
+
+    def logged(rates: Any) -> dict[str, Any]:
+        model = nn.Module()
+        model.memory = SimpleNamespace(rates=rates)
+        return _memory_rates(model)
+
+    assert logged(Rates(torch.tensor([0.5, 0.25]), 0.5)) == {"decay": [0.5, 0.25], "gain": 0.5}
+    assert logged(0.5) == logged(None) == _memory_rates(nn.Module()) == {}
 
 
 def test_bf16_trains(tmp_path: Path, few: data.Splits):
@@ -402,17 +315,3 @@ def test_the_size_of_a_state_is_known_before(tmp_path: Path, few: data.Splits, o
     assert newest is not None
     run = Run(stawm.config("stawm-digits", **sizes), find("fast", "stawm-digits", optimiser=optimiser), cpu=True)
     assert run.state_bytes() <= newest.stat().st_size <= run.state_bytes() * 1.1
-
-
-def test_a_start_is_begun_with(tmp_path: Path, few: data.Splits):
-    stawm.save(stawm.build("stawm-digits", seed=7, **TINY), tmp_path / "start.safetensors")
-    started = Run(
-        stawm.config("stawm-digits", **TINY), find("fast", "x"), start=tmp_path / "start.safetensors", cpu=True
-    )
-    assert torch.equal(weights(started.model), weights(stawm.build("stawm-digits", seed=7, **TINY)))
-
-
-def test_weights_are_updated_in_one_kernel():
-    assert all(
-        run_of(find("fast", "x", optimiser=name)).optimiser.defaults["fused"] for name in ("adam", "adamw", "sgd")
-    )

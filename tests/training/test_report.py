@@ -22,12 +22,6 @@ BOTH: dict[str, Any] = {"heads": ("classification", "drawing")}
 
 
 @pytest.fixture(scope="module")
-def few() -> data.Splits:
-    train_part, test = data.load("digits")
-    return data.Splits(train_part.take(slice(0, 72)), test.take(slice(0, 20)))
-
-
-@pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory, few: data.Splits) -> tuple[Path, list[dict[str, Any]]]:
     out = tmp_path_factory.mktemp("drawn")
     return out, train("stawm-digits", data=few, out=out, pictures=2, **TINY, **BOTH, **SHORT).history

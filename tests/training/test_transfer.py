@@ -25,12 +25,6 @@ SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "q
 
 
 @pytest.fixture(scope="module")
-def few() -> data.Splits:
-    train_part, test = data.load("digits")
-    return data.Splits(train_part.take(slice(0, 72)), test.take(slice(0, 40)))
-
-
-@pytest.fixture(scope="module")
 def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("drawing") / "drawing.safetensors"
     stawm.save(stawm.build(DRAWING, seed=3), path)

@@ -1,0 +1,58 @@
+"""The loss of a batch: the model's own, with smoothed labels, and with the gradients of its poses clipped."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import stawm
+from stawm.training import data
+from stawm.training.learner import Learner
+
+TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
+
+
+def test_smoothed_labels_are_in_the_total_only(few: data.Splits):
+    model = stawm.build("stawm-digits", seed=0, **TINY).eval()
+    images = model.normalise(few.test.images.float() / 255)
+    parts, largest = Learner(model, label_smoothing=0.3)(images, few.test.labels)
+    output = model(images)
+    plain = F.cross_entropy(output.logits, few.test.labels)
+    smooth = F.cross_entropy(output.logits, few.test.labels, label_smoothing=0.3)
+    torch.testing.assert_close(parts["classification"], plain)
+    torch.testing.assert_close(parts["total"], smooth)
+    torch.testing.assert_close(largest, output.trace.memory_input.square().sum(-1).max())
+    assert [name for name, part in parts.items() if part.requires_grad] == ["total"]
+
+
+def test_the_loss_is_the_models(few: data.Splits):
+    heads = {"heads": ("classification", "drawing"), "class_names": ()}
+    model = stawm.build("stawm-digits", seed=0, **TINY, **heads).eval()
+    images = model.normalise(few.test.images.float() / 255)
+    parts, _ = Learner(model)(images, few.test.labels)
+    torch.testing.assert_close(parts, model.loss(model(images), images, few.test.labels))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_clipped_poses_are_clipped_image_by_image(few: data.Splits, reduction: str):
+    """The gradient of an image does not depend on the images beside it, and is at most as long as asked."""
+    head = {"name": "classification", "reduction": reduction}
+    model = stawm.build("stawm-digits", seed=0, **TINY, heads=head, pose_limit=1.0).eval()
+    images, labels = model.normalise(few.test.images[:4].float() / 255), few.test.labels[:4]
+
+    def gradient(clip: float | None, rows: slice) -> Tensor:
+        learner = Learner(model, pose_clip=clip)
+        parts, _ = learner(images[rows], labels[rows])
+        per_image = 1 if reduction == "sum" else len(labels[rows])
+        (found,) = torch.autograd.grad(parts["total"], model.loop.emitter.pose.bias)
+        assert model.loop.emitter.gradient_limit is None
+        return found * per_image
+
+    apart = torch.stack([gradient(1e-4, slice(k, k + 1)) for k in range(4)])
+    torch.testing.assert_close(gradient(1e-4, slice(0, 4)), apart.sum(dim=0))
+    glimpses = model.config.glimpses
+    assert (apart.norm(dim=1) <= 1e-4 * glimpses * (1 + 1e-5)).all()
+    assert gradient(None, slice(0, 4)).norm() > gradient(1e-4, slice(0, 4)).norm()
+    torch.testing.assert_close(gradient(1e9, slice(0, 4)), gradient(None, slice(0, 4)))
