@@ -54,7 +54,8 @@ class Head(nn.Module, ABC):
     the `Output`.
 
     Attributes:
-        Config: The head's own configuration.
+        Config: The head's own configuration. Where losses are summed over the batch, its ``summed_losses``
+            names them; those that it does not name are averaged.
         query: From the context features to q.
     """
 

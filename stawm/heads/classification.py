@@ -44,6 +44,11 @@ class ClassificationHead(Head):
         reduction: Literal["mean", "sum"] = "mean"
         """How the loss is taken over the batch; the sketchpad sums, to match its other losses."""
 
+        @property
+        def summed_losses(self) -> tuple[str, ...]:
+            """The losses that are summed over the batch and not averaged."""
+            return ("classification",) if self.reduction == "sum" else ()
+
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:

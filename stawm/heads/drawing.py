@@ -82,6 +82,11 @@ class DrawingHead(Head):
         output_padding: bool = True
         """Whether a sketch has its full size also where strides drop pixels; CelebA's is one smaller."""
 
+        @property
+        def summed_losses(self) -> tuple[str, ...]:
+            """The losses that are summed over the batch and not averaged."""
+            return ("reconstruction",)
+
         def faults(self) -> list[str]:
             """Return what is wrong with the notation of the stack."""
             try:

@@ -101,14 +101,12 @@ class Learner(nn.Module):
 
 def summed_losses(config: SharedConfig) -> set[str]:
     """Return the names of a model's losses that are summed over the batch; the others are averaged over it."""
-    sums = {"reconstruction"}
-    head = config.head("classification")
-    return sums | {"classification"} if head is not None and head.reduction == "sum" else sums
+    return {name for head in config.heads for name in getattr(head, "summed_losses", ())}
 
 
 def sums_over_batch(config: SharedConfig) -> bool:
     """Whether a model's loss is summed over the images of a batch, at least in part, and not averaged."""
-    return config.head("drawing") is not None or "classification" in summed_losses(config)
+    return bool(summed_losses(config))
 
 
 def largest_square(memory_input: Float[Tensor, "b n m"]) -> Float[Tensor, ""]:

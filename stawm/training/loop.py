@@ -197,8 +197,9 @@ class Loop:
 def _memory_rates(model: torch.nn.Module) -> dict[str, Any]:
     """Return the rates of a model's memory as numbers, those of a rate that is not one number as a list."""
     rates = getattr(getattr(model, "memory", None), "rates", None)
-    named = rates._asdict() if hasattr(rates, "_asdict") else {}
-    return {name: torch.as_tensor(rate).tolist() for name, rate in named.items()}
+    if rates is None or not hasattr(rates, "_asdict"):
+        return {}
+    return {name: torch.as_tensor(rate).tolist() for name, rate in rates._asdict().items()}
 
 
 def _gpus(device: torch.device) -> list[torch.device]:
