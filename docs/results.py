@@ -72,9 +72,9 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
     own = recipes.find(note["recipe"]["name"], preset, draws=draws).to_dict()
     found = {
         "preset": preset,
-        "overrides": overrides(info.config.to_dict(), preset, recipe),
+        "overrides": overrides(info.config.to_dict(), preset, own),
         "recipe": note["recipe"]["name"],
-        "recipe_changes": changes(own, recipe),
+        "recipe_changes": changes(own, {key: recipe[key] for key in recipe if key not in ("model", "memory")}),
         "data": note["data"],
         "train_images": note.get("train_images"),
         "seed": note["seed"],
@@ -94,7 +94,7 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
 
 
 def overrides(config: Mapping[str, Any], preset: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return in what a model differs from what its preset is with the recipe's changes."""
+    """Return in what a model differs from what its preset is with the changes that its named recipe makes."""
     plain = stawm.config(preset).to_dict()
     parts = [key for key, value in config.items() if isinstance(value, dict) and "name" in value]
     swapped = {key: config[key]["name"] for key in parts if (plain[key] or {}).get("name") != config[key]["name"]}

@@ -131,6 +131,14 @@ def test_a_record_says_where_a_run_undid_what_the_recipe_changes(results: Module
     assert found["command"].endswith(" memory.constrained=false")
 
 
+def test_a_record_says_what_the_recipe_changed_when_the_run_was_made(results: ModuleType, tmp_path: Path):
+    """Its command gives the run's model also where the recipe of that name has become another one."""
+    run = make_run(tmp_path / "run", changes={"dropout": 0.4}, recipe_changes={"model": {"dropout": 0.4}})
+    assert recipes.find("fast", "stawm-digits").model == {}
+    found = results.record(run)
+    assert (found["overrides"], found["recipe_changes"]) == ({"dropout": 0.4}, {})
+
+
 @pytest.mark.parametrize(
     ("frozen", "recipe", "passes", "said"),
     [

@@ -117,7 +117,9 @@ _FAST_DRAWING = _FAST_CLASSES.replace(
     label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0, pose_clip=None, frozen_norm=0.3, model={}
 )
 _ELASTIC = _DISTORT.replace(elastic=0.03)
-_FAST_MNIST = _FAST_CLASSES.replace(augmentation=_ELASTIC, model={"dropout": 0.3, "pose_limit": 1.0})
+_FAST_MNIST = _FAST_CLASSES.replace(
+    epochs=30, frozen_norm=0.3, augmentation=_ELASTIC, model={"dropout": 0.0, "pose_limit": 1.0}
+)
 
 FAST: Mapping[str, Recipe] = {
     "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99, pose_clip=None, model={}),
