@@ -120,18 +120,19 @@ _ELASTIC = _DISTORT.replace(elastic=0.03)
 _FAST_MNIST = _FAST_CLASSES.replace(
     epochs=30, frozen_norm=0.3, augmentation=_ELASTIC, model={"dropout": 0.0, "pose_limit": 1.0}
 )
+_FAST_READOUT = _FAST_CLASSES.replace(epochs=40, rate=0.02, pose_clip=None, model={})
 
 FAST: Mapping[str, Recipe] = {
     "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99, pose_clip=None, model={}),
     "stawm-mnist-8": _FAST_MNIST,
     "stawm-mnist-28": _FAST_MNIST,
-    "stawm-mnist-selfsup": _FAST_CLASSES.replace(epochs=40, rate=0.02, pose_clip=None, model={}),
+    "stawm-mnist-selfsup": _FAST_READOUT,
     "stawm-mnist-sketchpad": _FAST_DRAWING.replace(
         rate=1.5e-3, label_smoothing=0.05, weight_decay=0.02, augmentation=_ELASTIC, model={"dropout": 0.3}
     ),
     "stawm-cifar-mnv2": _FAST_CLASSES.replace(epochs=100, augmentation=CROP),
     "stawm-cifar-draw-16": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
-    "stawm-cifar-selfsup": _FAST_CLASSES.replace(augmentation=CROP, pose_clip=None, model={}),
+    "stawm-cifar-selfsup": _FAST_READOUT.replace(augmentation=CROP),
     "stawm-celeba-draw-32": _FAST_DRAWING.replace(augmentation=Augmentation(flip=True)),
     "bvae-cifar": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
     "mnv2-cifar": _FAST_CLASSES.replace(epochs=100, augmentation=CROP, pose_clip=None, model={}),
