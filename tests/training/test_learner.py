@@ -1,6 +1,7 @@
 """The loss of a batch: the model's own, with smoothed labels, and with the gradients of its poses clipped."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -8,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import stawm
+from stawm.configuration import Config
+from stawm.heads.model_config import SharedConfig
 from stawm.training import data
-from stawm.training.learner import Learner
-
-TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
+from stawm.training.learner import Learner, summed_losses
+from tests.training.tiny import TINY
 
 
 def test_smoothed_labels_are_in_the_total_only(few: data.Splits):
@@ -33,6 +35,21 @@ def test_the_loss_is_the_models(few: data.Splits):
     images = model.normalise(few.test.images.float() / 255)
     parts, _ = Learner(model)(images, few.test.labels)
     torch.testing.assert_close(parts, model.loss(model(images), images, few.test.labels))
+
+
+def test_a_head_of_another_package_says_what_it_sums():
+    @dataclass(frozen=True, kw_only=True)
+    class Summing(Config):
+        name: str = "summing"
+        summed_losses: ClassVar[tuple[str, ...]] = ("area",)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Silent(Config):
+        name: str = "silent"
+
+    assert summed_losses(SharedConfig(name="x", image=(1, 8, 8), backbone=Silent(), heads=(Summing(), Silent()))) == {
+        "area"
+    }
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

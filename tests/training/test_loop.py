@@ -20,13 +20,9 @@ from stawm.training.recipes import find
 from stawm.training.report import LOG
 from stawm.training.run import Run
 from stawm.training.state import FOLDER
+from tests.training.tiny import TINY, weights
 
-TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
 SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
-
-
-def weights(model: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten().double() for p in model.state_dict().values()])
 
 
 def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from stawm.training.board import FOLDER, PICTURES, Board, flat
 from stawm.training.pictures import draw
 from stawm.training.report import Log
 from stawm.training.tally import Tally
+from tests.training.tiny import TINY
 
-TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
 SHORT: dict[str, Any] = {"recipe.epochs": 5, "recipe.batch": 16, "cpu": True, "quiet": True}
 BOTH: dict[str, Any] = {"heads": ("classification", "drawing")}
 

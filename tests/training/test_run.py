@@ -10,12 +10,7 @@ import stawm
 from stawm.training import data
 from stawm.training.recipes import Recipe, find
 from stawm.training.run import Run
-
-TINY: dict[str, Any] = {"memory_size": 8, "hidden_size": 16, "glimpses": 2}
-
-
-def weights(model: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten().double() for p in model.state_dict().values()])
+from tests.training.tiny import TINY, weights
 
 
 def run_of(recipe: Recipe, **changes: Any) -> Run:
