@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stawm.heads.baseline import Baseline
-from stawm.heads.model import Model, Stawm
 from stawm.heads.output import Latent, Output
+from stawm.models.baseline import Baseline
+from stawm.models.model import Model, Stawm
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
 from stawm.nn.backbones.timm_network import TimmNetwork

@@ -16,8 +16,8 @@ from torchvision import transforms
 import stawm
 from benchmarks.measure import Row, as_dict, interleaved
 from benchmarks.results import Benchmark, command, goal, table
-from stawm.heads.model_config import SharedConfig
-from stawm.training.augment import Augmentation, augment, to_unit
+from stawm.models.config import SharedConfig
+from stawm.training.data.augment import Augmentation, augment, to_unit
 from stawm.training.recipes import CROP_JITTER, TURN
 
 BATCH, WORKERS = 128, 2

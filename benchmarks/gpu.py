@@ -17,7 +17,7 @@ from benchmarks.measure import Row, as_dict, interleaved, milliseconds
 from benchmarks.results import Benchmark, goal, table
 from benchmarks.training import REFERENCE, authors_step, our_run, step_of
 from stawm.export import OnnxModel
-from stawm.heads.model import Model
+from stawm.models.model import Model
 
 BATCHES = (1, 32, 128, 512)
 TRAINED = {"stawm-mnist-8": 2.0, "stawm-cifar-mnv2": 10.0}

@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 import stawm
 from benchmarks.results import publish
-from stawm.heads.model_config import ModelConfig
+from stawm.models.config import ModelConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 

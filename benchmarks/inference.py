@@ -14,7 +14,7 @@ import stawm
 from benchmarks.authors_loop import AuthorsLoop
 from benchmarks.measure import Row, as_dict, interleaved, milliseconds
 from benchmarks.results import Benchmark, command, goal, table
-from stawm.heads.model import Stawm
+from stawm.models.model import Stawm
 
 CASES = (("stawm-mnist-8", 128, 21), ("stawm-mnist-8", 1, 61), ("stawm-cifar-mnv2", 32, 9), ("stawm-cifar-mnv2", 1, 21))
 QUICK = (("stawm-digits", 3, 1),)

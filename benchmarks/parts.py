@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stawm.heads.base import Scene
-from stawm.heads.model import Stawm
 from stawm.heads.output import Noise, Output
+from stawm.models.model import Stawm
 from stawm.nn.precision import without_autocast
 from stawm.training.run import Run
 

@@ -15,9 +15,9 @@ from benchmarks.authors_loop import as_the_authors
 from benchmarks.measure import Row, milliseconds
 from benchmarks.results import Benchmark, command, goal, table
 from benchmarks.turns import Make, Step, in_turns
-from stawm.heads.model import Model
+from stawm.models.model import Model
 from stawm.training import recipes
-from stawm.training.augment import Augmentation
+from stawm.training.data.augment import Augmentation
 from stawm.training.run import Run
 
 REFERENCE = "authors' loop"

@@ -15,11 +15,12 @@ import torch
 
 import stawm
 from stawm import viz
-from stawm.heads.model import Model
+from stawm.models.model import Model
 from stawm.training import data, evaluate
-from stawm.training.augment import to_unit
-from stawm.viz import matrices, paper
+from stawm.training.data.augment import to_unit
+from stawm.viz import matrices
 from stawm.viz.memories import show_matrix
+from stawm.viz.seen import look
 
 IMAGES = Path(__file__).parent / "images"
 SEED = 3
@@ -39,18 +40,18 @@ def memories(model: Model, source: str = "digits") -> None:
     pixels = to_unit(data.load(source).test.images[3:4])
     names = stawm.list_names("memory", origin="stawm")
     glimpses = model.config.glimpses
-    figure, axes = paper.sheet([1.3] * len(names), [1.0, *[1.2] * glimpses])
+    figure, axes = sheet.panels([1.3] * len(names), [1.0, *[1.2] * glimpses])
     for panels, name in zip(axes, names, strict=True):
-        written = matrices(paper.look(with_memory(model, name), pixels))[0]
-        paper.show(panels[0], pixels[0])
-        paper.under(panels[0], name, paper.INK)
+        written = matrices(look(with_memory(model, name), pixels))[0]
+        sheet.show(panels[0], pixels[0])
+        sheet.under(panels[0], name, sheet.INK)
         for step in range(glimpses):
             reach = show_matrix(panels[1 + step], written[step])
-            paper.border(panels[1 + step], paper.colour(step, glimpses), width=1.0)
-            paper.under(panels[1 + step], reach, paper.FAINT)
+            sheet.border(panels[1 + step], sheet.colour(step, glimpses), width=1.0)
+            sheet.under(panels[1 + step], reach, sheet.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(glimpses)]]
-    inks = [paper.INK, *[paper.colour(step, glimpses) for step in range(glimpses)]]
-    paper.headings(figure, axes[0], words, inks, "the same glimpses, written by every rule")
+    inks = [sheet.INK, *[sheet.colour(step, glimpses) for step in range(glimpses)]]
+    sheet.headings(figure, axes[0], words, inks, "the same glimpses, written by every rule")
     figure.savefig(IMAGES / "memories.png", dpi=110)
 
 
@@ -63,18 +64,18 @@ def shuffled_test(model: Model, source: str) -> data.ImageSet:
 def parts(model: Model, source: str) -> None:
     """Draw how a digit comes about on the canvas."""
     pixels = to_unit(shuffled_test(model, source).images[:3])
-    paper.save(viz.drawings(model, pixels), IMAGES / "parts.png")
+    sheet.save(viz.drawings(model, pixels), IMAGES / "parts.png")
 
 
 def seeing(model: Model, source: str) -> None:
     """Draw what `docs/seeing.md` shows."""
     test = shuffled_test(model, source)
     pixels, labels = to_unit(test.images[:2000]), test.labels[:2000]
-    paper.save(viz.drawings(model, pixels[:2]), IMAGES / "drawings.png")
+    sheet.save(viz.drawings(model, pixels[:2]), IMAGES / "drawings.png")
     viz.animate(model, pixels[:3], labels[:3]).save(IMAGES / "glimpses.gif")
-    paper.save(viz.mistakes(model, pixels, labels, count=8), IMAGES / "mistakes.png")
+    sheet.save(viz.mistakes(model, pixels, labels, count=8), IMAGES / "mistakes.png")
     measured = evaluate(model, test, by_glimpse=True, by_class=True)
-    paper.save(viz.evaluation(measured), IMAGES / "evaluation.png")
+    sheet.save(viz.evaluation(measured), IMAGES / "evaluation.png")
 
 
 if __name__ == "__main__":

@@ -9,33 +9,43 @@ from typing import TYPE_CHECKING, Any
 from stawm._version import __version__
 
 if TYPE_CHECKING:
-    from stawm import errors, export, hub, interop, training, viz
-    from stawm.assembly import build_component
-    from stawm.checkpoint import inspect, load, save
-    from stawm.configuration import Config
-    from stawm.description import describe
-    from stawm.diagnosis import diagnose
-    from stawm.factory import build, cite, config
+    from stawm import errors, export, training, viz
+    from stawm.configuration.components import build_component
+    from stawm.configuration.config import Config
     from stawm.heads.output import Noise, Output
+    from stawm.models.cite import cite
+    from stawm.models.describe import describe
+    from stawm.models.diagnosis import diagnose
+    from stawm.models.resolve import config
     from stawm.registry import list_names, register
+    from stawm.storage import hub, interop
+    from stawm.storage.checkpoint import inspect, load, save
+    from stawm.storage.pretrained import build
 
 _HOMES = {
-    "Config": "stawm.configuration",
+    "Config": "stawm.configuration.config",
     "Noise": "stawm.heads.output",
     "Output": "stawm.heads.output",
-    "build": "stawm.factory",
-    "build_component": "stawm.assembly",
-    "cite": "stawm.factory",
-    "config": "stawm.factory",
-    "describe": "stawm.description",
-    "diagnose": "stawm.diagnosis",
-    "inspect": "stawm.checkpoint",
+    "build": "stawm.storage.pretrained",
+    "build_component": "stawm.configuration.components",
+    "cite": "stawm.models.cite",
+    "config": "stawm.models.resolve",
+    "describe": "stawm.models.describe",
+    "diagnose": "stawm.models.diagnosis",
+    "inspect": "stawm.storage.checkpoint",
     "list_names": "stawm.registry",
-    "load": "stawm.checkpoint",
+    "load": "stawm.storage.checkpoint",
     "register": "stawm.registry",
-    "save": "stawm.checkpoint",
+    "save": "stawm.storage.checkpoint",
 }
-_MODULES = ("errors", "export", "hub", "interop", "training", "viz")
+_MODULES = {
+    "errors": "stawm.errors",
+    "export": "stawm.export",
+    "hub": "stawm.storage.hub",
+    "interop": "stawm.storage.interop",
+    "training": "stawm.training",
+    "viz": "stawm.viz",
+}
 
 __all__ = [
     "Config",
@@ -64,7 +74,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        found: Any = import_module(f"stawm.{name}")
+        found: Any = import_module(_MODULES[name])
     elif name in _HOMES:
         found = getattr(import_module(_HOMES[name]), name)
     else:

@@ -2,7 +2,7 @@
 
 The registry knows names, not models: an entry is a name of one of six kinds and a target that is
 imported only when somebody asks for it. Three sources fill it: the built-in catalogue
-(`stawm/catalog.py`), the decorator `register`, and the entry points of other packages in the
+(`stawm/catalog/builtin.py`), the decorator `register`, and the entry points of other packages in the
 group ``stawm.components``, each named ``kind.name``.
 """
 
@@ -14,9 +14,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeAlias, TypeVar
 
-from stawm.entries import BrokenPlugin, Entry, Kind, as_kind, first_line, is_written, name_faults
+from stawm.catalog.entry import BrokenPlugin, Entry, Kind, as_kind, first_line, is_written, name_faults
+from stawm.catalog.suggest import did_you_mean, natural_key, nearest
 from stawm.errors import ConfigError, UnknownNameError
-from stawm.spelling import did_you_mean, natural_key, nearest
 
 ENTRY_POINT_GROUP = "stawm.components"
 PLUGIN_SWITCH = "STAWM_PLUGINS"
@@ -195,7 +195,7 @@ def _declared() -> dict[Key, Entry]:
 
 @cache
 def _builtin() -> dict[Key, Entry]:
-    from stawm.catalog import CATALOG
+    from stawm.catalog.builtin import CATALOG
 
     return {(entry.kind, entry.name): entry for entry in CATALOG}
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import stawm
-from stawm.heads.model import Stawm
+from stawm.models.model import Stawm
 
 FOLDER = Path(__file__).parent / "golden"
 UNTOUCHED = ("memory.A", "memory.p", "memory.h", "memory.c0_in", "memory.c1_in", "onehots")
@@ -58,7 +58,7 @@ class GoldenCase:
         """The preset at the case's sizes, in float64, with the authors' weights."""
         model = stawm.build(self.preset, **self.overrides, **overrides).double().eval()
         assert isinstance(model, Stawm)
-        stawm.interop.load_authors_state_dict(model, self.state_dict())
+        stawm.storage.interop.load_authors_state_dict(model, self.state_dict())
         return model
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stawm import registry
 from stawm.configuration import Config, field_hints
+from stawm.configuration.fields import Interval
 from stawm.errors import ConfigError
-from stawm.hints import Interval
 from stawm.registry import Kind
 
 COMPONENTS = [(kind, name) for kind in Kind if kind is not Kind.PRESET for name in registry.list_names(kind)]

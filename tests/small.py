@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 import stawm
-from stawm.heads.model import Model
 from stawm.heads.output import Output
+from stawm.models.model import Model
 
 PRESETS = stawm.list_names("preset", origin="stawm")
 BASELINES = ["bvae-cifar", "mnv2-cifar"]

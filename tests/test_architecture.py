@@ -10,15 +10,19 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "stawm"
 LAYERS = (
-    ("_version", "errors", "spelling", "hints"),
-    ("entries", "registry", "catalog", "configuration", "assembly"),
+    ("_version", "errors"),
+    ("catalog",),
+    ("registry",),
+    ("configuration",),
     ("core",),
     ("nn",),
     ("heads",),
-    ("container", "checkpoint", "shipping", "hub", "factory", "description", "diagnosis", "interop"),
+    ("models",),
+    ("storage",),
     ("viz",),
-    ("training", "export"),
-    ("demo", "cli", "__main__", "__init__"),
+    ("training",),
+    ("export",),
+    ("cli", "__main__", "__init__"),
 )
 CORE_MAY_IMPORT = {"torch", "einops", "jaxtyping"}
 

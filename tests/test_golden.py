@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from stawm.core.hebb_rosenblatt import respond
-from stawm.heads.model import Stawm
 from stawm.heads.output import Noise, Output
-from stawm.interop import authors_names
+from stawm.models.model import Stawm
+from stawm.storage.interop import authors_names
 from tests.authors import CASES, FOLDER, GoldenCase
 
 VALUES, GRADIENTS = 1e-9, 1e-7

@@ -5,12 +5,12 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from stawm.export import commands as graphs
+from stawm.cli import graphs
 
 
 def demo(args: Namespace) -> None:
     """Train, export and show a small model."""
-    from stawm.demo import demo
+    from stawm.cli.demo import demo
 
     _print(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
 
@@ -80,7 +80,7 @@ def train(args: Namespace) -> None:
 
 def evaluate(args: Namespace) -> None:
     """Measure a model, and draw what was measured and where it looked."""
-    from stawm.factory import find_model
+    from stawm.storage.pretrained import find_model
     from stawm.training import data, evaluate
 
     model = find_model(args.checkpoint)
@@ -105,7 +105,7 @@ def evaluate(args: Namespace) -> None:
 def diagnose(args: Namespace) -> None:
     """Examine a memory's health."""
     import stawm
-    from stawm.factory import find_model
+    from stawm.storage.pretrained import find_model
 
     model: Any = find_model(args.checkpoint)
     images = _splits(args, model).test.take(slice(0, args.images)).images[:]

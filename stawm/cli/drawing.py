@@ -14,16 +14,18 @@ COUNT = 4
 def draw(args: Namespace) -> None:
     """Picture what a model draws of images of a set, or of files."""
     _check(args)
-    from stawm import factory, viz
-    from stawm.viz import paper
+    from stawm import viz
+    from stawm.storage.pretrained import find_model
+    from stawm.viz import sheet
+    from stawm.viz.seen import check_draws
 
-    model = factory.find_model(args.model)
-    paper.check_draws(model)
+    model = find_model(args.model)
+    check_draws(model)
     pixels, labels = _images(args, model)
     if args.out.suffix.lower() == ".gif":
         viz.animate(model, pixels, labels).save(args.out)
     else:
-        paper.save(viz.drawings(model, pixels), args.out)
+        sheet.save(viz.drawings(model, pixels), args.out)
     said = {"picture": str(args.out), "model": model.config.name, "images": len(pixels)}
     print(json.dumps(said) if args.json else f"{args.out}: what {model.config.name} draws of {len(pixels)} images")
 
@@ -43,7 +45,7 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
     import torch
 
     from stawm.training import data
-    from stawm.training.folders import read_images
+    from stawm.training.data.folders import read_images
 
     c, h, w = model.config.image
     if args.images:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stawm._version import __version__
-from stawm.cli import commands, drawing
+from stawm.cli import commands, drawing, graphs
 from stawm.errors import ConfigError
-from stawm.export import commands as graphs
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"

@@ -7,30 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stawm.export.exporting import to_onnx
-    from stawm.export.fields import OnnxOutput
-    from stawm.export.inspection import GraphFacts, inspect
-    from stawm.export.looking import Looked
-    from stawm.export.metadata import GraphInfo
-    from stawm.export.providers import DeviceError
-    from stawm.export.report import Check, Comparison, Report, VerificationError
-    from stawm.export.session import OnnxModel
-    from stawm.export.verification import verify
+    from stawm.export.file.inspection import GraphFacts, inspect
+    from stawm.export.file.metadata import GraphInfo
+    from stawm.export.graphs.fields import OnnxOutput
+    from stawm.export.proof.report import Check, Comparison, Report, VerificationError
+    from stawm.export.proof.verification import verify
+    from stawm.export.run.providers import DeviceError
+    from stawm.export.serve.looking import Looked
+    from stawm.export.serve.session import OnnxModel
+    from stawm.export.write.exporting import to_onnx
 
 _HOMES = {
-    "Check": "report",
-    "Comparison": "report",
-    "DeviceError": "providers",
-    "GraphFacts": "inspection",
-    "GraphInfo": "metadata",
-    "Looked": "looking",
-    "OnnxModel": "session",
-    "OnnxOutput": "fields",
-    "Report": "report",
-    "VerificationError": "report",
-    "inspect": "inspection",
-    "to_onnx": "exporting",
-    "verify": "verification",
+    "Check": "proof.report",
+    "Comparison": "proof.report",
+    "DeviceError": "run.providers",
+    "GraphFacts": "file.inspection",
+    "GraphInfo": "file.metadata",
+    "Looked": "serve.looking",
+    "OnnxModel": "serve.session",
+    "OnnxOutput": "graphs.fields",
+    "Report": "proof.report",
+    "VerificationError": "proof.report",
+    "inspect": "file.inspection",
+    "to_onnx": "write.exporting",
+    "verify": "proof.verification",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stawm.errors import InputError
-from stawm.export.session import OnnxModel
+from stawm.export.serve.session import OnnxModel
 
 
 class Predictor:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stawm.container import write_atomically
 from stawm.errors import InputError
-from stawm.export.files import GraphFile, read_graphs
-from stawm.export.structure import shapes_of
+from stawm.export.file.files import GraphFile, read_graphs
+from stawm.export.file.proto import shapes_of
+from stawm.storage.file import write_atomically
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What a memory is used for: the heads, their losses, the whole models, the presets."""
+"""What a memory is used for: the heads, what they give, and their losses."""

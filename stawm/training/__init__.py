@@ -7,23 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stawm.training.api import Result, train
-    from stawm.training.augment import Augmentation
     from stawm.training.data import ImageSet, Splits
+    from stawm.training.data.augment import Augmentation
     from stawm.training.divergence import DivergedError
     from stawm.training.evaluation import Evaluation, evaluate
     from stawm.training.recipes import Recipe
+    from stawm.training.trainer import Result, train
 
 _HOMES = {
-    "Augmentation": "augment",
+    "Augmentation": "data.augment",
     "DivergedError": "divergence",
     "Evaluation": "evaluation",
     "ImageSet": "data",
     "Recipe": "recipes",
-    "Result": "api",
+    "Result": "trainer",
     "Splits": "data",
     "evaluate": "evaluation",
-    "train": "api",
+    "train": "trainer",
 }
 
 __all__ = ["Augmentation", "DivergedError", "Evaluation", "ImageSet", "Recipe", "Result", "Splits", "evaluate", "train"]

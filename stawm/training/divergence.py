@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from stawm.diagnosis import diagnose
 from stawm.errors import StawmError
-from stawm.heads.model import Model, Stawm
+from stawm.models.diagnosis import diagnose
+from stawm.models.model import Model, Stawm
 
 EXPLODED = 1000.0
 """How many times the loss of the first step a loss must exceed to count as exploded."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
-from stawm.heads.model import Model, Stawm
 from stawm.heads.output import Output
-from stawm.training.augment import to_unit
+from stawm.models.model import Model, Stawm
 from stawm.training.data import ImageSet, batches
+from stawm.training.data.augment import to_unit
 from stawm.training.masks import MaskIoU, draws_masks, mask_iou
 
 MISTAKES = 5

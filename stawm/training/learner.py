@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm.heads.losses import classification_loss
-from stawm.heads.model import Model, Stawm
-from stawm.heads.model_config import SharedConfig
 from stawm.heads.output import Output
+from stawm.models.config import SharedConfig
+from stawm.models.model import Model, Stawm
 
 
 class Weights(NamedTuple):

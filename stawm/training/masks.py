@@ -9,9 +9,9 @@ from torch import Tensor
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from stawm.errors import InputError
-from stawm.heads.model import Model, Stawm
-from stawm.training.augment import to_unit
+from stawm.models.model import Model, Stawm
 from stawm.training.data import ImageSet, batches
+from stawm.training.data.augment import to_unit
 
 LEVELS = (0.01, 0.02, *(level / 20 for level in range(1, 20)), 0.98, 0.99)
 """The thresholds that are tried."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from stawm import configuration as base
+from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import AT_LEAST_ONE, FRACTION, NON_NEGATIVE, POSITIVE, Interval
 from stawm.errors import ConfigError
-from stawm.registry import did_you_mean, nearest
-from stawm.training.augment import Augmentation
+from stawm.training.data.augment import Augmentation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,36 @@
 """What a run says of itself: a progress bar for people, a log of one JSON object a line for programs, TensorBoard."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
 
-from stawm.container import write_atomically
-from stawm.heads.model import Model
+from stawm import viz
+from stawm.models.model import Model, Stawm
+from stawm.storage.file import write_atomically
 from stawm.training import state as states
-from stawm.training.board import Board
-from stawm.training.data import ImageSet
+from stawm.training.data import ImageSet, batches
+from stawm.training.data.augment import to_unit
 from stawm.training.run import Numbers
 
 LOG = "log.jsonl"
 BOARD_EVERY = 20
 """Steps from one point on TensorBoard to the next."""
+BOARD = "tensorboard"
+PICTURES = "pictures"
+LEFT_OUT = {"epoch", "step", "seconds", "images"}
+"""What of an epoch's entry is no curve."""
+ROWS = 8
+"""How many images are shown: always the same ones, the first."""
 
 
 class Log:
@@ -33,6 +45,68 @@ class Log:
         """Add one line."""
         with self.path.open("a") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+class Board:
+    """What TensorBoard shows of a run."""
+
+    def __init__(self, out: Path, step: int) -> None:
+        """Open the board of a run that goes on at a step; what was shown of later ones is hidden.
+
+        Args:
+            out: The run's folder.
+            step: How many steps were made.
+        """
+        self.out = out
+        self.writer = SummaryWriter(str(out / BOARD), purge_step=step + 1 if step else None)
+
+    def numbers(self, numbers: Mapping[str, float], step: int) -> None:
+        """Show what a step gave."""
+        for name, value in numbers.items():
+            self.writer.add_scalar(f"train/{name}", value, step)
+
+    def epoch(self, entry: Mapping[str, Any]) -> None:
+        """Show what was measured after an epoch."""
+        for name, value in flat({key: value for key, value in entry.items() if key not in LEFT_OUT}).items():
+            self.writer.add_scalar(f"epoch/{name}", value, entry["step"])
+        self.writer.flush()
+
+    def draw(self, model: Model, images: ImageSet, entry: Mapping[str, Any]) -> None:
+        """Draw the pictures of a model, to the board and to files."""
+        folder = self.out / PICTURES
+        folder.mkdir(exist_ok=True)
+        for name, figure in draw_pictures(model, images, f"{model.config.name} after epoch {entry['epoch']}").items():
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+            figure.savefig(folder / f"epoch-{entry['epoch']:03d}-{name}.png")
+            self.writer.add_image(name, pixels, entry["step"], dataformats="HWC")
+
+    def close(self) -> None:
+        """Close the board; of a disk that is full the run has said it already."""
+        with contextlib.suppress(OSError):
+            self.writer.close()
+
+
+def flat(entry: Mapping[str, Any], above: str = "") -> dict[str, float]:
+    """Return the numbers of an entry, those inside it as ``outer/inner``."""
+    found: dict[str, float] = {}
+    for key, value in entry.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{above}{key}/")
+        elif isinstance(value, (int, float)):
+            found[above + key] = value
+    return found
+
+
+def draw_pictures(model: Model, images: ImageSet, title: str) -> dict[str, Figure]:
+    """Return the pictures that a model has, by name; a baseline, which takes no glimpses, has none."""
+    if not isinstance(model, Stawm):
+        return {}
+    raw, labels = next(batches(images, ROWS))
+    pixels = to_unit(raw).to(next(model.parameters()))
+    found = {"looks": viz.looks(model, pixels, labels if model.config.class_names else None, title=title)}
+    return found | {"drawings": viz.drawings(model, pixels, title=title)} if model.config.draws else found
 
 
 class Display:

@@ -13,17 +13,20 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stawm import factory
-from stawm.heads.model import Model
-from stawm.heads.model_config import SharedConfig
+from stawm.models.config import SharedConfig
+from stawm.models.model import Model
+from stawm.storage.pretrained import build
 from stawm.training import divergence
-from stawm.training.augment import augment, to_unit
 from stawm.training.data import ImageSet
+from stawm.training.data.augment import augment, to_unit
 from stawm.training.evaluation import evaluate
 from stawm.training.learner import WHOLE, Learner, Weights
-from stawm.training.optim import MOMENTS, learned_weights, make_optimiser
 from stawm.training.recipes import Recipe
 
+FUSED_ON = {"cpu", "cuda"}
+"""Devices on which PyTorch updates all weights of a model in one kernel."""
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
+"""How many numbers an optimiser keeps for every weight."""
 LOOK_EVERY = 20
 """Steps from one look at the numbers to the next, where looking means waiting for the device."""
 
@@ -76,7 +79,7 @@ class Run:
         self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
         self.device, self.world = self.accelerator.device, self.accelerator.num_processes
         self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
-        self.model = factory.build(config, seed=seed, pretrained=start or False).to(self.device)
+        self.model = build(config, seed=seed, pretrained=start or False).to(self.device)
         self.learner = self.accelerator.prepare_model(self._make_learner())
         if compile:
             on_gpu = self.device.type == "cuda"
@@ -205,3 +208,22 @@ def freeze_norm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
+
+
+def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser; what has one axis or none (biases, norms, rates) is not decayed."""
+    learned = learned_weights(model)
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    fused = {p.device.type for p in learned} <= FUSED_ON
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, fused=fused)
+    cls = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return cls(groups, lr=recipe.rate, fused=fused)
+
+
+def learned_weights(model: Model) -> list[torch.nn.Parameter]:
+    """Return the parameters that are trained."""
+    return [p for p in model.parameters() if p.requires_grad]

@@ -12,5 +12,17 @@ from stawm.viz.health import health
 from stawm.viz.looks import looks
 from stawm.viz.memories import matrices, memories
 from stawm.viz.mistakes import mistakes
+from stawm.viz.seen import look
 
-__all__ = ["Animation", "animate", "drawings", "evaluation", "health", "looks", "matrices", "memories", "mistakes"]
+__all__ = [
+    "Animation",
+    "animate",
+    "drawings",
+    "evaluation",
+    "health",
+    "look",
+    "looks",
+    "matrices",
+    "memories",
+    "mistakes",
+]

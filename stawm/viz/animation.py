@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from stawm.container import write_atomically
 from stawm.errors import InputError
-from stawm.heads.model import Model
-from stawm.viz import paper
+from stawm.models.model import Model
+from stawm.storage.file import write_atomically
+from stawm.viz import sheet
+from stawm.viz.seen import Seen, look
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG"}
 SHOWN = 10
@@ -77,57 +78,57 @@ def animate(
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
-    seen = paper.look(model, pixels)
+    seen = look(model, pixels)
     steps = seen.trace.pose.shape[1]
     sheets = (_sheet(seen, pixels, labels, step, title) for step in range(steps))
     return Animation([_picture(sheet) for sheet in sheets], milliseconds)
 
 
 def _sheet(
-    seen: paper.Seen, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None, step: int, title: str | None
+    seen: Seen, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None, step: int, title: str | None
 ) -> Figure:
     output, steps = seen.output, seen.trace.pose.shape[1]
     draws, masks, answers = output.canvases is not None, output.masks is not None, seen.chances is not None
     words = ["it looks", f"glimpse {step + 1} of {steps}", *["it draws"] * draws, *["its mask"] * masks]
     widths = [1.3] * len(words) + [1.75] * answers
-    figure, axes = paper.sheet([1.45] * len(pixels), widths, top=0.5 if title else 0.3)
+    figure, axes = sheet.panels([1.45] * len(pixels), widths, top=0.5 if title else 0.3)
     for row, panels in enumerate(axes):
-        paper.scene(panels[0], pixels[row], seen.frames(row), upto=step + 1)
-        paper.show(panels[1], seen.model.denormalise(seen.trace.glimpses[row, step : step + 1])[0])
-        paper.border(panels[1], paper.colour(step, steps))
+        sheet.scene(panels[0], pixels[row], seen.frames(row), upto=step + 1)
+        sheet.show(panels[1], seen.model.denormalise(seen.trace.glimpses[row, step : step + 1])[0])
+        sheet.border(panels[1], sheet.colour(step, steps))
         if labels is not None:
-            paper.under(panels[0], f"truly {seen.class_name(int(labels[row]))}", paper.FAINT)
+            sheet.under(panels[0], f"truly {seen.class_name(int(labels[row]))}", sheet.FAINT)
         if output.canvases is not None:
             _canvas(panels[2], seen, row, step)
         if output.masks is not None:
-            paper.show(panels[3], output.masks[row, step])
+            sheet.show(panels[3], output.masks[row, step])
         if seen.chances is not None:
             _bars(panels[-1], seen, seen.chances[row], step, None if labels is None else int(labels[row]))
-    ink = paper.colour(step, steps)
-    inks = [paper.INK, *[ink] * (len(words) - 1), *[paper.INK] * answers]
-    paper.headings(figure, axes[0], [*words, *["it says"] * answers], inks, title)
+    ink = sheet.colour(step, steps)
+    inks = [sheet.INK, *[ink] * (len(words) - 1), *[sheet.INK] * answers]
+    sheet.headings(figure, axes[0], [*words, *["it says"] * answers], inks, title)
     return figure
 
 
-def _canvas(axis: Axes, seen: paper.Seen, row: int, step: int) -> None:
+def _canvas(axis: Axes, seen: Seen, row: int, step: int) -> None:
     """Show the canvas after a glimpse, with the frame of its sketch."""
     assert seen.output.canvases is not None
     canvas, frames = seen.output.canvases[row, step], seen.placed_frames(row)
     size = (canvas.shape[-2], canvas.shape[-1])
-    paper.show(axis, canvas)
-    paper.widen(axis, frames, size, furthest=0.12)
-    paper.frame(axis, frames[step], size, paper.colour(step, len(frames)), width=1.2)
+    sheet.show(axis, canvas)
+    sheet.widen(axis, frames, size, furthest=0.12)
+    sheet.frame(axis, frames[step], size, sheet.colour(step, len(frames)), width=1.2)
 
 
-def _bars(axis: Axes, seen: paper.Seen, chances: Float[Tensor, "n classes"], step: int, label: int | None) -> None:
+def _bars(axis: Axes, seen: Seen, chances: Float[Tensor, "n classes"], step: int, label: int | None) -> None:
     """Show how likely each class is by then; the same classes in every frame."""
     kept = chances.max(dim=0).values.topk(min(SHOWN, chances.shape[1])).indices.sort().values.tolist()
     best = int(chances[step].argmax())
     axis = axis.inset_axes((0.36, 0.04, 0.62, 0.92))
     axis.spines[:].set_visible(False)
-    right = paper.INK if label is None else paper.RIGHT if best == label else paper.WRONG
-    inks = [right if index == best else paper.FAINT for index in kept]
-    axis.barh(range(len(kept)), [1.0] * len(kept), color=paper.GROUND, height=0.7)
+    right = sheet.INK if label is None else sheet.RIGHT if best == label else sheet.WRONG
+    inks = [right if index == best else sheet.FAINT for index in kept]
+    axis.barh(range(len(kept)), [1.0] * len(kept), color=sheet.GROUND, height=0.7)
     axis.barh(range(len(kept)), chances[step, kept].tolist(), color=inks, height=0.7)
     axis.set_yticks(range(len(kept)), [f"{seen.class_name(index):.10}" for index in kept], fontsize=7)
     for text, ink in zip(axis.get_yticklabels(), inks, strict=True):

@@ -1,7 +1,7 @@
 """How a model draws: what it sees, what it sketches of that, and the picture that grows from the sketches."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.heads.model import Model
-from stawm.viz import paper
+from stawm.models.model import Model
+from stawm.viz import sheet
+from stawm.viz.seen import Seen, check_draws, look
 
 GAP = 0.22
 """Inches between two images."""
@@ -42,22 +43,22 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     Raises:
         InputError: The model does not draw, or the images are not of its form.
     """
-    paper.check_draws(model)
-    seen = paper.look(model, pixels)
+    check_draws(model)
+    seen = look(model, pixels)
     steps = seen.trace.pose.shape[1]
     stories = [_stories(seen, i) for i in range(len(pixels))]
     rows = len(stories[0])
     heights = [*[1.08] * (rows - 1), 1.08 + GAP] * len(pixels)
-    figure, axes = paper.sheet(heights, [1.15, *[1.0] * steps, 1.15])
+    figure, axes = sheet.panels(heights, [1.15, *[1.0] * steps, 1.15])
     for i, story in enumerate(stories):
         block = axes[i * rows : (i + 1) * rows]
         for line, panels in zip(story, block, strict=True):
             _row(line, panels)
-        paper.scene(block[0][0], pixels[i], seen.frames(i))
+        sheet.scene(block[0][0], pixels[i], seen.frames(i))
         _result(seen, i, pixels[i], block[0][-1], block[-1][-1])
     words = ["where it looks", *[f"glimpse {step + 1}" for step in range(steps)], "target"]
-    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)], paper.INK]
-    paper.headings(figure, axes[0], words, inks, title)
+    inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK]
+    sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
 
@@ -74,7 +75,7 @@ def as_pixels(sketches: Float[Tensor, "n s h w"], channels: int) -> Float[Tensor
     return 0.5 + sketches / (2 * sketches.abs().max().clamp_min(1e-12))
 
 
-def _stories(seen: paper.Seen, row: int) -> list[Story]:
+def _stories(seen: Seen, row: int) -> list[Story]:
     """Return the rows of one image from top to bottom."""
     output, model = seen.output, seen.model
     assert output.canvases is not None
@@ -87,11 +88,11 @@ def _stories(seen: paper.Seen, row: int) -> list[Story]:
     return [*found, Story("it draws", output.canvases[row], seen.placed_frames(row))]
 
 
-def _active(seen: paper.Seen, row: int) -> Float[Tensor, "n s h w"] | None:
+def _active(seen: Seen, row: int) -> Float[Tensor, "n s h w"] | None:
     """Return the sketches of one image as the canvas takes them."""
     if seen.sketches is None:
         return None
-    drawing: paper.DrawingHead = seen.model.heads["drawing"]  # pyright: ignore[reportAssignmentType]
+    drawing: Any = seen.model.heads["drawing"]
     with torch.no_grad():
         return drawing.canvas.activate(seen.sketches[row])
 
@@ -99,22 +100,22 @@ def _active(seen: paper.Seen, row: int) -> Float[Tensor, "n s h w"] | None:
 def _row(story: Story, panels: Sequence[Axes]) -> None:
     steps, size = len(story.panels), (story.panels.shape[-2], story.panels.shape[-1])
     if story.word:
-        paper.note(panels[0], story.word)
+        sheet.note(panels[0], story.word)
     for step, axis in enumerate(panels[1:-1]):
-        ink = paper.colour(step, steps)
-        paper.show(axis, story.panels[step])
+        ink = sheet.colour(step, steps)
+        sheet.show(axis, story.panels[step])
         if story.frames is None:
-            paper.border(axis, ink, width=1.4)
+            sheet.border(axis, ink, width=1.4)
         else:
-            paper.widen(axis, story.frames, size, furthest=NEAR)
-            paper.frame(axis, story.frames[step], size, ink, width=1.2)
+            sheet.widen(axis, story.frames, size, furthest=NEAR)
+            sheet.frame(axis, story.frames[step], size, ink, width=1.2)
 
 
-def _result(seen: paper.Seen, row: int, image: Tensor, above: Axes, below: Axes) -> None:
+def _result(seen: Seen, row: int, image: Tensor, above: Axes, below: Axes) -> None:
     """Show the target, and under it what was drawn."""
     assert seen.output.canvas is not None
     result = seen.output.canvas[row].cpu()
-    paper.show(above, image)
-    paper.show(below, result)
+    sheet.show(above, image)
+    sheet.show(below, result)
     error = (result - image.cpu()).square().mean().item()
-    paper.under(below, f"result: MSE {error:.4f}", paper.FAINT)
+    sheet.under(below, f"result: MSE {error:.4f}", sheet.FAINT)

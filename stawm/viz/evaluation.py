@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from stawm.errors import InputError
-from stawm.viz import paper
+from stawm.viz import sheet
 
 READABLE = 20
 """Up to how many classes the numbers and names of a confusion matrix can be read."""
@@ -45,11 +45,11 @@ def evaluation(measured: Any, *, title: str | None = None) -> Figure:
     widths = [panel.width for panel in there]
     figure = Figure(figsize=(sum(widths), 3.7), dpi=150, facecolor="white", layout="constrained")
     for axis, panel in zip(figure.subplots(1, len(there), squeeze=False, width_ratios=widths)[0], there, strict=True):
-        axis.set_title(panel.heading, fontsize=9, color=paper.INK)
-        axis.tick_params(labelsize=7, colors=paper.FAINT, length=0)
-        axis.spines[:].set_color(paper.GROUND)
+        axis.set_title(panel.heading, fontsize=9, color=sheet.INK)
+        axis.tick_params(labelsize=7, colors=sheet.FAINT, length=0)
+        axis.spines[:].set_color(sheet.GROUND)
         panel.draw(axis, measured)
-    figure.suptitle(title or _summary(measured), fontsize=10, color=paper.INK)
+    figure.suptitle(title or _summary(measured), fontsize=10, color=sheet.INK)
     return figure
 
 
@@ -67,15 +67,15 @@ def _confusion(axis: Axes, measured: Any) -> None:
     axis.imshow(np.ma.masked_where(wrong, shares), cmap="Greens", vmin=0, vmax=1.6)
     reach = max(float(shares[wrong].max(initial=0)), 1e-12)
     axis.imshow(np.ma.masked_where(~wrong | (counts == 0), shares), cmap="Reds", vmin=0, vmax=1.6 * reach)
-    axis.set_xlabel("taken for", fontsize=8, color=paper.INK)
-    axis.set_ylabel("truly", fontsize=8, color=paper.INK)
+    axis.set_xlabel("taken for", fontsize=8, color=sheet.INK)
+    axis.set_ylabel("truly", fontsize=8, color=sheet.INK)
     if len(counts) > READABLE:
         return
     turned = max(map(len, names)) > 2
     axis.set_xticks(range(len(names)), names, rotation=90 if turned else 0)
     axis.set_yticks(range(len(names)), names)
     for row, column in zip(*counts.nonzero(), strict=True):
-        axis.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=6, color=paper.INK)
+        axis.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=6, color=sheet.INK)
 
 
 def _names(measured: Any, classes: int) -> Sequence[str]:
@@ -88,17 +88,17 @@ def _calibration(axis: Axes, measured: Any) -> None:
     bins = [b for b in measured.calibration if b.count]
     counts = np.array([b.count for b in bins])
     sure, right = [b.confidence for b in bins], [b.accuracy for b in bins]
-    axis.plot([0, 1], [0, 1], color=paper.FAINT, linewidth=1, linestyle="--")
-    axis.vlines(sure, sure, right, color=paper.WRONG, linewidth=1)
-    axis.plot(sure, right, color=paper.colour(0, 2), linewidth=1)
-    axis.scatter(sure, right, s=12 + 90 * counts / counts.max(), color=paper.colour(0, 2), zorder=3)
+    axis.plot([0, 1], [0, 1], color=sheet.FAINT, linewidth=1, linestyle="--")
+    axis.vlines(sure, sure, right, color=sheet.WRONG, linewidth=1)
+    axis.plot(sure, right, color=sheet.colour(0, 2), linewidth=1)
+    axis.scatter(sure, right, s=12 + 90 * counts / counts.max(), color=sheet.colour(0, 2), zorder=3)
     if measured.calibration_error is not None:
         axis.text(0.04, 0.96, f"calibration error {measured.calibration_error:.1%}", fontsize=7, va="top")
     axis.set_xlim(0, 1.03)
     axis.set_ylim(0, 1.03)
     axis.set_aspect("equal")
-    axis.set_xlabel("how sure", fontsize=8, color=paper.INK)
-    axis.set_ylabel("how often right", fontsize=8, color=paper.INK)
+    axis.set_xlabel("how sure", fontsize=8, color=sheet.INK)
+    axis.set_ylabel("how often right", fontsize=8, color=sheet.INK)
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -106,12 +106,12 @@ def _calibration(axis: Axes, measured: Any) -> None:
 def _by_glimpse(axis: Axes, measured: Any) -> None:
     errors = measured.error_by_glimpse
     steps = range(1, len(errors) + 1)
-    axis.bar(steps, errors, color=[paper.colour(step, len(errors)) for step in range(len(errors))], width=0.7)
+    axis.bar(steps, errors, color=[sheet.colour(step, len(errors)) for step in range(len(errors))], width=0.7)
     for step, error in zip(steps, errors, strict=True):
-        axis.text(step, error, f"{error:.1%}", ha="center", va="bottom", fontsize=6, color=paper.INK)
+        axis.text(step, error, f"{error:.1%}", ha="center", va="bottom", fontsize=6, color=sheet.INK)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.set_yticks([])
-    axis.set_xlabel("glimpses", fontsize=8, color=paper.INK)
+    axis.set_xlabel("glimpses", fontsize=8, color=sheet.INK)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stawm.diagnosis import Diagnosis
-from stawm.viz import paper
+from stawm.models.diagnosis import Diagnosis
+from stawm.viz import sheet
 
 
 class Panel(NamedTuple):
@@ -41,9 +41,9 @@ def health(report: Diagnosis) -> Figure:
     figure = Figure(figsize=(2.3 * len(there), 2.5 + 0.16 * len(report.advice)), dpi=150, layout="constrained")
     for axis, panel in zip(figure.subplots(1, len(there), squeeze=False)[0], there, strict=True):
         _draw(axis, panel, report)
-    figure.suptitle(f"{report.memory} of {report.model} over {report.images} images", fontsize=10, color=paper.INK)
+    figure.suptitle(f"{report.memory} of {report.model} over {report.images} images", fontsize=10, color=sheet.INK)
     said = "\n".join(report.advice) or "nothing to mend"
-    figure.supxlabel(said, fontsize=7, color=paper.WRONG if report.advice else paper.RIGHT)
+    figure.supxlabel(said, fontsize=7, color=sheet.WRONG if report.advice else sheet.RIGHT)
     return figure
 
 
@@ -52,12 +52,12 @@ def _draw(axis: Axes, panel: Panel, report: Diagnosis) -> None:
     steps = [health.glimpse for health in report.glimpses]
     for k, name in enumerate(shown):
         values = [getattr(health, name) for health in report.glimpses]
-        axis.plot(steps, values, marker="o", markersize=3, color=paper.colour(k, max(2, len(shown))), label=name)
+        axis.plot(steps, values, marker="o", markersize=3, color=sheet.colour(k, max(2, len(shown))), label=name)
     if panel.limit is not None and panel.limit in report.rates:
-        axis.axhline(report.rates[panel.limit], color=paper.WRONG, linewidth=1, linestyle="--", label=panel.limit)
-    axis.set_title(panel.heading, fontsize=8, color=paper.INK)
+        axis.axhline(report.rates[panel.limit], color=sheet.WRONG, linewidth=1, linestyle="--", label=panel.limit)
+    axis.set_title(panel.heading, fontsize=8, color=sheet.INK)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylim(bottom=0)
-    axis.tick_params(labelsize=6, colors=paper.FAINT)
+    axis.tick_params(labelsize=6, colors=sheet.FAINT)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=6, frameon=False)

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.heads.model import Model, Stawm
-from stawm.viz import paper
-from stawm.viz.paper import class_name, look
+from stawm.models.model import Model, Stawm
+from stawm.viz import sheet
+from stawm.viz.seen import class_name, look
 
 CURVES = 3
 """How many classes are followed by name."""
@@ -38,33 +38,33 @@ def looks(
     steps = trace.pose.shape[1]
     answers = chances is not None
     widths = [1.1, *[1.1] * steps, *([1.9] if answers else [])]
-    figure, axes = paper.sheet([1.35] * len(pixels), widths)
+    figure, axes = sheet.panels([1.35] * len(pixels), widths)
     for row, panels in enumerate(axes):
-        paper.scene(panels[0], pixels[row], seen.frames(row))
+        sheet.scene(panels[0], pixels[row], seen.frames(row))
         if labels is not None:
-            paper.under(panels[0], f"truly {class_name(model, int(labels[row]))}", paper.FAINT)
+            sheet.under(panels[0], f"truly {class_name(model, int(labels[row]))}", sheet.FAINT)
         for step in range(steps):
-            _glimpse(panels[1 + step], model, trace.glimpses[row, step], paper.colour(step, steps))
+            _glimpse(panels[1 + step], model, trace.glimpses[row, step], sheet.colour(step, steps))
             if answers:
                 _answer(panels[1 + step], model, chances[row, step], None if labels is None else int(labels[row]))
         if answers:
             _course(panels[-1], model, chances[row], None if labels is None else int(labels[row]))
     words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how sure of what"][: len(widths)]
-    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)], paper.INK][: len(widths)]
-    paper.headings(figure, axes[0], words, inks, title)
+    inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK][: len(widths)]
+    sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
 
 def _glimpse(axis: Axes, model: Stawm, glimpse: Tensor, colour: object) -> None:
-    paper.show(axis, model.denormalise(glimpse[None])[0])
-    paper.border(axis, colour)
+    sheet.show(axis, model.denormalise(glimpse[None])[0])
+    sheet.border(axis, colour)
 
 
 def _answer(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
     best = int(chances.argmax())
-    ink = paper.INK if label is None else paper.RIGHT if best == label else paper.WRONG
+    ink = sheet.INK if label is None else sheet.RIGHT if best == label else sheet.WRONG
     said = f"{class_name(model, best)}  {chances[best]:.0%}"
-    paper.under(axis, said, ink)
+    sheet.under(axis, said, ink)
 
 
 def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
@@ -74,19 +74,19 @@ def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> Non
     steps = range(1, len(chances) + 1)
     followed = chances.max(dim=0).values.topk(min(CURVES, chances.shape[1])).indices.tolist()
     for index in followed:
-        ink = paper.RIGHT if index == label else paper.FAINT
+        ink = sheet.RIGHT if index == label else sheet.FAINT
         axis.plot(
             steps, chances[:, index].tolist(), color=ink, linewidth=1.4, marker="o", markersize=2.5, clip_on=False
         )
     for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.15), strict=True):
-        ink = paper.RIGHT if index == label else paper.FAINT
+        ink = sheet.RIGHT if index == label else sheet.FAINT
         axis.text(steps[-1] + 0.15, height, f"{class_name(model, index):.9}", fontsize=7, color=ink, va="center")
     axis.set_xlim(0.8, len(chances) + 0.2)
     axis.set_ylim(0, 1)
-    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=paper.FAINT)
-    axis.set_xticks(list(steps), [str(s) for s in steps], fontsize=6, color=paper.FAINT)
+    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=sheet.FAINT)
+    axis.set_xticks(list(steps), [str(s) for s in steps], fontsize=6, color=sheet.FAINT)
     axis.tick_params(length=0)
-    axis.grid(axis="y", color=paper.GROUND)
+    axis.grid(axis="y", color=sheet.GROUND)
 
 
 def spread(heights: list[float], gap: float) -> list[float]:

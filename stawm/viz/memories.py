@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.heads.model import Model
-from stawm.viz import paper
+from stawm.models.model import Model
+from stawm.viz import sheet
+from stawm.viz.seen import Seen, look
 
 NOTHING = 1e-12
 """Below this a memory holds nothing."""
@@ -26,24 +27,24 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
-    seen = paper.look(model, pixels)
+    seen = look(model, pixels)
     written = matrices(seen)
     steps = written.shape[1]
-    figure, axes = paper.sheet([1.3] * len(pixels), [1.0, *[1.2] * steps])
+    figure, axes = sheet.panels([1.3] * len(pixels), [1.0, *[1.2] * steps])
     for i, panels in enumerate(axes):
-        paper.show(panels[0], pixels[i])
+        sheet.show(panels[0], pixels[i])
         reach = float(written[i].abs().max())
         for step in range(steps):
             _show(panels[1 + step], written[i, step], reach)
-            paper.border(panels[1 + step], paper.colour(step, steps), width=1.0)
-        paper.under(panels[-1], scale(reach), paper.FAINT)
+            sheet.border(panels[1 + step], sheet.colour(step, steps), width=1.0)
+        sheet.under(panels[-1], scale(reach), sheet.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(steps)]]
-    inks = [paper.INK, *[paper.colour(step, steps) for step in range(steps)]]
-    paper.headings(figure, axes[0], words, inks, title)
+    inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)]]
+    sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
 
-def matrices(seen: paper.Seen) -> Float[Tensor, "b n m m"]:
+def matrices(seen: Seen) -> Float[Tensor, "b n m m"]:
     """Return W after each glimpse."""
     memory, E = seen.model.memory, seen.trace.memory_input
     with torch.no_grad():

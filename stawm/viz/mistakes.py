@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.heads.model import Model, Stawm
-from stawm.viz import paper
+from stawm.models.model import Model, Stawm
+from stawm.viz import sheet
 from stawm.viz.looks import looks
+from stawm.viz.seen import Seen, look
 
 BATCH = 256
 ACROSS = 4
@@ -64,17 +65,17 @@ def mistakes(
     title = title or f"{len(found.index):,} of {len(pixels):,} images were taken for something else"
     chosen = Mistakes(*(part[:count] for part in found))
     some, truth = pixels[chosen.index], labels[chosen.index]
-    seen = paper.look(model, some)
+    seen = look(model, some)
     if seen.output.canvas is None:
         return looks(model, some, truth, title=title)
     across = min(ACROSS, len(some))
     rows = -(-len(some) // across)
-    figure, axes = paper.sheet([1.5] * rows, [1.2, 1.2, 0.15] * across)
+    figure, axes = sheet.panels([1.5] * rows, [1.2, 1.2, 0.15] * across)
     pairs = [(row[3 * k], row[3 * k + 1]) for row in axes for k in range(across)]
     for i in range(len(some)):
         _pair(pairs[i], seen, i, some[i], int(truth[i]), chosen)
     words = ["it saw", "it drew", ""] * across
-    paper.headings(figure, axes[0], words, [paper.INK] * len(words), title)
+    sheet.headings(figure, axes[0], words, [sheet.INK] * len(words), title)
     return figure
 
 
@@ -88,7 +89,7 @@ def find_mistakes(model: Model, pixels: Float[Tensor, "b c h w"], labels: Int[Te
         raise InputError(f"{model.config.name} does not classify glimpses, so there are no mistakes to show.")
     chances = []
     for part in pixels.split(BATCH):
-        answered = paper.look(model, part).chances
+        answered = look(model, part).chances
         assert answered is not None
         chances.append(answered[:, -1])
     certainty, answers = torch.cat(chances).max(dim=-1)
@@ -97,10 +98,10 @@ def find_mistakes(model: Model, pixels: Float[Tensor, "b c h w"], labels: Int[Te
     return Mistakes(wrong, answers[wrong], certainty[wrong])
 
 
-def _pair(panels: tuple[Axes, Axes], seen: paper.Seen, i: int, image: Tensor, label: int, found: Mistakes) -> None:
+def _pair(panels: tuple[Axes, Axes], seen: Seen, i: int, image: Tensor, label: int, found: Mistakes) -> None:
     assert seen.output.canvas is not None
-    paper.show(panels[0], image)
-    paper.under(panels[0], f"truly {seen.class_name(label)}", paper.FAINT)
-    paper.show(panels[1], seen.output.canvas[i])
+    sheet.show(panels[0], image)
+    sheet.under(panels[0], f"truly {seen.class_name(label)}", sheet.FAINT)
+    sheet.show(panels[1], seen.output.canvas[i])
     answer = f"{seen.class_name(int(found.answers[i]))}  {found.certainty[i]:.0%}"
-    paper.under(panels[1], answer, paper.WRONG)
+    sheet.under(panels[1], answer, sheet.WRONG)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.authors_loop import as_published, as_the_authors
-from stawm.heads.model import Model
+from stawm.models.model import Model
 from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
 from stawm.training import recipes
 from tests.small import inputs, shaken, small

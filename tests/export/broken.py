@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from stawm.export import sealing
+from stawm.export.file import sealing
 
 Change = Callable[[onnx.ModelProto], None]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stawm.export import to_onnx
-from stawm.export.fields import available
+from stawm.export.graphs.fields import available
 from tests.small import shaken, tiny
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stawm.assembly import build_component
+from stawm.configuration.components import build_component
 from stawm.nn.glimpse_loop import GlimpseLoop, Look, LoopState, flatten_time
 
 EPS = torch.finfo(torch.float64).eps

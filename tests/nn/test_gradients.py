@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stawm.nn.gradients import clip_rows
+from stawm.nn.recurrent import clip_rows
 
 EPS = torch.finfo(torch.float64).eps
 

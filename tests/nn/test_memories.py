@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
 from stawm import registry
-from stawm.assembly import build_component
+from stawm.configuration.components import build_component
 from stawm.core import delta as delta_rule
 from stawm.core import gated_delta as gated_delta_rule
 from stawm.core import oja as oja_rule

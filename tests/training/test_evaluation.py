@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 import stawm
 from stawm.errors import InputError
-from stawm.heads.model import Model
+from stawm.models.model import Model
 from stawm.training import data, evaluate
 from stawm.training.data import ImageSet
 from stawm.training.evaluation import BINS, Bin, Evaluation, _answers, _bins, wilson

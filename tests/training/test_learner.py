@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import stawm
 from stawm.configuration import Config
-from stawm.heads.model_config import SharedConfig
+from stawm.models.config import SharedConfig
 from stawm.training import data
 from stawm.training.learner import Learner, summed_losses
 from tests.training.tiny import TINY

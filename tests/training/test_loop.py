@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 import stawm
-from stawm import shipping
 from stawm.errors import CheckpointError, ConfigError, InputError
+from stawm.storage import shipped
 from stawm.training import DivergedError, data, evaluate, train
 from stawm.training import state as states
-from stawm.training.api import CHECKPOINT, _with_recipe
 from stawm.training.loop import LAST_GOOD, _memory_rates
 from stawm.training.recipes import find
 from stawm.training.report import LOG
 from stawm.training.run import Run
 from stawm.training.state import FOLDER
+from stawm.training.trainer import CHECKPOINT, _with_recipe
 from tests.training.tiny import TINY, weights
 
 SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
@@ -284,7 +284,7 @@ def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data
 
 def test_it_starts_from_weights_that_ship(tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch):
     stawm.save(stawm.build("stawm-digits", seed=7, **TINY), tmp_path / "stawm-digits.safetensors")
-    monkeypatch.setattr(shipping, "weights_folder", lambda: tmp_path)
+    monkeypatch.setattr(shipped, "weights_folder", lambda: tmp_path)
     by_name = train("stawm-digits", data=few, out=tmp_path / "a", start="stawm-digits", **TINY, **SHORT)
     start = tmp_path / "stawm-digits.safetensors"
     by_path = train("stawm-digits", data=few, out=tmp_path / "b", start=start, **TINY, **SHORT)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 import stawm
 from stawm.errors import InputError
-from stawm.heads.model import Model
-from stawm.training import data, evaluate, figure_ground
-from stawm.training.data import ImageSet
+from stawm.models.model import Model
+from stawm.training import data, evaluate
+from stawm.training.data import ImageSet, figure_ground
 from stawm.training.masks import LEVELS, iou, mask_iou
-from tests.training.test_figure_ground import flat_photographs, some_digits
+from tests.training.data.test_figure_ground import flat_photographs, some_digits
 
 TINY = {"memory_size": 8, "hidden_size": 16, "glimpses": 2, "mean": [0.0], "std": [1.0], "class_names": []}
 

@@ -11,10 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import stawm
 from stawm.errors import StawmError
 from stawm.training import data, train
-from stawm.training.board import FOLDER, PICTURES, Board, flat
-from stawm.training.pictures import draw
-from stawm.training.report import Log
-from stawm.training.tally import Tally
+from stawm.training.loop import Tally
+from stawm.training.report import BOARD, PICTURES, Board, Log, draw_pictures, flat
 from tests.training.tiny import TINY
 
 SHORT: dict[str, Any] = {"recipe.epochs": 5, "recipe.batch": 16, "cpu": True, "quiet": True}
@@ -28,7 +26,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, few: data.Splits) -> tuple[P
 
 
 def board(out: Path) -> EventAccumulator:
-    found = EventAccumulator(str(out / FOLDER))
+    found = EventAccumulator(str(out / BOARD))
     found.Reload()
     return found
 
@@ -57,7 +55,7 @@ def test_pictures_are_on_the_board_and_in_files(drawn: tuple[Path, list[dict[str
 
 
 def test_no_pictures_where_there_are_none_to_make(few: data.Splits, tmp_path: Path):
-    assert draw(stawm.build("bvae-cifar"), few.test, "") == {}
+    assert draw_pictures(stawm.build("bvae-cifar"), few.test, "") == {}
     train("stawm-digits", data=few, out=tmp_path, pictures=0, **TINY, **{**SHORT, "recipe.epochs": 1})
     assert not (tmp_path / PICTURES).exists()
 

@@ -11,8 +11,8 @@ import torch
 
 import stawm
 from stawm.training import state as states
-from stawm.training.api import CHECKPOINT
 from stawm.training.report import LOG
+from stawm.training.trainer import CHECKPOINT
 from tests.training import workers
 
 STEPS = 30

@@ -11,8 +11,9 @@ from PIL import Image
 import stawm
 from stawm import viz
 from stawm.errors import InputError
-from stawm.viz import paper
+from stawm.viz import sheet
 from stawm.viz.animation import Animation, _sheet
+from stawm.viz.seen import look
 from tests.small import tiny
 from tests.viz.models import SMALL, drawer, frames, pixels, shown, sketchpad, texts
 
@@ -24,7 +25,7 @@ def animation() -> Animation:
 
 def panels(model: Any, step: int, **kwargs: Any) -> list[Any]:
     """The panels of the first image in one frame."""
-    figure = _sheet(paper.look(model, pixels()), pixels(), kwargs.get("labels"), step, None)
+    figure = _sheet(look(model, pixels()), pixels(), kwargs.get("labels"), step, None)
     return figure.axes[: len(figure.axes) // 2]
 
 
@@ -51,12 +52,12 @@ def test_a_frame_shows_the_present_glimpse_canvas_mask_and_answer(canvas: str, w
 def test_the_likeliest_class_is_coloured_by_whether_it_is_right():
     model = sketchpad().eval()
     best = int(model(pixels()).logits[0].argmax())
-    for label, ink in ((best, paper.RIGHT), ((best + 1) % 10, paper.WRONG)):
+    for label, ink in ((best, sheet.RIGHT), ((best + 1) % 10, sheet.WRONG)):
         labels = torch.tensor([label, 0])
         axes = panels(model, 2, labels=labels)
         assert texts(axes[0]) == [f"truly {label}"]
         colours = [text.get_color() for text in axes[-1].child_axes[0].get_yticklabels()]
-        assert [c for c in colours if c != paper.FAINT] == [ink]
+        assert [c for c in colours if c != sheet.FAINT] == [ink]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.gif", "GIF"), ("b.png", "PNG"), ("c.APNG", "PNG")])

@@ -8,8 +8,8 @@ import torch
 from matplotlib.axes import Axes
 
 from stawm import viz
-from stawm.viz import paper
 from stawm.viz.drawings import as_pixels
+from stawm.viz.seen import look
 from tests.small import shaken
 from tests.viz.models import drawer, frames, pixels, shown, texts
 
@@ -64,7 +64,7 @@ def test_the_result_stands_under_its_target(model: Any):
 
 
 def test_placing_the_sketches_that_are_shown_gives_the_canvas(model: Any):
-    seen = paper.look(model, pixels(1))
+    seen = look(model, pixels(1))
     head = model.heads["drawing"]
     placed = model.locator.place(head.canvas.activate(seen.sketches[0]), seen.trace.inverse_pose[0])
     canvases, _ = head.canvas.unroll(placed[None])

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import stawm
 from stawm import viz
 from stawm.errors import InputError
-from stawm.viz import paper
+from stawm.viz import sheet
 from stawm.viz.looks import spread
+from stawm.viz.seen import look
 from tests.viz.models import SMALL, drawer, frames, pixels, texts
 
 
@@ -42,7 +43,7 @@ def test_the_answer_under_each_glimpse_is_the_models(classifier: Any):
         for step, axis in enumerate(glimpses):
             best = int(chances[row, step].argmax())
             assert texts(axis) == [f"{best}  {float(chances[row, step].max()):.0%}"]
-            wanted = paper.RIGHT if best == labels[row] else paper.WRONG
+            wanted = sheet.RIGHT if best == labels[row] else sheet.WRONG
             assert axis.texts[0].get_color() == wanted
 
 
@@ -64,7 +65,7 @@ def test_a_model_that_does_not_classify_is_shown_without_answers():
 @pytest.mark.parametrize("memory", ["hebb-rosenblatt", "fast-weights"])
 def test_memories_are_the_matrices_after_each_write(memory: str):
     model: Any = stawm.build("stawm-digits", memory=memory, seed=0, **SMALL)
-    seen = paper.look(model, pixels())
+    seen = look(model, pixels())
     found = viz.matrices(seen)
     query = torch.rand(2, 8)
     for step in range(3):
@@ -105,7 +106,7 @@ def test_what_cannot_be_shown_is_said(classifier: Any):
     with pytest.raises(InputError, match=r"does not draw from glimpses.*stawm-mnist-draw-6"):
         viz.drawings(classifier, pixels())
     with pytest.raises(InputError, match=r"Cannot write .*'xyz' is not supported"):
-        paper.save(viz.looks(classifier, pixels(1)), "a.xyz")
+        sheet.save(viz.looks(classifier, pixels(1)), "a.xyz")
     with pytest.raises(InputError, match="1 or 3 channels; these have 2"):
         viz.looks(stawm.build("stawm-digits", image=[2, 16, 16], seed=0, **SMALL), torch.rand(1, 2, 16, 16))
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import AT_LEAST_ONE, Interval
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError
@@ -17,7 +18,6 @@ from stawm.nn.backbones import strides
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.backbones.lean import make_lean
 from stawm.nn.layout import channels_last
-from stawm.spelling import did_you_mean, nearest
 
 PREFIX = "timm:"
 RATE = Interval(0, 1, open_high=True)

@@ -1,0 +1,1 @@
+"""What names there are: the built-in components and presets, and what to say of a name that is none."""

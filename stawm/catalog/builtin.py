@@ -1,0 +1,148 @@
+"""The built-in components: name, where it is, what it is in one sentence, and what to cite.
+
+Targets are paths, imported when a component is asked for, so listing names needs no torch.
+"""
+
+from collections.abc import Mapping
+
+from stawm.catalog.entry import Entry, Kind
+
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "mobilenetv2": ("sandler2018",),
+    "resnet18": ("he2016",),
+    "resnet34": ("he2016",),
+    "resnet50": ("he2016",),
+    "convnext": ("liu2022",),
+    "efficientnet": ("tan2019",),
+    "vit": ("dosovitskiy2021",),
+}
+"""What to cite for networks of timm, by the first word of their names there; of the others only timm is known."""
+
+
+def _entry(kind: Kind, name: str, target: str, summary: str, *cites: str, takes_argument: bool = False) -> Entry:
+    return Entry(kind=kind, name=name, target=target, summary=summary, cites=cites, takes_argument=takes_argument)
+
+
+def _memory(name: str, target: str, summary: str, *cites: str) -> Entry:
+    return _entry(Kind.MEMORY, name, f"stawm.nn.memories.{target}", summary, *cites)
+
+
+def _preset(name: str, target: str, summary: str, *cites: str) -> Entry:
+    return _entry(Kind.PRESET, name, f"stawm.catalog.presets:{target}", summary, *(cites or ("harris2019",)))
+
+
+CATALOG: tuple[Entry, ...] = (
+    _memory(
+        "hebb-rosenblatt",
+        "hebb_rosenblatt:HebbRosenblatt",
+        "The paper's rule: Hebbian writes of a response that sees the memory and a share of its input.",
+        "harris2019",
+    ),
+    _memory("fast-weights", "fast_weights:FastWeights", "Decaying outer products of the input with itself.", "ba2016"),
+    _memory(
+        "plasticity",
+        "plasticity:Plasticity",
+        "Fixed weights plus a plastic share of a Hebbian or Oja trace.",
+        "miconi2018",
+    ),
+    _memory(
+        "backpropamine",
+        "backpropamine:Backpropamine",
+        "A Hebbian trace whose every change is gated by a learned neuromodulator.",
+        "miconi2019",
+    ),
+    _memory(
+        "delta",
+        "delta:Delta",
+        "Writes the error of what a key already reads, so a key is overwritten, not added to.",
+        "widrow1960",
+        "schlag2021",
+        "yang2024",
+    ),
+    _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
+    _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
+    _memory(
+        "hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention over them.", "ramsauer2021"
+    ),
+    _entry(
+        Kind.BACKBONE,
+        "conv",
+        "stawm.nn.backbones.conv:Conv",
+        "A plain stack of convolutions, as the paper uses.",
+        "harris2019",
+    ),
+    _entry(
+        Kind.BACKBONE,
+        "timm",
+        "stawm.nn.backbones.timm_network:TimmNetwork",
+        "Any network of timm by its name there, with its early strides lowered for small images.",
+        "wightman2019",
+        takes_argument=True,
+    ),
+    _entry(
+        Kind.LOCATOR,
+        "affine",
+        "stawm.nn.locators.affine:Affine",
+        "Six numbers: a spatial transformer's affine glimpse.",
+        "jaderberg2015",
+    ),
+    _entry(
+        Kind.LOCATOR, "crop", "stawm.nn.locators.crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"
+    ),
+    _entry(
+        Kind.LOCATOR,
+        "filterbank",
+        "stawm.nn.locators.filterbank:FilterBank",
+        "DRAW's grid of Gaussian filters.",
+        "gregor2015",
+    ),
+    _entry(
+        Kind.CANVAS,
+        "addition",
+        "stawm.nn.canvases.addition:Addition",
+        "Sketches add up; a sigmoid ends it.",
+        "harris2019",
+    ),
+    _entry(
+        Kind.CANVAS,
+        "bernoulli",
+        "stawm.nn.canvases.bernoulli:Bernoulli",
+        "Each sketch replaces what its learned mask covers.",
+        "harris2019",
+        "maddison2017",
+        "jang2017",
+        "porter1984",
+    ),
+    _entry(
+        Kind.HEAD,
+        "classification",
+        "stawm.heads.classification:ClassificationHead",
+        "Reads the finished memory once and classifies.",
+        "harris2019",
+    ),
+    _entry(
+        Kind.HEAD,
+        "drawing",
+        "stawm.heads.drawing:DrawingHead",
+        "Reads the memory after every glimpse and draws a sketch of each.",
+        "harris2019",
+        "kingma2014",
+        "higgins2017",
+    ),
+    _preset("stawm-mnist-8", "MNIST_8", "MNIST in 8 glimpses of 8x8."),
+    _preset("stawm-mnist-28", "MNIST_28", "MNIST in 10 glimpses of 28x28."),
+    _preset("stawm-mnist-draw-4", "MNIST_DRAW_4", "Draws MNIST digits in 12 glimpses of 4x4."),
+    _preset("stawm-mnist-draw-6", "MNIST_DRAW_6", "Draws MNIST digits in 12 glimpses of 6x6."),
+    _preset("stawm-mnist-draw-8", "MNIST_DRAW_8", "Draws MNIST digits in 12 glimpses of 8x8."),
+    _preset("stawm-mnist-selfsup", "MNIST_SELFSUP", "Classifies MNIST with what stawm-mnist-draw-6 learned."),
+    _preset("stawm-mnist-sketchpad", "MNIST_SKETCHPAD", "Classifies and draws MNIST digits at once."),
+    _preset("stawm-cifar-mnv2", "CIFAR_MNV2", "CIFAR-10 in 4 glimpses through MobileNetV2."),
+    _preset("stawm-cifar-draw-16", "CIFAR_DRAW_16", "Draws CIFAR-10 pictures in 8 glimpses of 16x16."),
+    _preset("stawm-cifar-selfsup", "CIFAR_SELFSUP", "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned."),
+    _preset("stawm-celeba-draw-32", "CELEBA_DRAW_32", "Draws CelebA faces with learned masks, 8 glimpses of 32x32."),
+    _preset(
+        "bvae-cifar", "BVAE_CIFAR", "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.", "higgins2017"
+    ),
+    _preset("mnv2-cifar", "MNV2_CIFAR", "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.", "harris2019"),
+    _preset("stawm-digits", "DIGITS", "Small digits in 4 glimpses of 8x8: the demo's model."),
+)

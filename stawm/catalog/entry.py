@@ -1,0 +1,117 @@
+"""What the registry holds: names of six kinds, and where to import them from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from stawm.catalog.suggest import did_you_mean, nearest
+from stawm.errors import UnknownNameError
+
+NAME_FORM = "lower case letters and digits, words joined by single hyphens"
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+
+
+class Kind(StrEnum):
+    """The kinds of component that can be registered."""
+
+    MEMORY = "memory"
+    BACKBONE = "backbone"
+    CANVAS = "canvas"
+    LOCATOR = "locator"
+    HEAD = "head"
+    PRESET = "preset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One registered name.
+
+    Attributes:
+        kind: What sort of component it is.
+        name: Lower case, words joined by hyphens.
+        target: The component, or where to import it from when it is asked for.
+        summary: One sentence for listings.
+        cites: Keys into ``stawm/references.bib``, or whole BibTeX entries.
+        origin: The distribution that brought it, with its version where it is not stawm.
+        takes_argument: Whether the name is used as ``name:argument`` (such as ``timm:resnet18``).
+    """
+
+    kind: Kind
+    name: str
+    target: Any
+    summary: str = ""
+    cites: tuple[str, ...] = ()
+    origin: str = "stawm"
+    takes_argument: bool = False
+
+    def load(self) -> Any:
+        """Return the component, importing it where the target says only where it is."""
+        if isinstance(self.target, EntryPoint):
+            return self.target.load()
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        return getattr(import_module(module), attribute)
+
+    @property
+    def place(self) -> str:
+        """Where the component is: two entries of one place are one component."""
+        if isinstance(self.target, EntryPoint):
+            return self.target.value
+        if isinstance(self.target, str):
+            return self.target
+        if is_written(self.target):
+            return f"{self.target.__module__}:{self.target.__qualname__}"
+        return repr(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPlugin:
+    """An entry point of another package that cannot be used, and the reason."""
+
+    kind: str
+    name: str
+    origin: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Say which plugin it is and what is wrong with it."""
+        return f"{self.kind} {self.name!r} from {self.origin}: {self.reason}"
+
+
+def as_kind(kind: Kind | str) -> Kind:
+    """Return the `Kind` of that name.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    try:
+        return Kind(kind)
+    except ValueError:
+        hint = did_you_mean(nearest(str(kind), map(str, Kind)))
+        raise UnknownNameError(f"No kind named {kind!r}.{hint} The kinds are: {', '.join(Kind)}.") from None
+
+
+def is_written(target: Any) -> bool:
+    """Whether a target is a class or a function: something with a place and a docstring of its own."""
+    return hasattr(target, "__qualname__")
+
+
+def first_line(target: Any) -> str:
+    """Return the first line of a target's own docstring, or nothing."""
+    lines = (target.__doc__ or "").strip().splitlines() if is_written(target) else []
+    return lines[0] if lines else ""
+
+
+def name_faults(entry: Entry, present: Mapping[tuple[Kind, str], Entry]) -> list[str]:
+    """Return what keeps an entry from standing beside the present ones: a malformed name, or one that is taken."""
+    if not _NAME.fullmatch(entry.name):
+        return [f"{entry.name!r} is no legal name: {NAME_FORM}."]
+    taken = present.get((entry.kind, entry.name))
+    if taken is not None and taken.place != entry.place:
+        return [f"The {entry.kind} name {entry.name!r} is taken by {taken.place} ({taken.origin}); choose another."]
+    return []

@@ -1,0 +1,123 @@
+"""The commands ``stawm export``, ``verify`` and ``run``, and what ``stawm inspect`` shows of a graph."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add the commands to the subparsers of a command line.
+
+    Each sets ``run`` to a function of the parsed arguments, which prints, and raises a `StawmError` where
+    something is wrong.
+    """
+    for name, words, run, fill in (
+        ("export", "write a model as verified ONNX", export, _export),
+        ("verify", "prove that an ONNX file is equal to a model", verify, _verify),
+        ("run", "run an ONNX file over images", run_images, _run),
+    ):
+        parser = subparsers.add_parser(name, help=words, description=f"{words}.")
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.set_defaults(run=run, takes_overrides=False, prog=parser.prog)
+        fill(parser)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write a model as verified ONNX, and if asked for as a Triton model repository."""
+    from stawm.export.proof.report import VerificationError
+    from stawm.export.triton import write_repository
+    from stawm.export.write.exporting import to_onnx
+    from stawm.storage.pretrained import find_model
+
+    try:
+        report = to_onnx(
+            find_model(args.model),
+            args.out,
+            graph=args.graph,
+            glimpses=args.glimpses,
+            precision=args.precision,
+            opset=args.opset,
+            outputs=args.outputs,
+            sample=args.sample,
+        )
+    except VerificationError as error:
+        _print(args, error.report)
+        raise
+    if args.triton is None:
+        _print(args, report)
+        return
+    served = write_repository(args.out, args.triton)
+    if args.json:
+        print(json.dumps(report.as_dict() | {"triton": served.as_dict()}))
+    else:
+        print(report, served, sep="\n\n")
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Prove that a file is equal to a model."""
+    from stawm.export.proof.report import VerificationError
+    from stawm.export.proof.verification import verify
+    from stawm.storage.pretrained import find_model
+
+    try:
+        _print(args, verify(args.graph, find_model(args.model)))
+    except VerificationError as error:
+        _print(args, error.report)
+        raise
+
+
+def run_images(args: argparse.Namespace) -> None:
+    """Run a file over images."""
+    from stawm.export.serve.folder import run_folder
+    from stawm.export.serve.session import OnnxModel
+
+    model = OnnxModel(args.graph, device=args.device, allow_fallback=args.allow_fallback, threads=args.threads)
+    _print(args, run_folder(model, args.images, until=args.until, save=args.save))
+
+
+def inspect(args: argparse.Namespace) -> None:
+    """Show what the file of a graph is."""
+    from stawm.export.file.inspection import inspect
+
+    _print(args, inspect(args.file))
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder."""
+    return path.suffix == ".onnx" or path.is_dir()
+
+
+def _print(args: argparse.Namespace, found: Any) -> None:
+    print(json.dumps(found.as_dict()) if args.json else found)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a checkpoint, or a preset whose weights come with the package")
+    parser.add_argument("out", type=Path, help="the file to write; for a step graph a folder")
+    parser.add_argument("--graph", choices=("rollout", "step"), default="rollout", help="all at once, or one by one")
+    parser.add_argument("--glimpses", type=int, help="how many are taken; the model's number if left out")
+    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--opset", type=int, default=18)
+    parser.add_argument("--outputs", type=_names, help="fields of the output, commas between")
+    parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
+    parser.add_argument("--triton", type=Path, metavar="DIR", help="also put the graph into a Triton model repository")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
+    parser.add_argument("model", help="a checkpoint, or a preset whose weights come with the package")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
+    parser.add_argument("images", type=Path, help="a folder of images, or one image")
+    parser.add_argument("--until", type=float, help="of a step graph: look until it is so certain, say 0.99")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="save what is drawn there")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "tensorrt"), default="auto")
+    parser.add_argument("--allow-fallback", action="store_true", help="let the CPU stand in for a GPU")
+    parser.add_argument("--threads", type=int, help="how many threads a run on the CPU takes")

@@ -1,0 +1,1 @@
+"""What is exported: a model as functions from named tensors to named tensors."""

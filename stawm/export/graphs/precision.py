@@ -1,0 +1,59 @@
+"""Half precision where it pays: convolutions, the RNNs' products, projections and the decoder.
+
+Poses, grid, sampling, what x where, the memory with its reads, and the layers that make the outputs stay
+in float32; so do the gates and cells of the RNNs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from stawm.heads.drawing import Sketcher
+from stawm.models.baseline import Baseline
+from stawm.models.model import Model, Stawm
+from stawm.nn.recurrent import LSTMCell
+
+
+def lower(model: Model) -> Model:
+    """Turn a copy of a model into one that computes in half precision where it pays.
+
+    Args:
+        model: A model of its own, in float32; it is changed.
+
+    Returns:
+        The same model. It takes and gives float32.
+    """
+    for part in _parts(model):
+        part.half()
+    for module in model.modules():
+        if any(p.is_floating_point() for p in module.parameters(recurse=False)) and module is not model:
+            module.register_forward_pre_hook(_as_the_weights)
+    vars(model)["check_images"] = lambda images: None  # its weights no longer tell what type it takes
+    return model
+
+
+def _parts(model: Model) -> Iterator[nn.Module]:
+    if isinstance(model, Stawm):
+        loop = model.loop
+        yield from (loop.context, loop.backbone, loop.context_down, loop.glimpse_down)
+        yield from (loop.emission_rnn, loop.aggregator_rnn)
+        for head in model.heads.values():
+            yield head.get_submodule("query")
+    elif isinstance(model, Baseline):
+        yield model.backbone
+    for module in model.modules():
+        if isinstance(module, Sketcher):
+            yield from (module.expand, module.decoder)
+
+
+def _as_the_weights(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Hand a layer its inputs in the type of its weights; of an RNN input and output, and not the cell."""
+    dtype = next(module.parameters(recurse=False)).dtype
+    count = 2 if isinstance(module, LSTMCell) else 1
+    return tuple(_cast(x, dtype) if i < count else x for i, x in enumerate(given))
+
+
+def _cast(x: Any, dtype: torch.dtype) -> Any:
+    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x

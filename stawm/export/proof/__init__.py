@@ -1,0 +1,1 @@
+"""The proof that a graph is equal to its model."""

@@ -1,0 +1,128 @@
+"""What an export or a verification found, as a table and as JSON."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stawm.errors import ExportError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        ok: Whether it is as it has to be.
+        detail: What was found, in a sentence.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An output of the graph against PyTorch, over all images that were tried.
+
+    Attributes:
+        output: Its name.
+        glimpse: Which glimpse, from 1; None where the output is of all of them.
+        error: The greatest absolute difference.
+        tolerance: What it may be.
+        scale: The greatest absolute value in PyTorch.
+    """
+
+    output: str
+    glimpse: int | None
+    error: float
+    tolerance: float
+    scale: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the difference is within the tolerance; where PyTorch gives no numbers nothing is."""
+        return self.error <= self.tolerance < math.inf
+
+    @property
+    def tells(self) -> bool:
+        """Whether the tolerance is so small that a wrong value would be seen."""
+        return self.tolerance <= self.scale / 2 or self.scale == 0
+
+    def __str__(self) -> str:
+        """Say what differs by how much."""
+        where = "" if self.glimpse is None else f" at glimpse {self.glimpse}"
+        return f"{self.output}{where} is off by {self.error:.2e}, where {self.tolerance:.2e} is allowed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        path: The file, or the folder of a step graph.
+        graph: ``"rollout"`` or ``"step"``.
+        precision: ``"fp32"`` or ``"fp16"``.
+        opset: The ONNX opset.
+        nodes: How many nodes there are, by file.
+        size: Bytes, of all files.
+        checks: What was checked.
+        comparisons: The outputs against PyTorch.
+    """
+
+    path: Path
+    graph: str
+    precision: str
+    opset: int
+    nodes: dict[str, int]
+    size: int
+    checks: tuple[Check, ...]
+    comparisons: tuple[Comparison, ...] = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it has to be."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if not check.ok)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        comparisons = [{**asdict(c), "ok": c.ok} for c in self.comparisons]
+        return asdict(self) | {"path": str(self.path), "ok": self.ok, "comparisons": comparisons}
+
+    def __str__(self) -> str:
+        """Draw the tables."""
+        nodes = " + ".join(str(count) for count in self.nodes.values())
+        head = (
+            f"{self.path}: {self.graph}, {self.precision}, opset {self.opset}, {nodes} nodes, {self.size / 1e6:.1f} MB"
+        )
+        rows = [("ok" if c.ok else "FAILED", c.name, c.detail) for c in self.checks]
+        parts = [head, table(("", "check", "found"), rows)]
+        if self.comparisons:
+            numbers = [
+                (
+                    "ok" if c.ok else "FAILED",
+                    c.output,
+                    "all" if c.glimpse is None else str(c.glimpse),
+                    *(f"{value:.1e}" for value in (c.error, c.tolerance, c.scale)),
+                )
+                for c in self.comparisons
+            ]
+            parts.append(table(("", "output", "glimpse", "off by", "allowed", "scale"), numbers))
+        return "\n\n".join(parts)
+
+
+class VerificationError(ExportError):
+    """A graph is not equal to its model; ``report`` says what was found."""
+
+    def __init__(self, report: Report) -> None:
+        """Say what failed."""
+        self.report = report
+        faults = "\n".join(f"{check.name}: {check.detail}" for check in report.failures)
+        super().__init__(f"{report.path} is not equal to the model:\n{faults}")

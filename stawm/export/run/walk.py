@@ -1,0 +1,91 @@
+"""Running a step graph as often as there are glimpses, to the outputs of a rollout."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from stawm.export.graphs.fields import AXES, RECALL
+from stawm.export.graphs.step import IN, OUT, SEEN
+
+Named = dict[str, Tensor]
+Run = Callable[[str, Named], Named]
+"""Runs a part by its name: from inputs to outputs."""
+
+
+class Walk:
+    """A batch of images on its way through a step graph.
+
+    Attributes:
+        known: Everything that a part may be given: the image, and the state.
+    """
+
+    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Tensor) -> None:
+        """Take the first state.
+
+        Args:
+            run: Runs a part.
+            takes: The inputs of each part.
+            image: The images.
+        """
+        self.run, self.takes = run, takes
+        self.known: Named = {"image": image}
+        self._carry(run("init", self.known))
+
+    def look(self, noise: Named) -> Named:
+        """Take a glimpse, with its random numbers; return what was seen."""
+        found = self.run("glimpse", self._given("glimpse", self.known | noise))
+        self._carry(found)
+        return {name: value for name, value in found.items() if name in SEEN}
+
+    def read(self) -> Named:
+        """Return the answers."""
+        return self.run("read", self._given("read", self.known))
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the images only."""
+        self.known = {name: value[rows.to(value.device)] for name, value in self.known.items()}
+
+    def _given(self, part: str, known: Named) -> Named:
+        return {name: known[name] for name in self.takes[part]}
+
+    def _carry(self, found: Named) -> None:
+        self.known |= {IN + n.removeprefix(OUT): value for n, value in found.items() if n.startswith(OUT)}
+
+
+def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: int, *, every: bool) -> Named:
+    """Take all glimpses.
+
+    Args:
+        run: Runs a part.
+        takes: The inputs of each part.
+        inputs: The images, and random numbers for all glimpses.
+        glimpses: How many to take.
+        every: Whether to read after each; else after the last.
+
+    Returns:
+        The outputs that a rollout gives.
+    """
+    walk = Walk(run, takes, inputs["image"])
+    noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}
+    seen, answers = [], []
+    for t in range(glimpses):
+        seen.append(walk.look({name: value[:, t : t + 1] for name, value in noise.items()}))
+        if every or t == glimpses - 1:
+            answers.append(walk.read())
+    return gather(seen, answers)
+
+
+def gather(seen: Sequence[Named], answers: Sequence[Named]) -> Named:
+    """Put what single glimpses gave together."""
+    named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
+    for name, last in answers[-1].items():
+        if name in ("canvases", "masks"):
+            named[name] = last[:, -len(seen) :]
+        elif name == "confidence" or name.startswith(RECALL):
+            named[name] = torch.stack([one[name] for one in answers], dim=1)
+        else:
+            named[name] = last
+    if "logits" in named:
+        named["glimpse_logits"] = torch.stack([one["logits"] for one in answers], dim=1)
+    return {name: named[name] for name in (*AXES, *named) if name in named}

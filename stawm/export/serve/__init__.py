@@ -1,0 +1,1 @@
+"""Using a graph as the model is used."""

@@ -1,0 +1,78 @@
+"""Anytime inference: each image is looked at for as long as it needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stawm.export.run.walk import Named, Run, Walk
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking came to.
+
+    Attributes:
+        logits: The answer of each image after its last glimpse.
+        confidence: The probability of its most probable class.
+        glimpses: How many glimpses each image was given.
+    """
+
+    logits: Float[Tensor, "b classes"]
+    confidence: Float[Tensor, "b"]
+    glimpses: Int[Tensor, "b"]
+
+    @property
+    def labels(self) -> Int[Tensor, "b"]:
+        """The most probable class of each image."""
+        return self.logits.argmax(dim=1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "labels": self.labels.tolist(),
+            "confidence": self.confidence.tolist(),
+            "glimpses": self.glimpses.tolist(),
+        }
+
+    @classmethod
+    def join(cls, parts: Sequence["Looked"]) -> "Looked":
+        """Put batches together."""
+        logits, confidence, glimpses = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("logits", "confidence", "glimpses")
+        )
+        return cls(logits, confidence, glimpses)
+
+
+def look(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: int, until: float) -> Looked:
+    """Look at a batch of images; those that are done are left out of the runs that follow.
+
+    Args:
+        run: Runs a part of a step graph.
+        takes: The inputs of each part.
+        inputs: The images, and random numbers for all glimpses.
+        glimpses: The most glimpses.
+        until: The probability at which an image is done.
+    """
+    walk = Walk(run, takes, inputs["image"])
+    noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}
+    left = torch.arange(len(inputs["image"]))
+    rows: list[Tensor] = []
+    parts: list[Looked] = []
+    for t in range(1, glimpses + 1):
+        walk.look({name: value[left.to(value.device), t - 1 : t] for name, value in noise.items()})
+        found = {name: value.cpu() for name, value in walk.read().items() if name in ("logits", "confidence")}
+        done = found["confidence"] >= until if t < glimpses else torch.ones_like(left, dtype=torch.bool)
+        rows.append(left[done])
+        parts.append(Looked(found["logits"][done], found["confidence"][done], torch.full_like(left[done], t)))
+        left = left[~done]
+        if len(left) == 0:
+            break
+        if bool(done.any()):
+            walk.keep(~done)
+    order = torch.cat(rows).argsort()
+    together = Looked.join(parts)
+    return Looked(together.logits[order], together.confidence[order], together.glimpses[order])

@@ -1,0 +1,214 @@
+"""An ONNX file, used as the model is."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+import torch
+
+from stawm.errors import ExportError, InputError
+from stawm.export.file.files import GraphFile, read_graphs
+from stawm.export.file.metadata import GraphInfo
+from stawm.export.file.proto import opset_of, shapes_of
+from stawm.export.graphs.fields import OnnxOutput, unflatten
+from stawm.export.proof.structure import lies
+from stawm.export.run.providers import Device, DeviceError, device_of, open_session, profile, settle
+from stawm.export.run.runners import BoundRunner, HostRunner, Runner
+from stawm.export.run.walk import Named, roll
+from stawm.export.serve.looking import Looked, look
+from stawm.export.serve.pixels import Images, prepare, settle_noise
+from stawm.heads.output import Noise
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class OnnxModel:
+    """A graph that `to_onnx` wrote, with the call and the output of the model it was made of.
+
+    It may be called from several threads at once. Whatever it is given, its outputs are tensors on the
+    CPU, or on the GPU where it was given tensors there.
+
+    Attributes:
+        info: What the graph says of itself.
+        device: Where it runs: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
+
+    Examples:
+        >>> import stawm, tempfile, torch
+        >>> model, images = stawm.build("stawm-digits", glimpses=2, seed=0).eval(), torch.rand(5, 1, 16, 16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
+        ...     onnx = stawm.export.OnnxModel(f"{folder}/digits.onnx", device="cpu")
+        >>> torch.allclose(onnx(images).logits, model(images).logits, atol=1e-5)
+        True
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: Device = "auto",
+        *,
+        allow_fallback: bool = False,
+        threads: int | None = None,
+        spinning: bool = False,
+        batch_size: int = 256,
+        cuda_graphs: bool = False,
+        tf32: bool = False,
+    ) -> None:
+        """Load a file, or the folder of a step graph.
+
+        Args:
+            path: What `to_onnx` wrote.
+            device: ``"auto"`` is a GPU where there is one, else the CPU.
+            allow_fallback: Whether the CPU may stand in for a GPU that was asked for and cannot be used.
+            threads: How many threads a run on the CPU takes; ONNX Runtime's choice where left out.
+            spinning: Whether these threads stay awake within a run, which answers single images sooner where the
+                cores have nothing else to do.
+            batch_size: The most images in one run; more are split up.
+            cuda_graphs: Whether runs on a GPU are captured and replayed, with batches filled up to
+                the next power of two.
+            tf32: Whether products on a GPU may be rounded to TF32, which is faster, and less exact than what
+                was verified.
+
+        Raises:
+            ExportError: The file is truncated, altered, not ours, or contradicts itself.
+            DeviceError: The device cannot be used; the message says what to install.
+            InputError: An argument is not legal.
+        """
+        if batch_size < 1 or (threads is not None and threads < 1):
+            raise InputError(f"batch_size and threads are at least 1; got {batch_size} and {threads}.")
+        files = read_graphs(Path(path))
+        for file in files.values():
+            _check(file)
+        self.info: GraphInfo = next(iter(files.values())).info
+        self.batch_size = batch_size
+        self._takes = {part: file.info.inputs for part, file in files.items()}
+        shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
+        self._noise = {name.removeprefix("noise_"): s[1:] for name, s in shapes.items() if name.startswith("noise_")}
+        chosen = settle(device)
+        if cuda_graphs and chosen != "cpu" and not torch.cuda.is_available():
+            raise DeviceError("cuda_graphs keeps buffers in PyTorch's tensors, and this PyTorch has no CUDA.")
+        options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "spinning": spinning}
+        options |= {"tf32": tf32, "cuda_graphs": cuda_graphs}
+        sessions = {part: _session(file, chosen, batch_size, options) for part, file in files.items()}
+        self._runners = {part: _runner(session, batch_size, cuda_graphs) for part, session in sessions.items()}
+        self.device = device_of(sessions.values())
+
+    def __call__(
+        self,
+        images: Images,
+        *,
+        noise: Noise | None = None,
+        generator: torch.Generator | None = None,
+        glimpses: int | None = None,
+    ) -> OnnxOutput:
+        """Look at images, as the model does.
+
+        Args:
+            images: As the model takes them, or as pixels (uint8), or paths of images; see `prepare`.
+            noise: The random numbers, for a graph that was exported with ``sample=True``.
+            generator: Where random numbers that are not given come from.
+            glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
+
+        Raises:
+            InputError: The images, the noise or the number of glimpses are none that the graph takes.
+        """
+        count = self._glimpses(glimpses)
+        inputs = self._inputs(images, noise, generator, count)
+        found = [self._run(batch, count) for batch in self._split(inputs)]
+        device = inputs["image"].device
+        return unflatten({name: torch.cat([one[name] for one in found]).to(device) for name in found[0]})
+
+    def look(
+        self,
+        images: Images,
+        *,
+        until: float = 0.99,
+        glimpses: int | None = None,
+        noise: Noise | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Looked:
+        """Look until the answer is certain enough, or the glimpses are spent: each image as long as it needs.
+
+        Args:
+            images: As for a call.
+            until: The probability of the most probable class at which an image is done.
+            glimpses: The most glimpses; the number that the graph has room for where left out.
+            noise: As for a call.
+            generator: As for a call.
+
+        Raises:
+            InputError: This is no step graph of a model that classifies, or an argument is not legal.
+        """
+        if self.info.kind != "step" or self.info.classes is None:
+            raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
+        if not 0 < until <= 1:
+            raise InputError(f"until is a probability above 0, at most 1; got {until!r}.")
+        count = self._glimpses(glimpses) or 1
+        inputs = self._inputs(images, noise, generator, count)
+        return Looked.join([look(self._part, self._takes, batch, count, until) for batch in self._split(inputs)])
+
+    def _inputs(
+        self, images: Images, noise: Noise | None, generator: torch.Generator | None, glimpses: int | None
+    ) -> Named:
+        """Return all inputs of a call."""
+        image = prepare(images, self.info)
+        shapes = {
+            name: (len(image), *shape) if self.info.kind == "rollout" else (len(image), glimpses or 1, *shape[1:])
+            for name, shape in self._noise.items()
+        }
+        return {"image": image} | settle_noise(noise or Noise(), shapes, image, generator)
+
+    def _split(self, inputs: Named) -> list[Named]:
+        batches = zip(*(value.split(self.batch_size) for value in inputs.values()), strict=True)
+        return [dict(zip(inputs, batch, strict=True)) for batch in batches]
+
+    def _run(self, inputs: Named, glimpses: int | None) -> Named:
+        if self.info.kind == "rollout":
+            found = self._part("rollout", inputs)
+        else:
+            every = bool({"glimpse_logits", "confidence"} & set(self.info.fields))
+            found = roll(self._part, self._takes, inputs, glimpses or 1, every=every)
+        return {name: found[name] for name in self.info.fields}
+
+    def _part(self, part: str, given: Named) -> Named:
+        return self._runners[part](given)
+
+    def _glimpses(self, asked: int | None) -> int | None:
+        room = self.info.glimpses
+        if asked is None or asked == room:
+            return room
+        if self.info.kind == "rollout":
+            raise InputError(f"This graph takes {room} glimpses; export a step graph to choose their number.")
+        if room is None or not 1 <= asked <= room:
+            raise InputError(f"This graph has room for 1 to {room} glimpses; got {asked}.")
+        return asked
+
+    def __repr__(self) -> str:
+        """Say what it is of."""
+        return f"OnnxModel({self.info.preset}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
+
+
+def _check(file: GraphFile) -> None:
+    faults = lies(file.info, shapes_of(file.proto))
+    if faults:
+        raise ExportError(f"The metadata of {file.path} contradicts its graph: {'; '.join(faults)}.")
+
+
+def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str, Any]) -> ort.InferenceSession:
+    opset = opset_of(file.proto)
+    if device == "tensorrt" and opset > 19:
+        raise ExportError(
+            f"{file.path} is of opset {opset}: from 20 on TensorRT samples by the nearest pixel. Export with opset=18."
+        )
+    inputs = {name: shape for name, shape in shapes_of(file.proto).items() if name in file.info.inputs}
+    shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if device == "tensorrt" else ()
+    return open_session(file.data, device, trt_shapes=shapes, **options)
+
+
+def _runner(session: ort.InferenceSession, batch_size: int, cuda_graphs: bool) -> Runner:
+    if device_of([session]) == "cpu" or not torch.cuda.is_available():
+        return HostRunner(session)
+    buckets = [*(size for size in BUCKETS if size < batch_size), batch_size] if cuda_graphs else ()
+    return BoundRunner(session, torch.device("cuda", torch.cuda.current_device()), buckets)

@@ -1,0 +1,1 @@
+"""Writing graphs: trace, clean, verify, and only then put in place."""

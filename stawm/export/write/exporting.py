@@ -1,0 +1,98 @@
+"""From a model to verified ONNX files."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import onnx_ir as ir
+
+from stawm.errors import ExportError, InputError
+from stawm.export.file import sealing
+from stawm.export.file.files import check_place, open_graph, write_graphs
+from stawm.export.file.metadata import GraphInfo, describe
+from stawm.export.graphs import fields
+from stawm.export.graphs.plan import Plan, example_images, examples, make_graphs, room
+from stawm.export.proof.reference import frozen
+from stawm.export.proof.report import Report, VerificationError
+from stawm.export.proof.verification import BATCHES, examine
+from stawm.export.write.passes import clean
+from stawm.export.write.tracing import trace
+from stawm.models.model import Model
+
+
+def to_onnx(
+    model: Model,
+    path: str | os.PathLike[str],
+    *,
+    graph: Literal["rollout", "step"] = "rollout",
+    glimpses: int | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    opset: int = 18,
+    outputs: Sequence[str] | None = None,
+    sample: bool = False,
+    batches: Sequence[int] = BATCHES,
+) -> Report:
+    """Write a model as ONNX that is proved to be equal to it.
+
+    Args:
+        model: The model; it is left as it is.
+        path: Where to: a file for a rollout, a folder for a step graph. It appears there when it is
+            verified, and not before.
+        graph: ``"rollout"``, all glimpses in one graph, or ``"step"``, one glimpse at a time.
+        glimpses: How many glimpses are taken; the configuration's number where left out.
+        precision: ``"fp32"``, or ``"fp16"`` with poses, sampling and memory in fp32.
+        opset: The ONNX opset.
+        outputs: Which fields of the output there are; logits, canvas and poses where left out.
+        sample: Whether random numbers are inputs; otherwise the most probable is drawn.
+        batches: The sizes of the batches that it is verified with.
+
+    Returns:
+        What the verification found.
+
+    Raises:
+        InputError: An argument is not legal.
+        ExportError: The model cannot be exported, or the graph is not equal to it.
+
+    Examples:
+        >>> import stawm, tempfile
+        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
+        >>> report.ok, report.nodes["rollout"] < 130
+        (True, True)
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"to_onnx takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
+    if precision not in ("fp32", "fp16"):
+        raise InputError(f"precision is 'fp32' or 'fp16'; got {precision!r}.")
+    check_place(Path(path), graph)
+    plan = Plan(graph, room(model, glimpses), fields.choose(model, outputs), sample)
+    data = build(model, plan, precision, opset)
+    files = {part: open_graph(Path(path), value) for part, value in data.items()}
+    report = examine(Path(path), files, model, batches)
+    if not report.ok:
+        raise VerificationError(report)
+    write_graphs(Path(path), data)
+    return report
+
+
+def build(model: Model, plan: Plan, precision: str, opset: int) -> dict[str, bytes]:
+    """Return the graphs of a model as the bytes of files, by part, not verified yet."""
+    copied = frozen(model, precision)
+    graphs = make_graphs(copied, plan)
+    wanted = {part: plain.outputs for part, plain in make_graphs(copied, plan, probed=False).items()}
+    inputs = examples(graphs, example_images(model, 2, seed=0))
+    infos = describe(model, plan, precision, {part: (graphs[part].inputs, wanted[part]) for part in graphs})
+    return {part: _write(trace(graphs[part], inputs[part], opset), infos[part]) for part in graphs}
+
+
+def _write(traced: ir.Model, info: GraphInfo) -> bytes:
+    for output in [value for value in traced.graph.outputs if value.name not in info.outputs]:
+        traced.graph.outputs.remove(output)
+    clean(traced)
+    traced.metadata_props.update(info.entries())
+    try:
+        return sealing.seal(ir.to_proto(traced).SerializeToString())
+    except Exception as error:  # protobuf's own error has no public name
+        raise ExportError(f"The graph cannot be written as one file, which holds at most 2 GiB: {error}.") from error

@@ -1,0 +1,95 @@
+"""The baselines: the same backbone on the whole image, with no glimpses and no memory."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from stawm.configuration import Config
+from stawm.configuration.components import instantiate
+from stawm.errors import ConfigError, Faults
+from stawm.heads import noise as noises
+from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
+from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
+from stawm.heads.output import Noise, Output
+from stawm.models.config import BaselineConfig
+from stawm.models.model import Model
+from stawm.nn.precision import full_precision
+from stawm.registry import Kind
+
+
+class Baseline(Model):
+    """A plain classifier, a β-VAE (Higgins et al. 2016), or both, on one backbone."""
+
+    def __init__(self, config: BaselineConfig) -> None:
+        """Build the backbone and what the heads need of it.
+
+        Raises:
+            ConfigError: The backbone cannot be built, or a head is none that a baseline can have.
+        """
+        super().__init__()
+        self.config: BaselineConfig = config
+        channels, *size = config.image
+        self.backbone = instantiate(Kind.BACKBONE, config.backbone, channels=channels, size=tuple(size))
+        self.dropout = nn.Dropout(config.dropout)
+        faults = Faults()
+        parts = {head.name: faults.attempt(self._part, head) for head in config.heads}
+        faults.settle()
+        self.heads = nn.ModuleDict(parts)
+
+    def _part(self, head: Config) -> nn.Module:
+        channels, height, width = self.config.image
+        if isinstance(head, ClassificationHead.Config):
+            return Classifier(self.backbone.features, head.classes)
+        if not isinstance(head, DrawingHead.Config):
+            raise ConfigError([f"A baseline has heads 'classification' and 'drawing'; got {head.name!r}."])
+        if head.sketch_size is not None or not head.output_padding:
+            raise ConfigError(["A baseline draws the whole image: sketch_size is null and output_padding true."])
+        decoder = make_decoder(head, self.config.backbone, channels, (height, width))
+        return Sketcher(self.backbone.features, head.latent, decoder)
+
+    def forward(
+        self,
+        images: Float[Tensor, "b c h w"],
+        *,
+        sample: bool | None = None,
+        noise: Noise | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Output:
+        """Classify or reconstruct images.
+
+        Args:
+            images: The images, normalised with the configuration's mean and std.
+            sample: Whether the latent is drawn; while training only, where left out.
+            noise: The random numbers for the latent, of shape (b, 1, k).
+            generator: Where random numbers that are not given come from.
+
+        Raises:
+            InputError: The images or the noise are not of the model's form.
+        """
+        self.check_images(images)
+        drawing = self.config.head("drawing")
+        shapes = {} if drawing is None else {"latent": (1, drawing.latent)}
+        draw = self.training if sample is None else sample
+        settled = noises.settle(noise, shapes, images, generator, draw=draw)
+        features = self.backbone(images)
+        fields: dict[str, Any] = {}
+        if "classification" in self.heads:
+            fields["logits"] = self.heads["classification"](self.dropout(features))
+        if drawing is not None:
+            latent, sketch = self.heads["drawing"](features.unsqueeze(1), settled.latent)
+            fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
+        return Output(**fields)
+
+    def loss_parts(
+        self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+    ) -> dict[str, Tensor]:
+        """Return the parts of the loss of every head."""
+        parts: dict[str, Tensor] = {}
+        for head in self.config.heads:
+            if isinstance(head, ClassificationHead.Config):
+                parts |= classification_losses(head, output, labels)
+            elif isinstance(head, DrawingHead.Config):
+                parts |= drawing_losses(head, output, pixels)
+        return parts

@@ -1,0 +1,44 @@
+"""From a model's configuration to the model, and to the components that it uses."""
+
+from collections.abc import Iterator
+
+from stawm.configuration import Config
+from stawm.errors import ConfigError
+from stawm.models.baseline import Baseline
+from stawm.models.config import PART_KINDS, BaselineConfig, ModelConfig, SharedConfig
+from stawm.models.model import Model, Stawm
+from stawm.registry import Kind
+
+
+def construct(config: SharedConfig) -> Model:
+    """Construct the model that a complete configuration describes.
+
+    Raises:
+        ConfigError: Its components cannot be built at these sizes, and why.
+        UnknownNameError: The one fault is a component that is not registered.
+    """
+    if isinstance(config, ModelConfig):
+        return Stawm(config)
+    if isinstance(config, BaselineConfig):
+        return Baseline(config)
+    raise ConfigError([f"{type(config).__name__} describes no model."])
+
+
+def components(config: SharedConfig) -> Iterator[tuple[Kind, Config]]:
+    """Yield the kind and configuration of every component that a model uses."""
+    for field, kind in PART_KINDS.items():
+        is_used = hasattr(config, field) and (field != "canvas" or config.head("drawing") is not None)
+        if is_used:
+            yield kind, getattr(config, field)
+    for head in config.heads:
+        yield Kind.HEAD, head
+
+
+def without_downloads(config: SharedConfig) -> SharedConfig:
+    """Return the configuration with every ``pretrained`` of a component off, for weights that are there already."""
+    changes = {
+        field: getattr(config, field).replace(pretrained=False)
+        for field in PART_KINDS
+        if getattr(getattr(config, field, None), "pretrained", False)
+    }
+    return config.replace(**changes) if changes else config

@@ -1,0 +1,167 @@
+"""What a registered name stands for, for people and for programs."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from stawm import registry
+from stawm.catalog.suggest import did_you_mean, nearest
+from stawm.configuration import Config, describe_hint, field_hints, missing, resolve
+from stawm.errors import UnknownNameError
+from stawm.models.construct import construct, without_downloads
+from stawm.registry import Kind
+from stawm.storage.pretrained import config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A component or preset, described.
+
+    Attributes:
+        kind: Its kind.
+        name: Its name.
+        summary: What it is, in one sentence.
+        origin: The distribution that brought it.
+        cites: The keys of what it implements.
+        fields: For each field of its configuration the ``value`` (a component's default, or the preset's own),
+            what is ``legal`` in words, what it ``means``, and whether it is ``required``.
+        parameters: How many numbers a preset's model learns; None for a component.
+    """
+
+    kind: str
+    name: str
+    summary: str
+    origin: str
+    cites: tuple[str, ...]
+    fields: Mapping[str, Mapping[str, Any]]
+    parameters: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "summary": self.summary,
+            "origin": self.origin,
+            "cites": [*self.cites],
+            "fields": {key: dict(field) for key, field in self.fields.items()},
+            "parameters": self.parameters,
+        }
+
+    def __str__(self) -> str:
+        """Lay it out for reading."""
+        lines = [f"{self.name} ({self.kind}, {self.origin}): {self.summary}"]
+        if self.parameters is not None:
+            lines.append(f"  parameters: {self.parameters:,}")
+        for key, field in self.fields.items():
+            value = "required" if field["required"] else _written(field["value"])
+            lines.append(f"  {key} = {value}  ({field['legal']})  {field['means']}".rstrip())
+        if self.cites:
+            lines.append(f"  cites: {', '.join(self.cites)}")
+        return "\n".join(lines)
+
+
+def describe(name: str, /, kind: Kind | str | None = None) -> Description:
+    """Describe a registered name.
+
+    Args:
+        name: The name.
+        kind: Its kind; the first kind that has the name, where left out, presets before all.
+
+    Raises:
+        UnknownNameError: No kind, or not that kind, has the name.
+        ConfigError: The name takes an argument, and there is none such.
+
+    Examples:
+        >>> import stawm
+        >>> print(stawm.describe("crop"))
+        crop (locator, stawm): A position and one scale.
+        ...
+        >>> stawm.describe("stawm-mnist-8").fields["glimpses"]["value"]
+        8
+    """
+    found = _kind_of(name) if kind is None else registry.as_kind(kind)
+    whole = registry.entries(found).get(name)
+    entry = whole if whole is not None and whole.takes_argument else registry.find(found, name)
+    fields, parameters = _preset(name) if found is Kind.PRESET else (_component(found, name, entry.load()), None)
+    return Description(
+        kind=str(found),
+        name=name,
+        summary=entry.summary,
+        origin=entry.origin,
+        cites=entry.cites,
+        fields=fields,
+        parameters=parameters,
+    )
+
+
+def _kind_of(name: str) -> Kind:
+    found = registry.kinds_of(name)
+    if not found:
+        known = [other for kind in Kind for other in registry.list_names(kind)]
+        raise UnknownNameError(
+            f"No component is named {name!r}.{did_you_mean(nearest(name, known))} `stawm list KIND` shows them by kind."
+        )
+    return found[0]
+
+
+def _component(kind: Kind, name: str, component: Any) -> dict[str, dict[str, Any]]:
+    """Describe the fields and their defaults."""
+    cls: Any = component.Config
+    if missing(cls, {"name": name}, name):
+        return _fields(cls, {})
+    default = cls() if name in registry.list_names(kind) else resolve(kind, name)
+    return _fields(cls, default.to_dict())
+
+
+def _preset(name: str) -> tuple[dict[str, dict[str, Any]], int]:
+    resolved = config(name)
+    with torch.device("meta"):
+        model = construct(without_downloads(resolved))
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return _fields(type(resolved), resolved.to_dict()), parameters
+
+
+def _fields(cls: type[Config], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    meanings = field_meanings(cls)
+    return {
+        key: {
+            "value": values.get(key),
+            "legal": describe_hint(hint),
+            "means": meanings.get(key, ""),
+            "required": key not in values,
+        }
+        for key, hint in field_hints(cls).items()
+    }
+
+
+@cache
+def field_meanings(cls: type[Config]) -> dict[str, str]:
+    """Return what the strings under a configuration's fields say; nothing where the source is not at hand."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            source = textwrap.dedent(inspect.getsource(base))
+        except (OSError, TypeError):
+            continue
+        (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        for field, text in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found
+
+
+def _written(value: Any) -> str:
+    """Write a value in one line; of a component only its name."""
+    if isinstance(value, dict) and "name" in value:
+        return value["name"]
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return repr(value)

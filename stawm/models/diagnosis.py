@@ -1,0 +1,236 @@
+"""The memory's health on real input: measured, held against its exact bounds, and put into advice."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from stawm.core import hebb_rosenblatt as rule
+from stawm.core import stability
+from stawm.core.activations import ACTIVATIONS
+from stawm.errors import InputError
+from stawm.heads.base import Head
+from stawm.models.model import Stawm
+from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
+
+LARGEST_INPUT = 6.0
+LARGEST_HALF = torch.finfo(torch.float16).max
+LOOKED_INTO = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlimpseHealth:
+    """The memory after one glimpse, over all images; what only the Hebb-Rosenblatt rule has is None elsewhere.
+
+    Attributes:
+        glimpse: Which glimpse, from 1.
+        norm: The largest Frobenius norm of W.
+        radius: The largest spectral radius of W.
+        read: The largest magnitude that a head read.
+        drive: The mean of η|e|², what the write adds along e.
+        drive_max: Its largest value.
+        contracting: The share of writes with η L |e|² < δ, which bring any two memories nearer.
+        saturated: The share of responses at φ's bound, through which no gradient flows.
+        silent: The share of responses that are zero.
+        fill: The largest element of W, as a share of the bound that it cannot pass.
+        gradient: The bound on |∂W/∂W₀| of the worst image, the product of its writes' factors.
+    """
+
+    glimpse: int
+    norm: float
+    radius: float
+    read: float
+    drive: float | None = None
+    drive_max: float | None = None
+    contracting: float | None = None
+    saturated: float | None = None
+    silent: float | None = None
+    fill: float | None = None
+    gradient: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """The health of a model's memory.
+
+    Attributes:
+        model: The model's name.
+        memory: The memory's registered name.
+        images: How many images were looked at.
+        rates: The memory's rates as they act, where it has any.
+        glimpses: The memory after each glimpse.
+        advice: What to do, in plain words; empty where nothing needs doing.
+    """
+
+    model: str
+    memory: str
+    images: int
+    rates: Mapping[str, float]
+    glimpses: tuple[GlimpseHealth, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is nothing to advise."""
+        return not self.advice
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**dataclasses.asdict(self), "healthy": self.healthy}
+
+    def columns(self) -> list[str]:
+        """Return the measures that this memory has."""
+        first = dataclasses.asdict(self.glimpses[0])
+        return [name for name, value in first.items() if value is not None]
+
+    def __str__(self) -> str:
+        """Lay it out as a table, advice below."""
+        columns = self.columns()
+        rows = [columns] + [[_short(getattr(g, name)) for name in columns] for g in self.glimpses]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        rates = ", ".join(f"{name} {value:.4g}" for name, value in self.rates.items())
+        head = f"{self.memory} of {self.model} over {self.images} images" + (f": {rates}" if rates else "")
+        return "\n".join([head, *table, *(f"! {line}" for line in self.advice or ("nothing to mend",))])
+
+
+def diagnose(model: Stawm, images: Tensor, *, glimpses: int | None = None) -> Diagnosis:
+    """Measure the health of a model's memory on real images.
+
+    Args:
+        model: The model; it is run in evaluation mode and left as it was.
+        images: Images as the model takes them, (b, c, h, w).
+        glimpses: How many glimpses to take; the configuration's number where left out.
+
+    Returns:
+        The measures after each glimpse, and advice.
+
+    Raises:
+        InputError: It is no STAWM model, or the images are not of its form, empty, or not finite.
+
+    Examples:
+        >>> import stawm, torch
+        >>> report = stawm.diagnose(stawm.build("stawm-digits", seed=0), torch.rand(4, 1, 16, 16))
+        >>> len(report.glimpses), report.glimpses[0].contracting
+        (4, 1.0)
+    """
+    if not isinstance(model, Stawm):
+        raise InputError(f"diagnose takes a STAWM model, which has a memory; got {type(model).__name__}.")
+    model.check_images(images)
+    if not len(images) or not images.isfinite().all():
+        raise InputError("diagnose takes at least one image, all of finite values.")
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return _measure(model, images, glimpses or model.config.glimpses)
+    finally:
+        model.train(training)
+
+
+def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
+    context, _, E = model.loop(images, n)
+    heads = cast(list[Head], list(model.heads.values()))
+    queries = torch.stack([head.query(context) for head in heads], dim=1)
+    generic = _states(model, E, queries)
+    rates: dict[str, float] = {}
+    if isinstance(model.memory, HebbRosenblatt):
+        acting = model.memory.rates
+        rates = {name: float(value) for name, value in acting._asdict().items()}
+        own = _hebb_rosenblatt(model.memory, E)
+        generic = [dataclasses.replace(health, **more) for health, more in zip(generic, own, strict=True)]
+    return Diagnosis(
+        model=model.config.name,
+        memory=model.config.memory.name,
+        images=len(images),
+        rates=rates,
+        glimpses=tuple(generic),
+        advice=tuple(_advice(generic, rates)),
+    )
+
+
+def _states(model: Stawm, E: Tensor, queries: Tensor) -> list[GlimpseHealth]:
+    """Follow the memory write by write; matrices are made for the first few images only."""
+    state = model.memory.init_state(len(E), device=E.device, dtype=E.dtype)
+    few = model.memory.init_state(len(E[:LOOKED_INTO]), device=E.device, dtype=E.dtype)
+    followed = []
+    for t, e in enumerate(E.unbind(1), 1):
+        state, few = model.memory.write(state, e), model.memory.write(few, e[:LOOKED_INTO])
+        W = model.memory.matrix(few)
+        read = max(model.memory.read(state, q).abs().max().item() for q in queries.unbind(1))
+        finite = bool(W.isfinite().all())
+        radius = torch.linalg.eigvals(W).abs().max().item() if finite else float("inf")
+        norm = W.flatten(1).norm(dim=1).max().item() if finite else float("inf")
+        followed.append(GlimpseHealth(glimpse=t, norm=norm, radius=radius, read=read))
+    return followed
+
+
+def _hebb_rosenblatt(memory: HebbRosenblatt, E: Tensor) -> list[dict[str, float]]:
+    """Hold every write against the rule's own bounds."""
+    rates, config, activation = memory.rates, memory.config, ACTIVATIONS[memory.config.activation]
+    if config.normalise is not None:
+        E = rule.normalise(E, rates, config.normalise)
+    _, state = rule.unroll(E, E[:, :0], [], rates, orientation=config.orientation, phi=memory.phi, form="factored")
+    assert isinstance(state, rule.FactoredState)
+    delta, eta = float(rates.delta), float(rates.eta)
+    drive = eta * E.square().sum(-1)
+    factors = abs(1 - delta) + activation.lipschitz * drive
+    lawful = 0 < delta <= 1 and eta >= 0 and float(rates.theta) >= 0
+    measured = []
+    for t in range(1, E.shape[1] + 1):
+        f = state.F[:, t - 1]
+        W = rule.matrix(rule.FactoredState(state.E[:LOOKED_INTO, :t], state.F[:LOOKED_INTO, :t]), rates)
+        row = {
+            "drive": drive[:, t - 1].mean().item(),
+            "drive_max": drive[:, t - 1].max().item(),
+            "contracting": (activation.lipschitz * drive[:, t - 1] < delta).double().mean().item(),
+            "saturated": (f >= activation.bound).double().mean().item(),
+            "silent": (f == 0).double().mean().item(),
+            "gradient": factors[:, :t].prod(dim=1).max().item(),
+        }
+        if lawful and math.isfinite(activation.bound):
+            ceiling = stability.elementwise_bound(rates, LARGEST_INPUT, activation.bound, t)
+            row["fill"] = W.max().item() / ceiling if ceiling else 0.0
+        measured.append(row)
+    return measured
+
+
+def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[str]:
+    last = glimpses[-1]
+    advice = []
+    if not all(math.isfinite(g.norm) and math.isfinite(g.read) for g in glimpses):
+        advice.append("The memory is not finite: go back to an earlier checkpoint and constrain the rates.")
+    delta, eta, theta = (rates.get(name, 1.0) for name in ("delta", "eta", "theta"))
+    if not (0 < delta <= 1 and eta >= 0 and theta >= 0):
+        advice.append(
+            f"The rates left their legal range (δ in (0, 1], η and θ at least 0; got δ {delta:.3g}, η {eta:.3g}, "
+            f"θ {theta:.3g}), and with it every bound: train with memory.constrained=true."
+        )
+    if last.contracting is not None and last.drive_max is not None:
+        worst = max(g.drive_max or 0.0 for g in glimpses)
+        share = 1 - min(g.contracting or 0.0 for g in glimpses)
+        if share > 0:
+            advice.append(
+                f"Up to {share:.0%} of a glimpse's writes are no contractions (η|e|² reaches {worst:.3g}, "
+                f"δ is {delta:.3g}): gradients can grow with every glimpse. memory.normalise=0.9 keeps η|e|² below δ."
+            )
+    if last.gradient is not None and last.gradient > 1e3:
+        advice.append(f"The gradient through the memory may grow {last.gradient:.1e} times: clip it, or normalise e.")
+    if last.saturated is not None and last.saturated > 0.5:
+        advice.append(
+            f"{last.saturated:.0%} of the last responses are saturated and pass no gradient: lower η, or normalise e."
+        )
+    if last.silent is not None and last.silent > 0.9:
+        advice.append(f"{last.silent:.0%} of the last responses are zero: the memory hardly writes. Raise θ or η.")
+    highest = max(g.read for g in glimpses)
+    if highest > LARGEST_HALF / 2:
+        advice.append(f"Reads reach {highest:.3g}, and fp16 ends at {LARGEST_HALF:.0f}: keep reads in float32.")
+    return advice
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3g}"

@@ -1,0 +1,62 @@
+"""From what names a model to its complete configuration."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from stawm import registry
+from stawm.errors import ConfigError
+from stawm.models.config import SharedConfig, from_mapping, override
+from stawm.registry import Kind
+
+ModelSpec: TypeAlias = str | SharedConfig | Mapping[str, Any]
+
+
+def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
+    """Resolve a model's complete configuration without building it.
+
+    Args:
+        spec: A preset's name, a configuration, a complete mapping, or a mapping with ``preset``.
+        **overrides: Fields of the model by the override grammar: a string swaps a component, a
+            mapping with ``name`` swaps and sets, a mapping without it changes fields of the
+            present one, dotted keys reach inside.
+
+    Returns:
+        The configuration, frozen and complete.
+
+    Raises:
+        ConfigError: Everything that is wrong, together.
+        UnknownNameError: The one fault is a name that is not registered.
+
+    Examples:
+        >>> import stawm
+        >>> small = stawm.config("stawm-mnist-8", memory="fast-weights", glimpses=4)
+        >>> small.memory.name, small.glimpses
+        ('fast-weights', 4)
+        >>> stawm.config("stawm-mnist-8", **{"memory.delta": 0.3}).memory.delta
+        0.3
+    """
+    resolved = _resolve(spec)
+    return override(resolved, overrides) if overrides else resolved
+
+
+def _resolve(spec: ModelSpec, within: tuple[str, ...] = ()) -> SharedConfig:
+    if isinstance(spec, SharedConfig):
+        return spec
+    if isinstance(spec, str):
+        return _preset(spec, within)
+    if not isinstance(spec, Mapping):
+        raise ConfigError([f"A model is given by a preset's name, a mapping or a configuration; got {spec!r}."])
+    if "preset" not in spec:
+        return from_mapping(spec)
+    return override(_preset(spec["preset"], within), {key: value for key, value in spec.items() if key != "preset"})
+
+
+def _preset(name: Any, within: tuple[str, ...]) -> SharedConfig:
+    if not isinstance(name, str):
+        raise ConfigError([f"The name of a preset is a text; got {name!r}."])
+    if name in within:
+        raise ConfigError([f"The preset {name!r} is made from itself: {' from '.join((*within, name))}."])
+    target = registry.find(Kind.PRESET, name).load()
+    found: Any = target() if callable(target) else target
+    resolved = _resolve({"name": name, **found} if isinstance(found, Mapping) else found, (*within, name))
+    return resolved.replace(name=name)

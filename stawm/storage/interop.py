@@ -1,0 +1,166 @@
+"""Weights of the authors' code, moved into the presets that have their like there."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stawm.catalog.suggest import natural_key
+from stawm.errors import CheckpointError, InputError
+from stawm.models.baseline import Baseline
+from stawm.models.model import Model, Stawm
+from stawm.nn.backbones.conv import Conv
+
+_NO_WEIGHT = re.compile(r"(memory\.)?(project\.(weight|bias)|soft\b.*|onehots|c0_in|c1_in|A|p|h)")
+_SECOND_NAME = re.compile(r"(context|encoder)\.")
+_DRAWING_ONLY = re.compile(r"(memory\.inv_emission|decoder|mu|var|sup)\.")
+_STACK = re.compile(
+    r"(memory\.context_cnn|memory\.glimpse_cnn|context|encoder|decoder)\.([^.]+)\.(?:(conv|bn)\.)?(\w+)"
+)
+_RATES = {"memory.decay": "memory.delta", "memory.learn": "memory.eta", "memory.learn2": "memory.theta"}
+_GLIMPSES = {
+    "memory.context_down": "loop.context_down",
+    "memory.glimpse_down": "loop.glimpse_down",
+    "memory.emission_rnn.rnn": "loop.emission_rnn",
+    "memory.aggregator_rnn.rnn": "loop.aggregator_rnn",
+    "memory.emission.fc1": "loop.emitter.hidden",
+    "memory.emission.fc3": "loop.emitter.pose",
+    "memory.inv_emission.fc1": "loop.inverse_emitter.hidden",
+    "memory.inv_emission.fc3": "loop.inverse_emitter.pose",
+    "memory.what": "loop.what",
+    "memory.where": "loop.where",
+    "memory.context_cnn": "loop.context.blocks",
+    "memory.glimpse_cnn": "loop.backbone.blocks",
+    "context": "loop.context.blocks",
+    "encoder": "loop.backbone.blocks",
+}
+_CLASSES = {
+    "qdown": "heads.classification.query.linear",
+    "classifier": "heads.classification.classifier.linear",
+    "classifier.0": "heads.classification.classifier.linear",
+}
+_SKETCHES = {"mu": "mu", "var": "logvar", "sup": "expand", "decoder": "decoder.blocks"}
+_DRAWING = {"qdown": "heads.drawing.query.linear", "class_down": "heads.classification.query.linear"}
+
+
+def load_authors_state_dict(model: Model, state_dict: Mapping[str, Tensor]) -> None:
+    """Fill a model with the weights of the authors' code, at any sizes.
+
+    Args:
+        model: A preset with ``conv`` stacks, the ``affine`` locator and the ``hebb-rosenblatt``
+            memory with free rates, or the β-VAE: every preset that has its like there.
+        state_dict: The state dict, by the authors' names. What their forward pass never uses is
+            passed over, and so are the second names under which it lists a module.
+
+    Raises:
+        InputError: The model has no like in the authors' code.
+        CheckpointError: The weights do not fit; the model is untouched.
+    """
+    _check_model(model)
+    own, names = model.state_dict(), authors_names(model, state_dict)
+    moved: dict[str, Tensor] = {}
+    taken: dict[str, str] = {}
+    for theirs, ours in sorted(names.items(), key=lambda pair: _is_second(model, pair[0])):
+        if ours in moved and _is_second(model, theirs):
+            continue
+        key = theirs if ours not in own or ours in moved else ours
+        tensor = _tensor(theirs, state_dict[theirs])
+        moved[key] = tensor.reshape(()) if key in _RATES.values() and tensor.numel() == 1 else tensor
+        taken[key] = theirs
+    _check_fit(model, own, moved, taken)
+    model.load_state_dict(moved, strict=False)
+
+
+def authors_names(model: Model, names: Iterable[str]) -> dict[str, str]:
+    """Translate the authors' names of weights into ours.
+
+    Args:
+        model: The model that the weights are for.
+        names: The authors' names.
+
+    Returns:
+        Their name to ours, without what their forward pass, or this model, has no use for; a name
+        that nothing is known of stays as it is.
+    """
+    names = list(names)
+    places, layers = _places(model), _layers(names)
+    draws = model.config.head("drawing") is not None
+    used = (n for n in names if not _NO_WEIGHT.fullmatch(n) and (draws or not _DRAWING_ONLY.match(n)))
+    return {name: _translate(name, places, layers) for name in used}
+
+
+def _places(model: Model) -> dict[str, str]:
+    """Return where the authors' modules are in a model."""
+    if isinstance(model, Baseline):
+        return {"encoder": "backbone.blocks", **{key: f"heads.drawing.{name}" for key, name in _SKETCHES.items()}}
+    if model.config.head("drawing") is None:
+        return _GLIMPSES | _CLASSES
+    return _GLIMPSES | _CLASSES | _DRAWING | {key: f"heads.drawing.sketcher.{name}" for key, name in _SKETCHES.items()}
+
+
+def _layers(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the authors' names of the layers of each CNN, in their order."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if stack := _STACK.fullmatch(name):
+            found.setdefault(stack[1], set()).add(stack[2])
+    return {stack: sorted(layers, key=natural_key) for stack, layers in found.items()}
+
+
+def _translate(name: str, places: Mapping[str, str], layers: Mapping[str, list[str]]) -> str:
+    if name in _RATES:
+        return _RATES[name]
+    stack = _STACK.fullmatch(name)
+    if stack and stack[1] in places:
+        part = "norm" if stack[3] == "bn" else "conv"
+        return f"{places[stack[1]]}.{layers[stack[1]].index(stack[2])}.{part}.{stack[4]}"
+    module, _, weight = name.rpartition(".")
+    return f"{places[module]}.{weight}" if module in places else name
+
+
+def _is_second(model: Model, name: str) -> bool:
+    """Whether a name is the second one of a module of the authors' model."""
+    return isinstance(model, Stawm) and _SECOND_NAME.match(name) is not None
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"The state dict has no tensor under {name!r} but a {type(value).__name__}.") from error
+
+
+def _check_model(model: Model) -> None:
+    config: Any = getattr(model, "config", None)
+    faults = []
+    if isinstance(model, Stawm):
+        stacks = (config.context, config.backbone)
+        faults += [f"the backbone {part.name!r}" for part in stacks if not isinstance(part, Conv.Config)]
+        faults += [f"the locator {config.locator.name!r}"] if config.locator.name != "affine" else []
+        faults += [f"where={config.where!r}"] if config.where != "pose" else []
+        faults += [f"the memory {config.memory.name!r}"] if config.memory.name != "hebb-rosenblatt" else []
+        faults += ["constrained rates"] if getattr(config.memory, "constrained", False) else []
+    elif isinstance(model, Baseline):
+        faults += [] if isinstance(config.backbone, Conv.Config) else [f"the backbone {config.backbone.name!r}"]
+        faults += [f"the head {head.name!r}" for head in config.heads if head.name != "drawing"]
+    else:
+        raise InputError(f"The authors' weights go into a model that stawm.build made; got {type(model).__name__}.")
+    if faults:
+        raise InputError(f"The authors' code has no like of {config.name} with {' and '.join(faults)}.")
+
+
+def _check_fit(model: Model, own: Mapping[str, Tensor], moved: Mapping[str, Tensor], taken: Mapping[str, str]) -> None:
+    faults = {
+        "missing": [name for name in own if name not in moved and not name.endswith("num_batches_tracked")],
+        "unexpected": [name for name in moved if name not in own],
+        "of another shape": [
+            f"{taken[name]} ({tuple(moved[name].shape)} for {tuple(own[name].shape)})"
+            for name in moved
+            if name in own and moved[name].shape != own[name].shape
+        ],
+    }
+    if any(faults.values()):
+        said = "; ".join(f"{label}: {', '.join(names)}" for label, names in faults.items() if names)
+        raise CheckpointError(f"The state dict does not fit {model.config.name}: {said}.")

@@ -1,0 +1,394 @@
+"""An exported file is used as the model is, and refuses what it cannot do."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from stawm.errors import ExportError, InputError
+from stawm.export import DeviceError, OnnxModel, inspect
+from stawm.export.file import sealing
+from stawm.export.file.files import read_graphs
+from stawm.export.graphs.fields import flatten
+from stawm.export.run import providers
+from stawm.export.run.providers import open_session, profile
+from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
+from stawm.heads.output import Noise
+from tests.export.broken import broken, set_metadata
+from tests.export.opened import opened
+from tests.small import inputs
+
+
+@pytest.fixture(scope="module")
+def graph(rollout: Path) -> Any:
+    return opened(rollout, threads=1, batch_size=4)
+
+
+def assert_same(output: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    named, wanted = flatten(output), flatten(expected)
+    assert set(wanted) <= set(named)
+    for name, value in wanted.items():
+        assert torch.allclose(named[name], value, atol=tolerance), name
+
+
+@pytest.mark.parametrize("batch", [1, 4, 5, 11])
+def test_it_is_the_model_at_any_size_of_batch(batch: int, graph: Any, classifier: Any) -> None:
+    images, _ = inputs(classifier, batch)
+    assert_same(graph(images), classifier(images, glimpse_logits=True))
+
+
+@pytest.mark.parametrize("spinning", [False, True])
+def test_threads_stay_awake_within_a_run_only(
+    spinning: bool, rollout: Path, classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: dict[str, str] = {}
+
+    class Options(providers.ort.SessionOptions):
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            entries[key] = value
+            super().add_session_config_entry(key, value)
+
+    monkeypatch.setattr(providers.ort, "SessionOptions", Options)
+    graph = OnnxModel(rollout, device="cpu", threads=2, spinning=spinning)
+    assert entries["session.intra_op.allow_spinning"] == str(int(spinning))
+    assert entries["session.force_spinning_stop"] == "1"
+    images, _ = inputs(classifier, 3)
+    assert_same(graph(images), classifier(images, glimpse_logits=True))
+
+
+def test_confidence_is_the_greatest_probability(graph: Any, classifier: Any) -> None:
+    images, _ = inputs(classifier, 3)
+    output = graph(images)
+    assert output.confidence is not None
+    assert torch.allclose(output.confidence, classifier(images, glimpse_logits=True).glimpse_logits.exp().amax(-1))
+
+
+def test_arrays_tensors_pixels_and_files_are_the_same_images(graph: Any, classifier: Any, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 12), dtype=np.uint8)
+    paths = []
+    for number, picture in enumerate(pixels):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(picture).save(paths[-1])
+    floats = classifier.normalise(torch.from_numpy(pixels)[:, None].float() / 255)
+    expected = classifier(floats)
+    locked = pixels.copy()
+    locked.flags.writeable = False
+    one = [
+        locked,
+        floats,
+        floats.double(),
+        floats.numpy(),
+        pixels,
+        pixels[:, None],
+        pixels[..., None],
+        torch.from_numpy(pixels),
+    ]
+    for images in [*one, paths, [str(path) for path in paths]]:
+        assert torch.allclose(graph(images).logits, expected.logits, atol=1e-5)
+    assert torch.allclose(graph(paths[1]).logits, expected.logits[1:2], atol=1e-5)
+
+
+def test_one_image_by_itself_is_a_batch_of_one(graph: Any, steps: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    expected = graph([tmp_path / "one.png"]).logits
+    floats = (torch.from_numpy(pixels)[None].float() / 255 - 0.3) / 0.35
+    for image in (tmp_path / "one.png", pixels, pixels[None], pixels[..., None], floats, floats.numpy()):
+        assert torch.allclose(graph(image).logits, expected, atol=1e-5)
+        assert opened(steps).look(image, until=0.99).glimpses.tolist() == [3]
+
+
+def test_files_of_another_size_are_brought_to_the_models(graph: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 100, 50)).save(tmp_path / "wide.png")
+    assert graph(tmp_path / "wide.png").logits.shape == (1, 10)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(2, 1, 12, 13),
+        torch.zeros(12, 12),
+        torch.zeros(0, 1, 12, 12),
+        torch.zeros(2, 1, 12, 12, dtype=torch.int64),
+        np.zeros((2, 12, 13), dtype=np.uint8),
+        [],
+        [np.zeros((1, 12, 12))],
+        3,
+    ],
+    ids=str,
+)
+def test_other_things_are_refused(images: Any, graph: Any) -> None:
+    with pytest.raises(InputError, match=r"takes floats of shape \(b, 1, 12, 12\)|paths of files"):
+        graph(images)
+
+
+def test_a_file_that_is_no_image_is_named(graph: Any, tmp_path: Path) -> None:
+    (tmp_path / "note.png").write_text("no image")
+    with pytest.raises(InputError, match=r"note\.png cannot be read as an image"):
+        graph(tmp_path / "note.png")
+
+
+def test_threads_may_share_it(graph: Any, classifier: Any) -> None:
+    batches = [inputs(classifier, batch=1 + seed % 5, seed=seed)[0] for seed in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(graph, batches))
+    for images, output in zip(batches, found, strict=True):
+        assert torch.equal(output.logits, graph(images).logits)
+
+
+@pytest.mark.parametrize("buckets", [(), (2, 4)])
+def test_bound_buffers_give_the_same_from_several_threads(
+    buckets: tuple[int, ...], rollout: Path, classifier: Any
+) -> None:
+    """The path of GPUs, with its buffers on the CPU."""
+    data = read_graphs(rollout)["rollout"].data
+    session = open_session(data, "cpu", allow_fallback=False, threads=1)
+    bound, plain = BoundRunner(session, torch.device("cpu"), buckets), HostRunner(session)
+    batches = [inputs(classifier, batch=1 + seed % 5, seed=seed)[0] for seed in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda images: bound({"image": images}), batches))
+    for images, output in zip(batches, found, strict=True):
+        for name, value in plain({"image": images}).items():
+            assert torch.allclose(output[name], value, atol=1e-6), name
+    assert set(bound.slots) <= {*buckets, 5} if buckets else set(bound.slots) == {1, 2, 3, 4, 5}
+
+
+def test_buffers_of_few_sizes_are_kept(rollout: Path, classifier: Any) -> None:
+    session = open_session(read_graphs(rollout)["rollout"].data, "cpu", allow_fallback=False, threads=1)
+    bound = BoundRunner(session, torch.device("cpu"))
+    for batch in range(1, KEPT + 3):
+        bound({"image": inputs(classifier, batch)[0]})
+    assert list(bound.slots) == list(range(3, KEPT + 3))
+
+
+@pytest.mark.parametrize("until", [0.1, 0.105, 0.11, 1.0])
+def test_looking_ends_when_the_answer_is_certain_enough(until: float, steps: Path, classifier: Any) -> None:
+    images, _ = inputs(classifier, 9)
+    looked = opened(steps, batch_size=5).look(images, until=until)
+    logits = classifier(images, glimpse_logits=True).glimpse_logits
+    certain = logits.exp().amax(-1) >= until
+    certain[:, -1] = True
+    first = certain.float().argmax(dim=1)
+    assert torch.equal(looked.glimpses, first + 1)
+    expected = logits[torch.arange(9), first]
+    assert torch.allclose(looked.logits, expected, atol=1e-5)
+    assert torch.allclose(looked.confidence, expected.exp().amax(-1), atol=1e-5)
+    assert looked.as_dict()["labels"] == expected.argmax(1).tolist()
+
+
+def test_looking_takes_as_many_glimpses_as_are_allowed(steps: Path, classifier: Any) -> None:
+    images, _ = inputs(classifier, 3)
+    assert opened(steps).look(images, until=1.0, glimpses=2).glimpses.tolist() == [2, 2, 2]
+
+
+def test_looking_needs_steps_and_a_probability(graph: Any, steps: Path, classifier: Any) -> None:
+    images, _ = inputs(classifier)
+    with pytest.raises(InputError, match="graph='step'"):
+        graph.look(images)
+    with pytest.raises(InputError, match="got 0"):
+        opened(steps).look(images, until=0)
+
+
+def test_a_number_of_glimpses_that_there_is_no_room_for(graph: Any, steps: Path, classifier: Any) -> None:
+    images, _ = inputs(classifier)
+    with pytest.raises(InputError, match="takes 3 glimpses; export a step graph"):
+        graph(images, glimpses=2)
+    with pytest.raises(InputError, match="room for 1 to 3 glimpses; got 4"):
+        opened(steps)(images, glimpses=4)
+
+
+def test_noise_that_is_not_given_is_drawn_reproducibly(painting: Path, painter: Any) -> None:
+    sampling = opened(painting)
+    images, _ = inputs(painter)
+    first, again, other = (sampling(images, generator=torch.Generator().manual_seed(s)).masks for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_noise_of_another_kind_or_form_is_refused(painting: Path, graph: Any, painter: Any) -> None:
+    images, _ = inputs(painter)
+    with pytest.raises(InputError, match="exported with sample=False"):
+        graph(images, noise=Noise(latent=torch.zeros(2, 3, 4)))
+    with pytest.raises(InputError, match=r"latent noise must be of shape \(2, 3, 4\)"):
+        opened(painting)(images, noise=Noise(latent=torch.zeros(2, 1, 4)))
+
+
+def test_a_gpu_that_is_not_there_is_no_reason_to_use_the_cpu(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "has_gpu", lambda: False)
+    with pytest.raises(DeviceError, match="'cuda' needs an NVIDIA GPU, and none can be seen"):
+        OnnxModel(rollout, device="cuda")
+    assert OnnxModel(rollout, device="auto").device == "cpu"
+
+
+def test_on_a_machine_with_a_gpu_auto_does_not_settle_for_less(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "has_gpu", lambda: True)
+    monkeypatch.setattr(providers.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match="has no CUDAExecutionProvider"):
+        OnnxModel(rollout)
+    assert OnnxModel(rollout, allow_fallback=True).device == "cpu"
+
+
+def test_what_to_install_is_told(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match=r"no CUDAExecutionProvider.*onnxruntime-gpu\[cuda,cudnn\]"):
+        OnnxModel(rollout, device="cuda")
+    with pytest.raises(DeviceError, match=r"no TensorrtExecutionProvider.*tensorrt-cu13<11"):
+        OnnxModel(rollout, device="tensorrt")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing falls back")
+def test_libraries_that_do_not_load_are_no_reason_either(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "has_gpu", lambda: True)
+    with pytest.raises(DeviceError, match="pip install"):
+        OnnxModel(rollout, device="cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing falls back")
+def test_the_cpu_stands_in_where_that_is_allowed(rollout: Path, classifier: Any) -> None:
+    fallen = opened(rollout, device="cuda", allow_fallback=True)
+    assert fallen.device == "cpu"
+    assert "device='cpu'" in repr(fallen)
+    images, _ = inputs(classifier)
+    assert torch.allclose(fallen(images).logits, classifier(images).logits, atol=1e-5)
+
+
+def test_tensorrt_refuses_what_it_would_sample_wrongly(rollout: Path, tmp_path: Path) -> None:
+    def change(proto: onnx.ModelProto) -> None:
+        proto.opset_import[0].version = 20
+
+    with pytest.raises(ExportError, match="TensorRT samples by the nearest pixel"):
+        OnnxModel(broken(rollout, tmp_path / "m.onnx", change), device="tensorrt")
+
+
+def test_profiles_of_tensorrt() -> None:
+    shapes: Any = {"image": ("b", 1, 28, 28), "state.x": ("b", 512)}
+    assert profile(shapes, (1, 32)) == ["image:1x1x28x28,state.x:1x512", "image:32x1x28x28,state.x:32x512"]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("options", [{"device": "gpu"}, {"batch_size": 0}, {"threads": 0}])
+def test_what_a_session_cannot_be(options: dict[str, Any], rollout: Path) -> None:
+    with pytest.raises(InputError):
+        OnnxModel(rollout, **{"device": "cpu", **options})
+
+
+def lie(key: str, old: str, new: str) -> Any:
+    def change(proto: onnx.ModelProto) -> None:
+        set_metadata(proto, f"stawm.{key}", lambda text: text.replace(old, new))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lie("config", '"image": [1, 12, 12]', '"image": [3, 12, 12]'), r"image is \(b, 1, 12, 12\) and not \(b, 3"),
+        (lie("config", '"classes": 10', '"classes": 7'), r"logits is \(b, 10\) and not \(b, 7\)|class_names"),
+        (lie("graph", '"logits"', '"canvas"'), "the graph has no canvas"),
+        (lie("graph", '"fields": ["pose", ', '"fields": ['), "are claimed, .* are there"),
+        (lie("graph", '"glimpses": 3', '"glimpses": 4'), r"4 glimpses are claimed, poses are \(b, 3, 6\)"),
+        (lie("preprocessing", "0.35", "0.5"), "std is"),
+        (lie("config", "{", "["), "cannot be understood"),
+        (lie("config", '"image"', '"picture"'), "cannot be understood"),
+        (lie("graph", '"kind": "rollout"', '"kind": "step"'), "cannot be understood"),
+        (lie("graph", '"glimpses": 3', '"glimpses": -3'), "cannot be understood"),
+        (lie("format", "1", "2"), "is of format '2'; stawm .* reads '1'"),
+    ],
+)
+def test_metadata_that_lies_is_refused(change: Any, message: str, rollout: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=message):
+        opened(broken(rollout, tmp_path / "m.onnx", change))
+
+
+def test_a_graph_is_used_without_the_components_of_its_model(rollout: Path, tmp_path: Path) -> None:
+    graph = opened(broken(rollout, tmp_path / "m.onnx", lie("config", "hebb-rosenblatt", "a-plugin-of-mine")))
+    assert graph(torch.zeros(2, 1, 12, 12)).logits.shape == (2, 10)
+
+
+def test_data_outside_the_file_is_never_read(rollout: Path, tmp_path: Path) -> None:
+    def change(proto: onnx.ModelProto) -> None:
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="../../etc/passwd")
+
+    with pytest.raises(ExportError, match=r"asks for data outside itself \('\.\./\.\./etc/passwd'"):
+        opened(broken(rollout, tmp_path / "m.onnx", change))
+
+
+def test_foreign_operators_are_refused(rollout: Path, tmp_path: Path) -> None:
+    def change(proto: onnx.ModelProto) -> None:
+        proto.graph.node[0].domain = "com.example"
+
+    with pytest.raises(ExportError, match=r"operators of the domain 'com\.example'"):
+        opened(broken(rollout, tmp_path / "m.onnx", change))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08\x0a", b"PK\x03\x04" + bytes(200), bytes(5000)])
+def test_files_that_are_not_ours_are_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(data)
+    with pytest.raises(ExportError, match="no ONNX file that stawm wrote"):
+        opened(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("kept", [1, 100, 10_000, -1, -70, -200])
+def test_truncated_files_are_refused(kept: int, rollout: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(rollout.read_bytes()[:kept])
+    with pytest.raises(ExportError, match=r"truncated or was altered|no ONNX file that stawm wrote"):
+        opened(tmp_path / "m.onnx")
+
+
+def test_a_sealed_file_that_is_no_onnx_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(sealing.seal(b"\xff\xff nonsense"))
+    with pytest.raises(ExportError, match="cannot be parsed as ONNX"):
+        opened(tmp_path / "m.onnx")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="No such file"):
+        opened(tmp_path / "m.onnx")
+
+
+def test_folders_that_are_no_step_graph(steps: Path, rollout: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"lacks init\.onnx, glimpse\.onnx, read\.onnx"):
+        opened(tmp_path)
+    with pytest.raises(ExportError, match="a part of a step graph, 'read': give its folder"):
+        opened(steps / "read.onnx")
+    shutil.copytree(steps, tmp_path / "m")
+    shutil.copy(rollout, tmp_path / "m" / "read.onnx")
+    with pytest.raises(ExportError, match="lies about itself"):
+        opened(tmp_path / "m")
+
+
+def test_parts_of_different_exports_do_not_mix(steps: Path, tmp_path: Path) -> None:
+    shutil.copytree(steps, tmp_path / "m")
+    broken(steps / "read.onnx", tmp_path / "m" / "read.onnx", lie("weights", "a", "b"))
+    with pytest.raises(ExportError, match="are not of one export"):
+        opened(tmp_path / "m")
+
+
+def test_inspection_tells_what_a_file_is(rollout: Path, steps: Path) -> None:
+    facts = inspect(rollout)
+    said = json.loads(json.dumps(facts.as_dict()))
+    assert said["outputs"]["rollout"]["pose"] == ["b", 3, 6]
+    assert said["nodes"]["rollout"] == sum(facts.nodes["rollout"].values())
+    assert said["sha256"]["rollout"] == sealing.digest(rollout.read_bytes())
+    assert "3 glimpses" in str(facts)
+    assert set(inspect(steps).nodes) == {"init", "glimpse", "read"}
+    assert "glimpse takes" in str(inspect(steps))
+
+
+def test_other_readers_of_onnx_see_an_ordinary_file(rollout: Path) -> None:
+    proto = onnx.load(rollout)
+    onnx.checker.check_model(proto, full_check=True)
+    entries = {entry.key: entry.value for entry in proto.metadata_props}
+    assert entries["stawm.sha256"] == sealing.digest(rollout.read_bytes())

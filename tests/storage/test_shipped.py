@@ -1,0 +1,135 @@
+"""The weights that come with the package: whole, on record, loadable, and made from a run in one step."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import stawm
+from stawm import registry
+from stawm.errors import CheckpointError, InputError
+from stawm.storage import shipped
+from stawm.storage.shipped import shipped_names, shipped_weights
+from stawm.training import data, evaluate
+from tests.small import inputs, shaken, small, tensors, tiny
+from tools import ship as tool
+from tools.ship import faults, ship
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of shipped weights that is empty."""
+    for module in (shipped, tool):
+        monkeypatch.setattr(module, "weights_folder", lambda: tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "checksums.json").write_text("{}")
+    return tmp_path / "weights"
+
+
+def test_what_ships_is_on_record_and_whole() -> None:
+    assert faults() == []
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
+    assert name in registry.list_names("preset", origin="stawm")
+    info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
+    assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
+    assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())
+    assert next(model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", shipped_names())
+def test_what_ships_is_as_good_as_it_says(name: str) -> None:
+    noted = stawm.inspect(shipped_weights(name)).provenance
+    source = f"{noted['data'].partition(':')[0]}:{os.environ['STAWM_DATA']}"
+    model = stawm.build(name, pretrained=True)
+    found = evaluate(model, data.load(source, image=model.config.image).test)
+    for measure in ("error", "mse"):
+        if measure in noted["test"]:
+            assert getattr(found, measure) == pytest.approx(noted["test"][measure], rel=0.02, abs=2e-4)
+
+
+def test_weights_that_do_not_come_with_the_package(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="for 'stawm-nothing'; they come for: no preset yet"):
+        shipped_weights("stawm-nothing")
+    with pytest.raises(CheckpointError, match="No weights come with stawm"):
+        stawm.build(tiny(name="stawm-nothing").config, pretrained=True)
+    stawm.save(tiny(), folder / "stawm-mine.safetensors")
+    with pytest.raises(CheckpointError, match="they come for: stawm-mine"):
+        shipped_weights("stawm-other")
+
+
+def test_shipping_a_run_and_building_it_by_name(folder: Path, tmp_path: Path) -> None:
+    model = shaken(small("stawm-mnist-draw-6", memory={"constrained": True}))
+    noted = {"seed": 3, "data": "mnist:ROOT", "test": {"mse": 0.01}}
+    stawm.save(model, tmp_path / "run.safetensors", provenance=noted)
+    target = ship(tmp_path / "run.safetensors")
+    assert target == folder / "stawm-mnist-draw-6.safetensors"
+    assert faults() == []
+    assert shipped_names() == ["stawm-mnist-draw-6"]
+    assert dict(stawm.inspect(target).provenance) == noted
+    built = stawm.build("stawm-mnist-draw-6", pretrained=True)
+    assert built.config == model.config
+    assert not built.training
+    rounded = {k: v.half().float() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    assert all(torch.equal(v, rounded[k]) for k, v in built.state_dict().items())
+    model.load_state_dict(rounded)
+    images, _ = inputs(model)
+    expected, found = tensors(model.eval()(images)), tensors(built(images))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_presets_name_stands_for_the_model_as_it_was_trained(folder: Path) -> None:
+    """A recipe may have changed what the memory makes of its parameters: with the preset's own it is another model."""
+    trained = shaken(small("stawm-mnist-8", memory={"constrained": True, "normalise": 0.9}))
+    path = folder / "stawm-mnist-8.safetensors"
+    stawm.save(trained, path)
+    for pretrained in (True, path, str(path)):
+        built = stawm.build("stawm-mnist-8", pretrained=pretrained, dropout=0.1)
+        assert built.config == trained.config.replace(dropout=0.1)
+    own = stawm.build(stawm.config(trained.config, dropout=0.2), pretrained=path)
+    assert own.config == trained.config.replace(dropout=0.2)
+
+
+def test_a_self_supervised_preset_stands_on_the_drawing_model_as_it_was_trained(tmp_path: Path) -> None:
+    drawn = shaken(small("stawm-mnist-draw-6", memory={"constrained": True}, locator="crop", glimpses=2))
+    stawm.save(drawn, tmp_path / "drawn.safetensors")
+    built: Any = stawm.build("stawm-mnist-selfsup", pretrained=tmp_path / "drawn.safetensors", memory={"theta": 0.25})
+    preset: Any = stawm.config("stawm-mnist-selfsup")
+    assert built.config.memory == drawn.config.memory.replace(theta=0.25)
+    assert (built.config.locator, built.config.glimpses) == (drawn.config.locator, 2)
+    assert (built.config.heads, built.config.class_names) == (preset.heads, preset.class_names)
+    images, _ = inputs(drawn)
+    assert torch.equal(built(images).trace.memory_input, drawn.eval()(images).trace.memory_input)
+
+
+def test_what_may_not_ship(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.safetensors"
+    stawm.save(tiny(name="stawm-mine"), path)
+    with pytest.raises(InputError, match=r"presets alone; .* is of 'stawm-mine'"):
+        ship(path)
+    stawm.save(small("stawm-digits"), path)
+    before = ship(path).read_bytes()
+    monkeypatch.setattr(tool, "LARGEST", 100)
+    stawm.save(shaken(small("stawm-digits")), path)
+    with pytest.raises(InputError, match="at most 100 ship"):
+        ship(path)
+    assert (folder / "stawm-digits.safetensors").read_bytes() == before
+    assert sorted(file.name for file in folder.iterdir()) == ["checksums.json", "stawm-digits.safetensors"]
+
+
+def test_every_fault_of_a_folder_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("altered", "kept", "new"):
+        (folder / f"{name}.safetensors").write_bytes(b"1234")
+    kept = tool._sha256(folder / "kept.safetensors")
+    recorded = {"altered.safetensors": "0", "kept.safetensors": kept, "lost.safetensors": "0"}
+    (folder / "checksums.json").write_text(json.dumps(recorded))
+    assert [fault.split()[0] for fault in faults()] == ["new.safetensors", "lost.safetensors", "altered.safetensors"]
+    monkeypatch.setattr(tool, "LARGEST", 3)
+    monkeypatch.setattr(tool, "LARGEST_TOGETHER", 11)
+    assert len(faults()) == 3 + 3 + 1

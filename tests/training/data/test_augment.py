@@ -1,0 +1,144 @@
+"""Augmentation does what its fields say, and no more."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from stawm.training.data.augment import Augmentation, augment, jitter, random_poses, random_warp, to_unit
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def in_pixels(poses: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    """The linear part of a pose between pixel coordinates, where turns keep angles."""
+    scale = torch.tensor([w, h], dtype=poses.dtype)
+    return poses[:, :, :2] * scale[:, None] / scale[None, :]
+
+
+def test_nothing_is_changed_by_default():
+    images = torch.rand(4, 3, 7, 5)
+    assert torch.equal(augment(images, Augmentation()), images)
+
+
+@given(st.integers(0, 2**31), st.floats(1, 180), st.integers(2, 9), st.integers(2, 9))
+def test_a_turn_is_a_turn_no_further_than_allowed(seed: int, rotation: float, h: int, w: int):
+    like = torch.zeros((), dtype=torch.float64)
+    poses = random_poses(20, (h, w), Augmentation(rotation=rotation), generator(seed), like)
+    turns = in_pixels(poses, h, w)
+    identity = torch.eye(2, dtype=torch.float64).expand(20, 2, 2)
+    torch.testing.assert_close(turns @ turns.transpose(1, 2), identity, rtol=0, atol=1e-12)
+    angles = torch.atan2(turns[:, 1, 0], turns[:, 0, 0]).abs()
+    assert angles.max() <= math.radians(rotation) * (1 + 1e-12)
+    assert torch.linalg.det(turns).min() > 0
+    assert not poses[:, :, 2].any()
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 0.9))
+def test_scale_changes_all_directions_alike(seed: int, scale: float):
+    poses = random_poses(20, (8, 5), Augmentation(scale=scale), generator(seed), torch.zeros((), dtype=torch.float64))
+    factors = in_pixels(poses, 8, 5)[:, 0, 0]
+    assert torch.allclose(in_pixels(poses, 8, 5), factors[:, None, None] * torch.eye(2, dtype=torch.float64))
+    assert (1 / factors >= 1 - scale - 1e-12).all()
+    assert (1 / factors <= 1 + scale + 1e-12).all()
+
+
+def test_shear_keeps_areas():
+    poses = random_poses(50, (8, 5), Augmentation(shear=30), generator(), torch.zeros((), dtype=torch.float64))
+    sheared = in_pixels(poses, 8, 5)
+    torch.testing.assert_close(torch.linalg.det(sheared), torch.ones(50, dtype=torch.float64))
+    angles = sheared[:, 0, 1].atan().abs().rad2deg()
+    assert 5 < angles.max() <= 30
+
+
+@given(st.integers(0, 2**31), st.floats(0, 90), st.booleans())
+def test_a_mirrored_turn_keeps_right_angles(seed: int, rotation: float, flip: bool):
+    like = torch.zeros((), dtype=torch.float64)
+    found = in_pixels(random_poses(30, (7, 4), Augmentation(rotation=rotation, flip=flip), generator(seed), like), 7, 4)
+    identity = torch.eye(2, dtype=torch.float64).expand(30, 2, 2)
+    torch.testing.assert_close(found @ found.transpose(1, 2), identity, rtol=0, atol=1e-12)
+    assert (torch.linalg.det(found) < 0).any() == flip
+
+
+def test_a_shift_is_no_further_than_allowed():
+    poses = random_poses(500, (8, 4), Augmentation(shift=0.25), generator(), torch.zeros(()))
+    assert 0.4 < poses[:, :, 2].abs().max() <= 0.5
+    assert torch.equal(poses[:, :, :2], torch.eye(2).expand(500, 2, 2))
+
+
+def test_a_crop_is_a_shift_by_whole_pixels():
+    images = torch.rand(200, 2, 9, 6, dtype=torch.float64)
+    cropped = augment(images, Augmentation(crop=2), generator())
+    padded = F.pad(images, (2, 2, 2, 2))
+    found = set()
+    for i in range(len(images)):
+        shifts = [
+            (dy, dx)
+            for dy in range(5)
+            for dx in range(5)
+            if torch.allclose(padded[i, :, dy : dy + 9, dx : dx + 6], cropped[i], atol=1e-12, rtol=0)
+        ]
+        assert len(shifts) == 1
+        found.add(shifts[0])
+    assert len(found) == 25
+
+
+def test_half_of_the_images_are_mirrored():
+    images = torch.rand(400, 1, 3, 4, dtype=torch.float64)
+    flipped = augment(images, Augmentation(flip=True), generator())
+    same = [torch.allclose(a, b, atol=1e-12, rtol=0) for a, b in zip(flipped, images, strict=True)]
+    mirrored = [torch.allclose(a, b.flip(-1), atol=1e-12, rtol=0) for a, b in zip(flipped, images, strict=True)]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 140 < sum(mirrored) < 260  # six standard deviations of 400 fair coins
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_changes_brightness_contrast_and_saturation_within_reach(channels: int):
+    images = torch.full((300, channels, 2, 2), 0.4, dtype=torch.float64)
+    changed = jitter(images, 0.25, generator())
+    factors = changed / 0.4  # uniform images have no contrast and no saturation: brightness is all that shows
+    assert 0.75 <= factors.min() < 0.78
+    assert 1.22 < factors.max() <= 1.25
+    bright = torch.rand(50, channels, 4, 4)
+    assert jitter(bright, 1.0, generator()).min() >= 0
+    assert jitter(bright, 1.0, generator()).max() <= 1
+
+
+def test_jitter_without_reach_changes_nothing():
+    images = torch.rand(5, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(jitter(images, 0.0, generator()), images, rtol=0, atol=1e-15)
+
+
+def test_each_image_has_its_own_amounts_and_a_seed_repeats_them():
+    images = torch.rand(1, 3, 8, 8).expand(6, 3, 8, 8)
+    everything = Augmentation(rotation=20, shift=0.1, scale=0.1, shear=5, crop=1, flip=True, jitter=0.2)
+    changed = augment(images, everything, generator(3))
+    assert torch.equal(changed, augment(images, everything, generator(3)))
+    assert len({tuple(image.flatten().tolist()) for image in changed}) == 6
+    assert not torch.equal(changed, augment(images, everything, generator(4)))
+
+
+def test_bytes_become_numbers_from_zero_to_one():
+    assert to_unit(torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)).tolist() == [[[[0, pytest.approx(0.2), 1]]]]
+
+
+def test_a_warp_is_smooth_and_as_large_as_asked():
+    images = torch.zeros(400, 1, 28, 28, dtype=torch.float64)
+    warp = random_warp(images, 0.03, generator())
+    knots = warp[:, ::27, ::27].flatten()  # the corners are points of the lattice: Gaussian, of deviation 2 * 0.03
+    assert abs(knots.std().item() - 0.06) < 4 * 0.06 / math.sqrt(2 * len(knots))
+    assert warp.diff(dim=1).square().mean() < warp.square().mean() / 10
+
+
+def test_a_warp_moves_what_it_displaces():
+    ramp = torch.linspace(0, 1, 32, dtype=torch.float64).view(1, 1, 1, 32).expand(5, 1, 32, 32)
+    warped = augment(ramp, Augmentation(elastic=0.02), generator(3))
+    random_poses(5, (32, 32), Augmentation(), replay := generator(3), ramp)
+    displaced = ramp + 32 / 31 * random_warp(ramp, 0.02, replay)[:, None, :, :, 0] / 2
+    inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(warped[inner], displaced[inner], rtol=0, atol=1e-9)

@@ -1,0 +1,86 @@
+"""Put what a run saved among the weights that come with the package: its preset's name, fp16, the run's provenance.
+
+``python tools/ship.py CHECKPOINT ...`` also records the hash of each file in ``stawm/weights/checksums.json``.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from stawm import registry
+from stawm.errors import InputError
+from stawm.registry import Kind
+from stawm.storage import checkpoint
+from stawm.storage.file import write_atomically
+from stawm.storage.shipped import weights_folder
+
+CHECKSUMS = "checksums.json"
+LARGEST = 15_000_000
+"""Bytes that one file may have."""
+LARGEST_TOGETHER = 40_000_000
+"""Bytes that all of them may have."""
+
+
+def checksums() -> dict[str, str]:
+    """Return the SHA-256 that is on record for each file."""
+    return json.loads((weights_folder() / CHECKSUMS).read_text(encoding="utf-8"))
+
+
+def faults() -> list[str]:
+    """Return what is wrong with the shipped files: without a record, missing, altered, too large."""
+    found, recorded = {path.name: path for path in weights_folder().glob("*.safetensors")}, checksums()
+    sizes = {name: path.stat().st_size for name, path in found.items()}
+    altered = [name for name in found if name in recorded and _sha256(found[name]) != recorded[name]]
+    return [
+        *(f"{name} is not on record in {CHECKSUMS}" for name in sorted(found.keys() - recorded.keys())),
+        *(f"{name} is on record in {CHECKSUMS}, but not there" for name in sorted(recorded.keys() - found.keys())),
+        *(f"{name} is not the file that is on record" for name in sorted(altered)),
+        *(f"{name} has {size:,} bytes; at most {LARGEST:,} ship" for name, size in sizes.items() if size > LARGEST),
+        *[f"the files have {sum(sizes.values()):,} bytes; at most {LARGEST_TOGETHER:,} ship together"]
+        * (sum(sizes.values()) > LARGEST_TOGETHER),
+    ]
+
+
+def ship(path: str | PathLike[str]) -> Path:
+    """Put a run's checkpoint among the weights that come with the package, as fp16, and record its hash.
+
+    Args:
+        path: The checkpoint; its provenance goes with it.
+
+    Returns:
+        The new file, named after the checkpoint's preset; an older one is replaced.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged or foreign.
+        InputError: It is of no preset, was changed in its form, or is too large.
+    """
+    info, model = checkpoint.inspect(path), checkpoint.load(path)
+    name = info.config.name
+    if name not in registry.list_names(Kind.PRESET):
+        raise InputError(f"Weights ship for presets alone; {path} is of {name!r}.")
+    target = weights_folder() / f"{name}.safetensors"
+    with tempfile.TemporaryDirectory(dir=weights_folder()) as folder:
+        made = Path(folder) / target.name
+        checkpoint.save(model, made, provenance=info.provenance, dtype=torch.float16)
+        size = made.stat().st_size
+        if size > LARGEST:
+            raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
+        made.replace(target)
+    recorded = {**checksums(), target.name: _sha256(target)}
+    text = json.dumps({key: recorded[key] for key in sorted(recorded)}, indent=2)
+    write_atomically(weights_folder() / CHECKSUMS, f"{text}\n".encode())
+    return target
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    for given in sys.argv[1:]:
+        sys.stdout.write(f"{ship(given)}\n")
