@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stawm.heads.base import Scene
-from stawm.heads.output import Noise, Output
-from stawm.models.model import Stawm
+from stawm.heads.output import Noise
+from stawm.models.model import Seen, Stawm
 from stawm.nn.precision import without_autocast
 from stawm.training.run import Run
 
@@ -75,7 +74,11 @@ def parts_of(run: Run, images: Tensor) -> list[Part]:
         ),
         _memory(model, context, e, bf16),
         part(
-            "heads and loss", 1, [model.heads], lambda a: _answer(model, a, looks, images), _answers(model, context, e)
+            "heads and loss",
+            1,
+            [model.heads],
+            lambda a: _answer(model, a, Seen(context, looks, e), images),
+            _answers(model, context, e),
         ),
         _optimiser(run),
     ]
@@ -126,29 +129,25 @@ def count(forward: Callable[[], Tensor], modules: Sequence[nn.Module]) -> tuple[
     return max(numbers, result.numel()), counter.get_total_flops()
 
 
-def _reads(model: Stawm) -> dict[str, list[int]]:
-    heads: dict[str, Any] = dict(model.heads.items())
-    return {name: list(head.reads(model.config.glimpses)) for name, head in heads.items()}
+def _reads(model: Stawm) -> dict[str, tuple[int, ...]]:
+    return model.reads(model.config.glimpses)
 
 
 def _answers(model: Stawm, context: Tensor, e: Tensor) -> Tensor:
     """Return what every head reads, one after the other."""
     with torch.no_grad():
-        found = model._recall(context.float(), e, {name: tuple(after) for name, after in _reads(model).items()})
+        found = model.recall(Seen(context.float(), None, e), _reads(model))
     return torch.cat(list(found.values()), dim=1)
 
 
-def _answer(model: Any, answers: Tensor, looks: Any, images: Tensor) -> Tensor:
+def _answer(model: Any, answers: Tensor, seen: Seen, images: Tensor) -> Tensor:
     """Return the loss of what the heads make of their answers."""
-    latent = next((head.config.latent for name, head in model.heads.items() if name == "drawing"), 0)
-    noise = Noise(latent=torch.randn(len(images), model.config.glimpses, latent)) if latent else Noise()
-    fields: dict[str, Any] = {}
-    sizes = [len(after) for after in _reads(model).values()]
-    for (_, head), part in zip(model.heads.items(), answers.split(sizes, dim=1), strict=True):
-        fields |= head(part, Scene(looks, model.locator, noise))
-    fields.pop("glimpse_logits", None)
+    latent = model.noise_shapes(model.config.glimpses).get("latent")
+    noise = Noise(latent=torch.randn(len(images), *latent)) if latent else Noise()
+    reads = _reads(model)
+    parts = answers.split([len(after) for after in reads.values()], dim=1)
     labels = torch.zeros(len(images), dtype=torch.long)
-    return model.loss(Output(**fields), images, labels)["total"]
+    return model.loss(model.answer(seen, dict(zip(reads, parts, strict=True)), noise), images, labels)["total"]
 
 
 def _memory(model: Stawm, context: Tensor, e: Tensor, bf16: bool) -> Part:

@@ -109,7 +109,7 @@ def diagnose(args: Namespace) -> None:
 
     model: Any = find_model(args.checkpoint)
     images = _splits(args, model).test.take(slice(0, args.images)).images[:]
-    report = stawm.diagnose(model, model.normalise(images.float() / 255))
+    report = stawm.diagnose(model, images)
     if args.picture:
         from stawm import viz
 

@@ -55,6 +55,5 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
     if args.seed is not None:
         order = torch.randperm(len(held), generator=torch.Generator().manual_seed(args.seed))
     chosen = order[: args.count or COUNT]
-    head = model.config.head("classification")
-    known = head is not None and len(held.class_names) <= head.classes
+    known = model.config.classifies and len(held.class_names) <= model.config.classes
     return held.images[chosen].float() / 255, held.labels[chosen] if known else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stawm import configuration as base
 from stawm.configuration import AT_LEAST_ONE, FRACTION
 from stawm.errors import InputError
-from stawm.heads.base import Head, Query, Scene
+from stawm.heads.base import Carried, Fields, Head, Query, Scene
 from stawm.heads.losses import classification_loss
 from stawm.heads.output import Output
 from stawm.nn.precision import full_precision
@@ -63,13 +63,17 @@ class ClassificationHead(Head):
         """Read once, after the last glimpse, unless every glimpse is asked for."""
         return range(1 if every else glimpses, glimpses + 1)
 
-    def forward(self, answers: Float[Tensor, "b k m"], scene: Scene) -> dict[str, Any]:
-        """Return the logits of the last read, and of every read."""
+    def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
+        """Return the logits of every read."""
         logits = self.classifier(answers)
-        return {"logits": logits[:, -1], "glimpse_logits": logits}
+        return {"glimpse_logits": logits}, {"logits": logits}
+
+    def conclude(self, carried: Carried) -> Fields:
+        """Return the logits of the last read."""
+        return {"logits": carried["logits"][:, -1]}
 
     def losses(
-        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+        self, output: Output, images: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the cross entropy."""
         return classification_losses(self.config, output, labels)

@@ -1,8 +1,8 @@
 """Drawing: a read after every glimpse, a latent, a sketch, a canvas (paper, Figure 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ from stawm import configuration as base
 from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE
 from stawm.core.latent import reparameterise
 from stawm.errors import ConfigError, InputError
-from stawm.heads.base import Head, Query, Scene
+from stawm.heads.base import Carried, Fields, Head, Query, Scene
 from stawm.heads.losses import kl_loss, reconstruction_loss
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Latent, Output
@@ -119,20 +119,31 @@ class DrawingHead(Head):
         """Read after every glimpse."""
         return range(1, glimpses + 1)
 
-    def forward(self, answers: Float[Tensor, "b k m"], scene: Scene) -> dict[str, Any]:
-        """Return the picture, how it came about, and the latent."""
+    def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
+        """Return the latent and the sketch of each glimpse, and keep the sketch where it is placed."""
         latent, sketches = self.sketcher(answers, scene.noise.latent)
-        inverse = scene.looks.inverse_pose
-        assert inverse is not None
+        if scene.looks is None or scene.looks.inverse_pose is None:
+            raise InputError("A head that draws needs the glimpses, to place what it sketches of them.")
         with without_autocast(answers):
             active = self.canvas.activate(full_precision(flatten_time(sketches)))
-            placed = scene.locator.place(active, flatten_time(inverse))
-            placed = rearrange(placed, "(b n) ... -> b n ...", n=answers.shape[1])
-            canvases, masks = self.canvas.unroll(placed, scene.noise.mask)
-        return {"canvas": canvases[:, -1], "canvases": canvases, "masks": masks, "latent": latent}
+            placed = scene.locator.place(active, flatten_time(scene.looks.inverse_pose))
+        active, placed = (rearrange(x, "(b n) ... -> b n ...", n=answers.shape[1]) for x in (active, placed))
+        noise = {} if scene.noise.mask is None else {"mask_noise": scene.noise.mask}
+        return {"latent": latent, "sketches": active}, {"sketches": placed, **noise}
+
+    def conclude(self, carried: Carried) -> Fields:
+        """Return the picture, and how it came about."""
+        with without_autocast(carried["sketches"]):
+            canvases, masks = self.canvas.unroll(carried["sketches"], carried.get("mask_noise"))
+        return {"canvas": canvases[:, -1], "canvases": canvases, "masks": masks}
+
+    def carries(self, noise: Collection[str]) -> Shapes:
+        """Return the shape of a placed sketch, and of a mask's noise where that is given."""
+        placed = {"sketches": (self.canvas.sketch_channels, *self.image_size)}
+        return placed | ({"mask_noise": (1, *self.image_size)} if "mask" in noise else {})
 
     def losses(
-        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+        self, output: Output, images: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the squared error and β times the divergence."""
         return drawing_losses(self.config, output, images)
@@ -143,12 +154,14 @@ class DrawingHead(Head):
         return latent | {"mask": (glimpses, 1, *self.image_size)} if self.canvas.takes_noise else latent
 
 
-def drawing_losses(config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+def drawing_losses(
+    config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"] | None
+) -> dict[str, Tensor]:
     """Return the squared error and β times the divergence by name.
 
     Raises:
         InputError: Nothing was drawn.
     """
-    if output.canvas is None or output.latent is None:
-        raise InputError("The output holds no canvas: it is not of a model that draws.")
+    if output.canvas is None or output.latent is None or images is None:
+        raise InputError("The loss of a drawing needs the canvas that a model drew, and the images.")
     return {"reconstruction": reconstruction_loss(output.canvas, images), "kl": kl_loss(output.latent, config.beta)}

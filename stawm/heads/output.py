@@ -58,6 +58,7 @@ class Output:
         canvases: The picture after each glimpse.
         masks: The masks that the Bernoulli canvas drew with.
         latent: The Gaussian of each sketch.
+        sketches: What was sketched of each glimpse, as the canvas takes it, before it is placed.
         trace: Where the model looked; None in the baselines, which do not glimpse.
     """
 
@@ -67,4 +68,5 @@ class Output:
     canvases: Float[Tensor, "b n c h w"] | None = None
     masks: Float[Tensor, "b n 1 h w"] | None = None
     latent: Latent | None = None
+    sketches: Float[Tensor, "b n s g g2"] | None = None
     trace: Trace | None = None

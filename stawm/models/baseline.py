@@ -12,6 +12,7 @@ from stawm.errors import ConfigError, Faults
 from stawm.heads import noise as noises
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
 from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
+from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.models.config import BaselineConfig
 from stawm.models.model import Model
@@ -28,7 +29,7 @@ class Baseline(Model):
         Raises:
             ConfigError: The backbone cannot be built, or a head is none that a baseline can have.
         """
-        super().__init__()
+        super().__init__(config)
         self.config: BaselineConfig = config
         channels, *size = config.image
         self.backbone = instantiate(Kind.BACKBONE, config.backbone, channels=channels, size=tuple(size))
@@ -69,21 +70,40 @@ class Baseline(Model):
             InputError: The images or the noise are not of the model's form.
         """
         self.check_images(images)
-        drawing = self.config.head("drawing")
-        shapes = {} if drawing is None else {"latent": (1, drawing.latent)}
         draw = self.training if sample is None else sample
-        settled = noises.settle(noise, shapes, images, generator, draw=draw)
-        features = self.backbone(images)
+        drawn = noises.settle(noise, self.noise_shapes(1), images, generator, draw=draw)
+        return self.answer(self.look(images), drawn)
+
+    def look(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
+        """Return the features of whole images.
+
+        Raises:
+            InputError: The images are not of the model's form.
+        """
+        self.check_shape(images)
+        return self.backbone(images)
+
+    def answer(self, features: Float[Tensor, "b f"], noise: Noise | None = None) -> Output:
+        """Turn features into the heads' answers.
+
+        Args:
+            features: What `look` gave.
+            noise: The random numbers of this pass; nothing is random where left out.
+        """
         fields: dict[str, Any] = {}
-        if "classification" in self.heads:
+        if self.config.classifies:
             fields["logits"] = self.heads["classification"](self.dropout(features))
-        if drawing is not None:
-            latent, sketch = self.heads["drawing"](features.unsqueeze(1), settled.latent)
+        if self.config.draws:
+            latent, sketch = self.heads["drawing"](features.unsqueeze(1), None if noise is None else noise.latent)
             fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
         return Output(**fields)
 
+    def noise_shapes(self, glimpses: int) -> Shapes:
+        """Return the shape, without the batch, of the latent's noise; a baseline draws once."""
+        return {"latent": (1, self.config.head("drawing").latent)} if self.config.draws else {}
+
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
         parts: dict[str, Tensor] = {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from stawm.configuration import (
     AT_LEAST_ONE,
@@ -18,7 +18,7 @@ from stawm.configuration import (
     unknown_fields,
 )
 from stawm.errors import ConfigError, Faults
-from stawm.registry import Kind
+from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {
     "context": Kind.BACKBONE,
@@ -57,6 +57,38 @@ class SharedConfig(Config):
         """Return the configuration of one head, or None where the model has no such head."""
         return next((head for head in self.heads if head.name == name), None)
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes the model tells apart; None where it does not classify."""
+        head = self.head("classification")
+        return None if head is None else head.classes
+
+    @property
+    def classifies(self) -> bool:
+        """Whether one of the heads classifies."""
+        return self.classes is not None
+
+    @property
+    def draws(self) -> bool:
+        """Whether one of the heads draws."""
+        return self.head("drawing") is not None
+
+    @property
+    def masked(self) -> bool:
+        """Whether the model draws with masks."""
+        return False
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether only the readout of frozen glimpses learns."""
+        return False
+
+    if TYPE_CHECKING:
+
+        @property
+        def glimpses(self) -> int | None:
+            """How many glimpses the model takes; None where it takes none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(SharedConfig):
@@ -88,9 +120,14 @@ class ModelConfig(SharedConfig):
     """How sketches become a picture; used where the model draws."""
 
     @property
-    def draws(self) -> bool:
-        """Whether one of the heads draws."""
-        return self.head("drawing") is not None
+    def masked(self) -> bool:
+        """Whether the model draws with masks."""
+        return self.draws and find(Kind.CANVAS, self.canvas.name).load().takes_noise
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether only the readout of frozen glimpses learns."""
+        return self.trainable == "readout"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +136,11 @@ class BaselineConfig(SharedConfig):
 
     family: Literal["baseline"] = "baseline"
     """Tells the baseline from a model."""
+
+    @property
+    def glimpses(self) -> None:
+        """A baseline takes no glimpses."""
+        return None
 
 
 FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}

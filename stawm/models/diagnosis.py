@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from stawm.core import hebb_rosenblatt as rule
 from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
-from stawm.heads.base import Head
-from stawm.models.model import Stawm
+from stawm.models.model import Stawm, evaluating
+from stawm.models.pixels import to_unit
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
 
 LARGEST_INPUT = 6.0
@@ -98,12 +98,12 @@ class Diagnosis:
         return "\n".join([head, *table, *(f"! {line}" for line in self.advice or ("nothing to mend",))])
 
 
-def diagnose(model: Stawm, images: Tensor, *, glimpses: int | None = None) -> Diagnosis:
+def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
     """Measure the health of a model's memory on real images.
 
     Args:
         model: The model; it is run in evaluation mode and left as it was.
-        images: Images as the model takes them, (b, c, h, w).
+        pixels: Images, (b, c, h, w), as bytes or as floats in [0, 1].
         glimpses: How many glimpses to take; the configuration's number where left out.
 
     Returns:
@@ -120,22 +120,18 @@ def diagnose(model: Stawm, images: Tensor, *, glimpses: int | None = None) -> Di
     """
     if not isinstance(model, Stawm):
         raise InputError(f"diagnose takes a STAWM model, which has a memory; got {type(model).__name__}.")
-    model.check_images(images)
-    if not len(images) or not images.isfinite().all():
+    model.check_shape(pixels)
+    if not len(pixels) or not pixels.isfinite().all():
         raise InputError("diagnose takes at least one image, all of finite values.")
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return _measure(model, images, glimpses or model.config.glimpses)
-    finally:
-        model.train(training)
+    with evaluating(model):
+        images = model.normalise(to_unit(pixels).to(next(model.parameters())))
+        return _measure(model, images, model.config.glimpses if glimpses is None else glimpses)
 
 
 def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
-    context, _, E = model.loop(images, n)
-    heads = cast(list[Head], list(model.heads.values()))
-    queries = torch.stack([head.query(context) for head in heads], dim=1)
+    seen = model.look(images, n)
+    E = seen.memory_input
+    queries = torch.stack([head.query(seen.context) for head in model.named_heads.values()], dim=1)
     generic = _states(model, E, queries)
     rates: dict[str, float] = {}
     if isinstance(model.memory, HebbRosenblatt):

@@ -1,8 +1,10 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -11,13 +13,14 @@ from torch import Tensor, nn
 from stawm.configuration.components import instantiate
 from stawm.errors import Faults, InputError
 from stawm.heads import noise as noises
-from stawm.heads.base import Head, Scene
+from stawm.heads.base import Fields, Head, Scene
+from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.config import ModelConfig, SharedConfig
-from stawm.nn.glimpse_loop import GlimpseLoop
+from stawm.nn.glimpse_loop import GlimpseLoop, Look
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import autocasts, without_autocast
+from stawm.nn.precision import autocasts
 from stawm.registry import Kind
 
 
@@ -26,29 +29,48 @@ class Model(nn.Module, ABC):
 
     Attributes:
         config: The complete configuration that the model was built from.
+        mean: The configuration's mean, one number or one a channel, as a buffer.
+        std: Its standard deviation, likewise.
     """
 
     config: SharedConfig
+    mean: Float[Tensor, "1 c 1 1"]
+    std: Float[Tensor, "1 c 1 1"]
+
+    def __init__(self, config: SharedConfig) -> None:
+        """Keep the configuration, and its preprocessing as buffers, which no state dict holds."""
+        super().__init__()
+        self.config = config
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(config, name), dtype=torch.float64)
+            self.register_buffer(name, values.view(1, -1, 1, 1), persistent=False)
 
     def check_images(self, images: Tensor) -> None:
         """Raise an InputError unless the images are of the model's form and type."""
-        c, h, w = self.config.image
         dtype = next(self.parameters()).dtype
-        if not isinstance(images, Tensor):
-            given = type(images).__name__
-        elif images.ndim != 4 or tuple(images.shape[1:]) != (c, h, w) or not _takes(dtype, images):
-            given = f"{_name(images.dtype)} of shape {tuple(images.shape)}"
-        else:
-            return
-        raise InputError(f"{self.config.name} takes {_name(dtype)} images of shape (b, {c}, {h}, {w}); got {given}.")
+        self.check_shape(images)
+        if images.dtype != dtype and not (images.is_floating_point() and autocasts(images)):
+            raise InputError(self._refusal(images))
+
+    def check_shape(self, images: Tensor) -> None:
+        """Raise an InputError unless the images are of the model's form."""
+        if not isinstance(images, Tensor) or images.ndim != 4 or tuple(images.shape[1:]) != tuple(self.config.image):
+            raise InputError(self._refusal(images))
+
+    def _refusal(self, images: Any) -> str:
+        dtype = _name(next(self.parameters()).dtype)
+        is_tensor = isinstance(images, Tensor)
+        given = f"{_name(images.dtype)} of shape {tuple(images.shape)}" if is_tensor else type(images).__name__
+        form = ", ".join(map(str, self.config.image))
+        return f"{self.config.name} takes {dtype} images of shape (b, {form}); got {given}."
 
     def normalise(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Turn pixel values in [0, 1] into what the model takes."""
-        return (pixels - _channels(self.config.mean, pixels)) / _channels(self.config.std, pixels)
+        return (pixels - self.mean.to(pixels)) / self.std.to(pixels)
 
     def denormalise(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Turn what the model takes back into pixel values in [0, 1]."""
-        return images * _channels(self.config.std, images) + _channels(self.config.mean, images)
+        return images * self.std.to(images) + self.mean.to(images)
 
     def loss(
         self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None
@@ -68,19 +90,49 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
-        """Return the parts of the loss by name, for images as pixel values in [0, 1]."""
+        """Return the parts of the loss by name, for images as pixel values in [0, 1], where they are known."""
+
+    @abstractmethod
+    def noise_shapes(self, glimpses: int) -> Shapes:
+        """Return the shapes, without the batch, of the random numbers that the model takes."""
+
+
+class Seen(NamedTuple):
+    """What looking gave: all that memory and heads work on.
+
+    Attributes:
+        context: The features of the whole image, which queries are made of.
+        looks: All glimpses; None where only what the memory is given of them was kept.
+        memory_input: e, what the memory is given at each glimpse.
+    """
+
+    context: Float[Tensor, "b f"]
+    looks: Look | None
+    memory_input: Float[Tensor, "b n m"]
 
 
 class Stawm(Model):
     """The Short Term Attentive Working Memory model (Harris et al. 2019).
+
+    A forward pass has three stages, each of which may be called by itself: `look` at the images, `recall` what
+    the memory holds of it, `answer`.
 
     Attributes:
         config: The complete configuration.
         loop: Where the model looks, and what the memory is given.
         memory: The memory; its state is local to a forward pass.
         heads: What is asked of the memory, by name.
+
+    Examples:
+        >>> import stawm, torch
+        >>> model = stawm.build("stawm-digits", seed=0).eval()
+        >>> images = torch.rand(2, 1, 16, 16)
+        >>> seen = model.look(images, 3)
+        >>> recalled = model.recall(seen, model.reads(3))
+        >>> torch.equal(model.answer(seen, recalled).logits, model(images, glimpses=3).logits)
+        True
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -90,7 +142,7 @@ class Stawm(Model):
             ConfigError: All components that cannot be built at these sizes, and why.
             UnknownNameError: The one fault is a component that is not registered.
         """
-        super().__init__()
+        super().__init__(config)
         self.config: ModelConfig = config
         parts = _parts(config)
         self.loop = GlimpseLoop(
@@ -114,6 +166,11 @@ class Stawm(Model):
         """How a pose takes a glimpse."""
         return self.loop.locator
 
+    @property
+    def named_heads(self) -> dict[str, Head]:
+        """The heads by name, typed."""
+        return cast(dict[str, Head], dict(self.heads.items()))
+
     def train(self, mode: bool = True) -> "Stawm":
         """Set training mode; a frozen glimpse loop stays in evaluation mode."""
         super().train(mode)
@@ -130,6 +187,7 @@ class Stawm(Model):
         sample: bool | None = None,
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
+        pose_clip: float | None = None,
     ) -> Output:
         """Look at images, remember, and answer.
 
@@ -141,6 +199,7 @@ class Stawm(Model):
             noise: The random numbers; whatever of them is given is used, sampling or not.
             generator: Where random numbers that are not given come from. Dropout, while training,
                 draws from PyTorch's own generator in any case.
+            pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
 
         Returns:
             What the heads give, and where the model looked.
@@ -149,49 +208,105 @@ class Stawm(Model):
             InputError: The images or the noise are not of the model's form, or there are no glimpses.
         """
         self.check_images(images)
-        n = self.config.glimpses if glimpses is None else glimpses
-        if not isinstance(n, int) or n < 1:
-            raise InputError(f"A model takes at least 1 glimpse; got {n!r}.")
-        heads = self._heads()
-        shapes = {name: shape for head in heads.values() for name, shape in head.noise_shapes(n).items()}
+        n = _checked_count(self.config.glimpses if glimpses is None else glimpses)
         draw = self.training if sample is None else sample
-        settled = noises.settle(noise, shapes, images, generator, draw=draw)
-        context, looks, memory_input = self.loop(images, n)
-        reads = {name: tuple(head.reads(n, every=glimpse_logits)) for name, head in heads.items()}
-        answers = self._recall(context, memory_input, reads)
-        scene = Scene(looks, self.locator, settled)
-        fields: dict[str, Any] = {}
-        for name, head in heads.items():
-            fields |= head(answers[name], scene)
-        if not glimpse_logits:
-            fields.pop("glimpse_logits", None)
-        trace = Trace(looks.pose, looks.inverse_pose, looks.glimpse, memory_input)
-        return Output(**fields, trace=trace)
+        drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
+        seen = self.look(images, n, pose_clip=pose_clip)
+        output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
+        return output if glimpse_logits else replace(output, glimpse_logits=None)
 
-    def _recall(
-        self, context: Tensor, memory_input: Float[Tensor, "b n m"], reads: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, Float[Tensor, "b k m"]]:
-        """Ask every head's query after the writes that it names, all in one pass of the memory."""
-        heads = self._heads()
-        asked = [heads[name].query(context).unsqueeze(1).expand(-1, len(after), -1) for name, after in reads.items()]
+    def look(self, images: Float[Tensor, "b c h w"], glimpses: int, *, pose_clip: float | None = None) -> Seen:
+        """Look at images: where, what is there, and what the memory is given of it.
+
+        Args:
+            images: The images, normalised with the configuration's mean and std.
+            glimpses: n, how many glimpses to take.
+            pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
+
+        Raises:
+            InputError: The images are not of the model's form, or there are no glimpses.
+        """
+        self.check_shape(images)
+        return Seen(*self.loop(images, _checked_count(glimpses), pose_clip))
+
+    def reads(self, glimpses: int, *, every: bool = False) -> dict[str, tuple[int, ...]]:
+        """Return after which writes each head reads, by the heads' names.
+
+        Args:
+            glimpses: n, how many writes there are.
+            every: Whether heads that read once read after every glimpse.
+        """
+        return {name: tuple(head.reads(glimpses, every=every)) for name, head in self.named_heads.items()}
+
+    def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
+        """Write what was seen, and ask every head's query after the writes that it names, all in one pass.
+
+        Args:
+            seen: What `look` gave.
+            reads: For each head the numbers of writes, from 0 to n, after which it reads.
+
+        Returns:
+            What each head read, after ReLU6.
+        """
+        heads = self.named_heads
+        asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
-        after = [t for times in reads.values() for t in times]
-        with without_autocast(memory_input):
-            answers, _ = self.memory.unroll(memory_input, queries, after)
-        parts = answers.clamp(0, 6).split([len(times) for times in reads.values()], dim=1)
+        answers, _ = self.memory.unroll(seen.memory_input, queries, [t for times in reads.values() for t in times])
+        parts = activate(answers).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 
-    def _heads(self) -> dict[str, Head]:
-        return cast(dict[str, Head], dict(self.heads.items()))
+    def answer(self, seen: Seen, recalled: Mapping[str, Float[Tensor, "b k m"]], noise: Noise | None = None) -> Output:
+        """Turn what was recalled into the heads' answers.
+
+        Args:
+            seen: What `look` gave.
+            recalled: What `recall` gave, by the heads' names.
+            noise: The random numbers of this pass; nothing is random where left out.
+        """
+        scene = Scene(seen.looks, self.locator, noise or Noise())
+        fields: Fields = {}
+        for name, answers in recalled.items():
+            fields |= self.named_heads[name](answers, scene)
+        looks = seen.looks
+        trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
+        return Output(**fields, trace=trace)
 
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
         found: dict[str, Tensor] = {}
-        for head in self._heads().values():
+        for head in self.named_heads.values():
             found |= head.losses(output, pixels, labels)
         return found
+
+    def noise_shapes(self, glimpses: int) -> Shapes:
+        """Return the shapes, without the batch, of the random numbers that the heads take."""
+        heads = self.named_heads.values()
+        return {name: shape for head in heads for name, shape in head.noise_shapes(glimpses).items()}
+
+
+def _checked_count(glimpses: Any) -> int:
+    if not isinstance(glimpses, int) or glimpses < 1:
+        raise InputError(f"A model takes at least 1 glimpse; got {glimpses!r}.")
+    return glimpses
+
+
+def activate(answers: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
+    """Return what the heads are given of a read: ReLU6, as the memory itself has no activation (section 3.3)."""
+    return answers.clamp(0, 6)
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Put a model into evaluation mode, without gradients, and leave it in the mode that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
 
 
 def _parts(config: ModelConfig) -> dict[str, Any]:
@@ -225,14 +340,6 @@ def _heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]:
     found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
     faults.settle()
     return found
-
-
-def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
-
-
-def _takes(dtype: torch.dtype, images: Tensor) -> bool:
-    return images.dtype == dtype or (images.is_floating_point() and autocasts(images))
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.locators.base import Locator
 from stawm.nn.precision import full_precision, without_autocast
-from stawm.nn.recurrent import Emitter, LSTMCell
+from stawm.nn.recurrent import Emitter, LSTMCell, clip_rows
 
 
 class LoopState(NamedTuple):
@@ -104,11 +104,14 @@ class GlimpseLoop(nn.Module):
         start = full_precision(self.dropout(self.context_down(context)).relu())
         return context, LoopState(x=start, emission_h=start)
 
-    def look(self, images: Float[Tensor, "b c h w"], state: LoopState) -> tuple[LoopState, Look]:
+    def look(
+        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None = None
+    ) -> tuple[LoopState, Look]:
         """Decide where to look, and look."""
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
         with without_autocast(images):
             pose = self.emitter(h)
+            pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
             inverse = None if self.inverse_emitter is None else self.inverse_emitter(h)
             glimpse = self.locator.glimpse(full_precision(images), pose)
         features = self.dropout(self.glimpse_down(self.backbone(glimpse))).relu()
@@ -126,9 +129,14 @@ class GlimpseLoop(nn.Module):
             return (self.what(looks.features) * self.where(seen_from)).clamp(0, 6)
 
     def forward(
-        self, images: Float[Tensor, "b c h w"], glimpses: int
+        self, images: Float[Tensor, "b c h w"], glimpses: int, pose_clip: float | None = None
     ) -> tuple[Float[Tensor, "b f"], Look, Float[Tensor, "b n m"]]:
         """Look ``glimpses`` times.
+
+        Args:
+            images: The images.
+            glimpses: n.
+            pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
 
         Returns:
             The context features, all looks, and what the memory is given at each.
@@ -138,7 +146,7 @@ class GlimpseLoop(nn.Module):
         for _ in range(glimpses):
             if looks:
                 state = self.aggregate(state, looks[-1].features)
-            state, look = self.look(images, state)
+            state, look = self.look(images, state, pose_clip)
             looks.append(look)
         parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
         together = Look(*parts)

@@ -39,9 +39,6 @@ class Emitter(nn.Module):
 
     The last layer starts with zero weights and the identity pose as its bias, as in spatial
     transformers, so an untrained model sees the whole image.
-
-    Attributes:
-        gradient_limit: The largest norm of a pose's gradient, image by image; any where None.
     """
 
     identity: Float[Tensor, "p"]
@@ -60,7 +57,6 @@ class Emitter(nn.Module):
         """
         super().__init__()
         self.limit = limit
-        self.gradient_limit: float | None = None
         self.register_buffer("identity", identity, persistent=False)
         self.hidden = nn.Linear(hidden_size, max(1, hidden_size // 2))
         self.dropout = nn.Dropout(dropout)
@@ -73,7 +69,7 @@ class Emitter(nn.Module):
         pose = self.pose(self.dropout(self.hidden(h)).relu())
         if self.limit is not None:
             pose = self.identity + self.limit * ((pose - self.identity) / self.limit).tanh()
-        return pose if self.gradient_limit is None else clip_rows(pose, self.gradient_limit)
+        return pose
 
 
 def clip_rows(x: Float[Tensor, "b k"], limit: float) -> Float[Tensor, "b k"]:

@@ -47,17 +47,17 @@ def check(losses: Mapping[str, float], watched: Mapping[str, float], first: floa
     raise DivergedError(f"Training diverged at step {step}: {said}.{driven}")
 
 
-def verdict(model: Model, images: Tensor | None) -> str:
+def verdict(model: Model, pixels: Tensor | None) -> str:
     """Return what the diagnosis of the memory says, or nothing where there is none to make.
 
     Args:
         model: The model, with the last weights that are finite.
-        images: Images as the model takes them.
+        pixels: Images as pixel values in [0, 1].
     """
-    if not isinstance(model, Stawm) or images is None:
+    if not isinstance(model, Stawm) or pixels is None:
         return ""
     with contextlib.suppress(StawmError, RuntimeError):
-        found = diagnose(model, images[:LOOKED_AT])
+        found = diagnose(model, pixels[:LOOKED_AT])
         return " The memory's diagnosis: " + (" ".join(found.advice) or "nothing to mend.")
     return ""
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model, evaluating
 from stawm.training.data import ImageSet, batches
 from stawm.training.data.augment import to_unit
-from stawm.training.masks import MaskIoU, draws_masks, mask_iou
+from stawm.training.masks import MaskIoU, mask_iou
 
 MISTAKES = 5
 """How many kinds of mistakes are told in words."""
@@ -118,24 +118,19 @@ def evaluate(
             the model tells apart.
     """
     _check(model, images)
-    by_glimpse = by_glimpse and isinstance(model, Stawm) and model.config.head("classification") is not None
+    by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for raw, labels in batches(images, batch):
-                pixels = to_unit(raw.to(like.device)).to(like.dtype)
-                output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
-                for name, value in _sums(output, pixels, labels.to(like.device)).items():
-                    sums[name] = sums[name] + value.cpu().double()
-    finally:
-        model.train(was_training)
+    with evaluating(model):
+        for raw, labels in batches(images, batch):
+            pixels = to_unit(raw.to(like.device)).to(like.dtype)
+            output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
+            for name, value in _sums(output, pixels, labels.to(like.device)).items():
+                sums[name] = sums[name] + value.cpu().double()
     found = _evaluation(sums, len(images), by_class)
     if by_class and found.confusion is not None:
         found = replace(found, class_names=_class_names(model, images, len(found.confusion)))
-    if fit is not None and images.masks is not None and draws_masks(model):
+    if fit is not None and images.masks is not None and model.config.masked:
         found = replace(found, masks=mask_iou(model, images, fit, batch=batch))
     return found
 
@@ -159,10 +154,10 @@ def _check(model: Model, images: ImageSet) -> None:
 
 def check_classes(model: Model, images: ImageSet) -> None:
     """Raise an InputError where a model that classifies has fewer classes than the images."""
-    head = model.config.head("classification")
-    if head is not None and len(images.class_names) > head.classes:
+    classes = model.config.classes
+    if classes is not None and len(images.class_names) > classes:
         raise InputError(
-            f"The images are of {len(images.class_names)} classes, the model tells {head.classes} apart: "
+            f"The images are of {len(images.class_names)} classes, the model tells {classes} apart: "
             f"build it with heads.classification.classes={len(images.class_names)}."
         )
 

@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm.heads.losses import classification_loss
-from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 
 
 class Weights(NamedTuple):
@@ -58,32 +57,28 @@ class Learner(nn.Module):
         self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16
 
     def forward(
-        self, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"], mean: float = 1.0, total: float = 1.0
+        self, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"], mean: float = 1.0, total: float = 1.0
     ) -> Learned:
-        """Return the parts of the loss, for images as the model takes them.
+        """Return the parts of the loss.
 
         Args:
-            images: The images, normalised.
+            pixels: The images, as pixel values in [0, 1].
             labels: Their classes.
             mean: The weight of averaged losses (see `Weights`).
             total: The weight of summed losses.
         """
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            output = self._look(images, mean, total)
-        parts = self.model.loss_parts(output, self.model.denormalise(images), labels)
-        largest = images.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
+        images = self.model.normalise(pixels)
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.model(images, **self._clipping(mean / len(images), total))
+        parts = self.model.loss_parts(output, pixels, labels)
+        largest = pixels.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
         return self.weigh(parts, output.logits, labels, Weights(mean, total)), largest
 
-    def _look(self, images: Tensor, mean: float, total: float) -> Output:
-        """Run the model; the limit of a pose's gradient is set for this run alone."""
-        if self.pose_clip is None or not isinstance(self.model, Stawm):
-            return self.model(images)
-        of_one_image = total if sums_over_batch(self.model.config) else mean / len(images)
-        emitter = self.model.loop.emitter
-        emitter.gradient_limit = self.pose_clip * of_one_image
-        output = self.model(images)
-        emitter.gradient_limit = None
-        return output
+    def _clipping(self, averaged: float, summed: float) -> dict[str, float]:
+        """Return the limit of a pose's gradient: of one image's loss by its weight, averaged or summed."""
+        if self.pose_clip is None or self.model.config.glimpses is None:
+            return {}
+        return {"pose_clip": self.pose_clip * (summed if sums_over_batch(self.model.config) else averaged)}
 
     def weigh(
         self, parts: dict[str, Tensor], logits: Tensor | None, labels: Tensor, weights: Weights

@@ -20,7 +20,7 @@ from stawm.storage import checkpoint
 from stawm.training import data as datasets
 from stawm.training import divergence
 from stawm.training import state as states
-from stawm.training.data import Splits
+from stawm.training.data import Examples, Splits
 from stawm.training.divergence import DivergedError
 from stawm.training.learner import Weights
 from stawm.training.report import Display, Report
@@ -168,7 +168,7 @@ class Loop:
         display = Display(self.run.recipe.epochs, steps, self.run.step, quiet=self.quiet)
         return Report(self.out, display, self.history, self.run.step, self.pictures)
 
-    def _epoch(self, images: Any, steps: int, report: Report | None) -> None:
+    def _epoch(self, images: Examples, steps: int, report: Report | None) -> None:
         """Make the steps of an epoch that are left."""
         run, epoch = self.run, len(self.history)
         self.tally.pause()
@@ -182,7 +182,7 @@ class Loop:
                 self._save()
                 self.tally.pause()
 
-    def _batches(self, images: Any, epoch: int, first: int) -> Iterator[Batch]:
+    def _batches(self, images: Examples, epoch: int, first: int) -> Iterator[Batch]:
         """Go through this process's part of an epoch; where a batch has none for it, an image that weighs nothing."""
         size, world, rank = self.run.recipe.batch, self.run.world, self.run.accelerator.process_index
         found = datasets.shuffled_batches(
@@ -195,7 +195,7 @@ class Loop:
                 raw, labels = next(datasets.batches(images, 1))
             yield Batch(raw, labels, weights, whole)
 
-    def _finish_epoch(self, test: Any) -> dict[str, Any]:
+    def _finish_epoch(self, test: Examples) -> dict[str, Any]:
         """Measure, and add an entry to the history."""
         run, tally = self.run, self.tally
         sums: Any = run.accelerator.reduce(tally.sums, "mean")

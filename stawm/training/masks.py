@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from stawm.errors import InputError
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model, evaluating
 from stawm.training.data import ImageSet, batches
 from stawm.training.data.augment import to_unit
 
@@ -38,11 +38,6 @@ class MaskIoU:
     brightness: float
 
 
-def draws_masks(model: Model) -> bool:
-    """Whether a model draws with masks."""
-    return isinstance(model, Stawm) and model.config.draws and model.config.canvas.name == "bernoulli"
-
-
 def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512) -> MaskIoU:
     """Compare a model's masks with the true ones, and with what can be done without learning.
 
@@ -55,7 +50,7 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
     Raises:
         InputError: The model draws no masks, or the images' true masks are not known.
     """
-    if not draws_masks(model):
+    if not model.config.masked:
         raise InputError(f"{model.config.name} draws no masks: it needs canvas=bernoulli and a drawing head.")
     if test.masks is None or train.masks is None:
         raise InputError("It is not known where the figure is in these images; figure-ground:ROOT,PATH knows it.")
@@ -94,14 +89,8 @@ def _reached(score: Callable[[Tensor], Tensor], images: ImageSet, batch: int) ->
 
 def _masks(model: Model, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n h w"]:
     """Return the masks that a model draws with, where nothing is random."""
-    like = next(model.parameters())
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            masks = model(model.normalise(pixels.to(like))).masks
-    finally:
-        model.train(was_training)
+    with evaluating(model):
+        masks = model(model.normalise(pixels.to(next(model.parameters())))).masks
     return masks[:, :, 0].to(pixels.device)
 
 

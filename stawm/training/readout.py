@@ -4,6 +4,7 @@ A self-supervised model stands on the glimpse loop of a drawing model, which sta
 of an image, its context features and the memory inputs e_1 ... e_N, is then the same in every epoch.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stawm.heads.classification import ClassificationHead, classification_losses
 from stawm.heads.output import Output
-from stawm.models.config import ModelConfig, SharedConfig
-from stawm.models.model import Stawm
-from stawm.nn.precision import without_autocast
-from stawm.training.data import ImageSet, batches
+from stawm.models.config import SharedConfig
+from stawm.models.model import Seen, Stawm, evaluating
+from stawm.training.data import ImageSet, Index, batches
 from stawm.training.data.augment import Augmentation, augment, to_unit
 from stawm.training.evaluation import Evaluation, wilson
 from stawm.training.learner import Learned, Learner, Weights, largest_square
@@ -26,26 +25,36 @@ BATCH = 512
 
 
 @dataclass(frozen=True)
-class Kept(ImageSet):
-    """A set of images by what frozen glimpses gave of them; ``images`` holds the number of each.
+class Kept:
+    """Images by what frozen glimpses gave of them.
 
     Attributes:
+        labels: The class of each image.
         context: The context features, in one or several passes with augmentations of their own.
         memory_input: e, likewise.
     """
 
-    context: Float[Tensor, "p count f"] | None = None
-    memory_input: Float[Tensor, "p count n m"] | None = None
+    labels: Int[Tensor, "count"]
+    context: Float[Tensor, "p count f"]
+    memory_input: Float[Tensor, "p count n m"]
 
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.labels)
 
-def is_frozen(config: SharedConfig) -> bool:
-    """Whether only the readout of a model learns."""
-    return isinstance(config, ModelConfig) and config.trainable == "readout"
+    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through the images by their numbers, with their classes."""
+        numbers = torch.arange(len(self), device=self.labels.device)
+        return ((numbers[index], self.labels[index]) for index in batches)
+
+    def seen(self, each: int | Tensor, index: Index) -> Seen:
+        """Return what one pass gave of some images, or of each image the pass that is named for it."""
+        return Seen(self.context[each, index], None, self.memory_input[each, index])
 
 
 def can_keep(config: SharedConfig) -> bool:
-    """Whether what the frozen glimpses give can be kept: heads that draw need the glimpses themselves."""
-    return is_frozen(config) and all(isinstance(head, ClassificationHead.Config) for head in config.heads)
+    """Whether what frozen glimpses give can be kept: heads that draw need the glimpses themselves."""
+    return config.is_readout and not config.draws
 
 
 @torch.no_grad()
@@ -72,22 +81,15 @@ def keep(
         for raw, _ in batches(images, BATCH):
             pixels = to_unit(raw.to(device))
             pixels = pixels if augmentation is None else augment(pixels, augmentation, generator)
-            context, _, memory_input = model.loop(model.normalise(pixels), n)
+            seen = model.look(model.normalise(pixels), n)
             rows = slice(start, start := start + len(raw))
-            contexts[each, rows], inputs[each, rows] = context, memory_input
-    labels, numbers = images.labels.to(device), torch.arange(count, device=device)
-    return Kept(numbers, labels, images.class_names, context=contexts, memory_input=inputs)
+            contexts[each, rows], inputs[each, rows] = seen.context, seen.memory_input
+    return Kept(images.labels.to(device), contexts, inputs)
 
 
-def answer(
-    model: Stawm, context: Float[Tensor, "b f"], memory_input: Float[Tensor, "b n m"]
-) -> Float[Tensor, "b classes"]:
-    """Return the logits that a model gives where its loop gave this."""
-    head: Any = model.heads["classification"]
-    query = head.query(context).unsqueeze(1)
-    with without_autocast(memory_input):
-        answers, _ = model.memory.unroll(memory_input, query, [memory_input.shape[1]])
-    return head.classifier(answers[:, 0].clamp(0, 6))
+def answer(model: Stawm, seen: Seen) -> Output:
+    """Return what a model answers where its glimpses gave this."""
+    return model.answer(seen, model.recall(seen, model.reads(seen.memory_input.shape[1])))
 
 
 class ReadoutLearner(Learner):
@@ -105,9 +107,9 @@ class ReadoutLearner(Learner):
     ) -> Learned:
         """Return the parts of the loss; see `Learner`."""
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = answer(self.model, context, memory_input)
-        parts = classification_losses(self.model.config.head("classification"), Output(logits=logits), labels)
-        return self.weigh(parts, logits, labels, Weights(mean, total)), largest_square(memory_input)
+            output = answer(self.model, Seen(context, None, memory_input))
+        parts = self.model.loss_parts(output, None, labels)
+        return self.weigh(parts, output.logits, labels, Weights(mean, total)), largest_square(memory_input)
 
 
 class ReadoutRun(Run):
@@ -149,18 +151,16 @@ class ReadoutRun(Run):
 
     def inputs(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return context features and memory inputs of images by their numbers, of one of the passes each."""
-        assert self.kept.context is not None
-        assert self.kept.memory_input is not None
         chosen = torch.randint(self.passes, raw.shape, generator=generator, device=self.device)
-        return self.kept.context[chosen, raw], self.kept.memory_input[chosen, raw]
+        seen = self.kept.seen(chosen, raw)
+        return seen.context, seen.memory_input
 
-    @torch.no_grad()
     def measure(self, prepared: Kept) -> dict[str, Any]:
         """Return how good the kept model is on a set."""
-        assert prepared.context is not None
-        assert prepared.memory_input is not None
-        model: Any = self.result.eval()
-        pairs = zip(prepared.context[0].split(BATCH), prepared.memory_input[0].split(BATCH), strict=True)
-        guesses = torch.cat([answer(model, *pair).argmax(dim=-1) for pair in pairs])
-        wrong, count = int((guesses != prepared.labels).sum()), len(prepared)
+        model: Any = self.result
+        wrong, count = 0, len(prepared)
+        with evaluating(model):
+            for index, labels in batches(prepared, BATCH):
+                logits: Any = answer(model, prepared.seen(0, index)).logits
+                wrong += int((logits.argmax(dim=-1) != labels).sum())
         return Evaluation(images=count, error=wrong / count, interval=wilson(wrong, count)).as_dict()

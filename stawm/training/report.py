@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from stawm import viz
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 from stawm.storage.file import write_atomically
 from stawm.training import state as states
 from stawm.training.data import ImageSet, batches
@@ -101,10 +101,10 @@ def flat(entry: Mapping[str, Any], above: str = "") -> dict[str, float]:
 
 def draw_pictures(model: Model, images: ImageSet, title: str) -> dict[str, Figure]:
     """Return the pictures that a model has, by name; a baseline, which takes no glimpses, has none."""
-    if not isinstance(model, Stawm):
+    if model.config.glimpses is None:
         return {}
     raw, labels = next(batches(images, ROWS))
-    pixels = to_unit(raw).to(next(model.parameters()))
+    pixels = to_unit(raw)
     found = {"looks": viz.looks(model, pixels, labels if model.config.class_names else None, title=title)}
     return found | {"drawings": viz.drawings(model, pixels, title=title)} if model.config.draws else found
 

@@ -17,7 +17,7 @@ from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.storage.pretrained import build
 from stawm.training import divergence
-from stawm.training.data import ImageSet
+from stawm.training.data import Examples, ImageSet
 from stawm.training.data.augment import augment, to_unit
 from stawm.training.evaluation import evaluate
 from stawm.training.learner import WHOLE, Learner, Weights
@@ -27,8 +27,8 @@ FUSED_ON = {"cpu", "cuda"}
 """Devices on which PyTorch updates all weights of a model in one kernel."""
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 """How many numbers an optimiser keeps for every weight."""
-LOOK_EVERY = 20
-"""Steps from one look at the numbers to the next, where looking means waiting for the device."""
+WATCH_EVERY = 20
+"""Steps from one reading of the numbers to the next, where reading them means waiting for the device."""
 
 
 class Numbers(NamedTuple):
@@ -104,13 +104,13 @@ class Run:
         """The model that is kept."""
         return self.model if self.average is None else self.average.module
 
-    def prepare(self, images: ImageSet, *, learn: bool = False) -> Any:
+    def prepare(self, images: ImageSet, *, learn: bool = False) -> Examples:
         """Return a set, to learn from or to measure on, as the run takes it: here on its device."""
         return images.to(self.device)
 
     def inputs(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Return what the learner takes of a batch of pixel values from 0 to 255: augmented, normalised images."""
-        return (self.model.normalise(augment(to_unit(raw), self.recipe.augmentation, generator)),)
+        """Return what the learner takes of a batch of pixel values from 0 to 255: augmented ones in [0, 1]."""
+        return (augment(to_unit(raw), self.recipe.augmentation, generator),)
 
     def measure(self, prepared: Any) -> dict[str, Any]:
         """Return how good the kept model is on a set."""
@@ -147,7 +147,7 @@ class Run:
         self.accelerator.backward(parts["total"])
         norm = torch.nn.utils.clip_grad_norm_(learned_weights(self.model), self.recipe.clip or math.inf)
         parts = {name: part.detach() for name, part in parts.items()}
-        self.numbers = self._look(parts, norm, largest) if self._looks(steps_per_epoch) else None
+        self.numbers = self._watch(parts, norm, largest) if self._is_watched(steps_per_epoch) else None
         self.optimiser.step()
         self.step += 1
         if self.average is not None:
@@ -160,13 +160,13 @@ class Run:
         torch.manual_seed(2 * mixed)
         return torch.Generator(self.device).manual_seed(2 * mixed + 1)
 
-    def _looks(self, steps_per_epoch: int) -> bool:
-        """Whether to look at a step's numbers: each on a CPU; now and then where looking means waiting."""
+    def _is_watched(self, steps_per_epoch: int) -> bool:
+        """Whether a step's numbers are read: each on a CPU; now and then where that means waiting."""
         last = (self.step + 1) % steps_per_epoch == 0
-        return self.device.type == "cpu" or self.step % LOOK_EVERY == 0 or last
+        return self.device.type == "cpu" or self.step % WATCH_EVERY == 0 or last
 
-    def _look(self, parts: dict[str, Tensor], norm: Tensor, largest: Tensor) -> Numbers:
-        """Read the numbers of a step, over all processes at once, and stop where they are none."""
+    def _watch(self, parts: dict[str, Tensor], norm: Tensor, largest: Tensor) -> Numbers:
+        """Read the numbers of a step, over all processes at once, and stop where they are not finite."""
         mine = torch.stack([*parts.values(), norm, largest.to(norm.dtype)])
         every: Any = self.accelerator.gather(mine[None])
         *losses, gradient_norm = every.mean(dim=0)[:-1].tolist()

@@ -21,7 +21,7 @@ from stawm.training import state as states
 from stawm.training.data import ImageSet, Splits
 from stawm.training.evaluation import Evaluation, check_classes, evaluate
 from stawm.training.loop import Loop
-from stawm.training.readout import ReadoutRun, can_keep, is_frozen
+from stawm.training.readout import ReadoutRun, can_keep
 from stawm.training.recipes import Recipe, RecipeSpec
 from stawm.training.recipes import find as find_recipe
 from stawm.training.run import Run
@@ -120,7 +120,7 @@ def train(
     out = Path(out)
     model_changes, recipe_changes = _separate(overrides)
     config = resolve_config(model, **model_changes)
-    chosen = find_recipe(recipe, config.name, draws=config.head("drawing") is not None, **recipe_changes)
+    chosen = find_recipe(recipe, config.name, draws=config.draws, **recipe_changes)
     config = _with_recipe(config, chosen, model_changes)
     _check(
         seed=seed,
@@ -216,7 +216,7 @@ def _check_images(model: Model, images: ImageSet) -> None:
 
 def _passes(config: SharedConfig, recipe: Recipe, start: str | Path | None, asked: int | None) -> int:
     """Return how often frozen glimpses are computed before training starts; 0 where they are not kept."""
-    if not is_frozen(config):
+    if not config.is_readout:
         if asked is not None:
             raise ConfigError(
                 [f"transfer_passes is for models of which only the readout learns; {config.name} learns all."]

@@ -1,9 +1,8 @@
 """How a model draws: what it sees, what it sketches of that, and the picture that grows from the sketches."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -80,21 +79,13 @@ def _stories(seen: Seen, row: int) -> list[Story]:
     output, model = seen.output, seen.model
     assert output.canvases is not None
     found = [Story("", model.denormalise(seen.trace.glimpses[row]))]
-    sketches = _active(seen, row)
-    if sketches is not None and (shown := as_pixels(sketches, output.canvases.shape[2])) is not None:
+    assert output.sketches is not None
+    shown = as_pixels(output.sketches[row], output.canvases.shape[2])
+    if shown is not None:
         found.append(Story("it sketches", shown))
     if output.masks is not None:
         found.append(Story("through masks", output.masks[row]))
     return [*found, Story("it draws", output.canvases[row], seen.placed_frames(row))]
-
-
-def _active(seen: Seen, row: int) -> Float[Tensor, "n s h w"] | None:
-    """Return the sketches of one image as the canvas takes them."""
-    if seen.sketches is None:
-        return None
-    drawing: Any = seen.model.heads["drawing"]
-    with torch.no_grad():
-        return drawing.canvas.activate(seen.sketches[row])
 
 
 def _row(story: Story, panels: Sequence[Axes]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 from stawm.viz import sheet
 from stawm.viz.looks import looks
 from stawm.viz.seen import Seen, look
@@ -85,7 +85,7 @@ def find_mistakes(model: Model, pixels: Float[Tensor, "b c h w"], labels: Int[Te
     Raises:
         InputError: The model does not classify or takes no glimpses, or the images are not of its form.
     """
-    if not isinstance(model, Stawm) or model.config.head("classification") is None:
+    if model.config.glimpses is None or not model.config.classifies:
         raise InputError(f"{model.config.name} does not classify glimpses, so there are no mistakes to show.")
     chances = []
     for part in pixels.split(BATCH):

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.heads.drawing import DrawingHead
 from stawm.heads.output import Output, Trace
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.pixels import to_unit
 
 
 class Seen(NamedTuple):
@@ -20,14 +20,12 @@ class Seen(NamedTuple):
         output: What it gave.
         trace: Where it looked.
         chances: The chance of each class after each glimpse; None in a model that does not classify.
-        sketches: What was drawn after each glimpse, before it was placed; None in a model that does not draw.
     """
 
     model: Stawm
     output: Output
     trace: Trace
     chances: Float[Tensor, "b n classes"] | None
-    sketches: Float[Tensor, "b n s h w"] | None
 
     def class_name(self, index: int) -> str:
         """Return a class's name, or its number where classes have no names."""
@@ -45,45 +43,30 @@ class Seen(NamedTuple):
             return self.model.locator.placed_frame(self.trace.inverse_pose[row]).cpu()
 
 
-def look(model: Model, pixels: Float[Tensor, "b c h w"]) -> Seen:
+def look(model: Model, pixels: Tensor) -> Seen:
     """Run a model as it would answer: in evaluation mode, without any randomness.
+
+    Args:
+        model: A model that takes glimpses; left in the mode that it was in.
+        pixels: Images, (b, c, h, w), as bytes or as floats in [0, 1].
 
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
     if not isinstance(model, Stawm):
         raise InputError(f"{model.config.name} takes no glimpses, so there are none to show.")
-    classifies = model.config.head("classification") is not None
-    sketches: list[Tensor] = []
-    hooks = [
-        head.sketcher.register_forward_hook(lambda _, __, drawn: sketches.append(drawn[1]))
-        for head in model.heads.values()
-        if isinstance(head, DrawingHead)
-    ]
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            images = model.normalise(pixels.to(next(model.parameters())))
-            output = model(images, glimpse_logits=classifies)
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    with evaluating(model):
+        images = model.normalise(to_unit(pixels).to(next(model.parameters())))
+        output = model(images, glimpse_logits=model.config.classifies)
     assert output.trace is not None
     logits = output.glimpse_logits
-    return Seen(
-        model=model,
-        output=output,
-        trace=output.trace,
-        chances=None if logits is None else logits.softmax(dim=-1).cpu(),
-        sketches=sketches[0] if sketches else None,
-    )
+    chances = None if logits is None else logits.softmax(dim=-1).cpu()
+    return Seen(model=model, output=output, trace=output.trace, chances=chances)
 
 
 def check_draws(model: Model) -> None:
     """Raise an InputError unless a model draws from glimpses."""
-    if not isinstance(model, Stawm) or not model.config.draws:
+    if model.config.glimpses is None or not model.config.draws:
         raise InputError(
             f"{model.config.name} does not draw from glimpses, so there is no drawing to show; models with the head "
             "'drawing' do, such as stawm-mnist-draw-6 and stawm-mnist-sketchpad."

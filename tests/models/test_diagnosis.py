@@ -39,7 +39,7 @@ def diagnose(model: Stawm) -> Diagnosis:
 def test_the_measures_are_those_of_the_memory() -> None:
     model = with_drive(digits(memory={"constrained": False, "normalise": None}), 20).eval()
     report = diagnose(model)
-    trace = model(images()).trace
+    trace = model(model.normalise(images())).trace
     assert trace is not None
     E = trace.memory_input
     rates = model.memory.rates

@@ -401,7 +401,7 @@ def test_labels_are_needed_to_classify() -> None:
 def test_an_output_of_another_model() -> None:
     drawing, classifying = tiny(heads="drawing"), tiny(heads="classification")
     images, labels = inputs(drawing)
-    with pytest.raises(InputError, match="no canvas"):
+    with pytest.raises(InputError, match="needs the canvas"):
         drawing.loss(classifying(images), images)
     with pytest.raises(InputError):
         classifying.loss(drawing(images), images, labels)

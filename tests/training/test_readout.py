@@ -40,13 +40,11 @@ def model_of(drawing: Path, **changes: Any) -> Any:
 def test_its_gradients_are_the_whole_models(few: data.Splits, memory: str, smoothing: float):
     model: Any = stawm.build(READOUT, memory=memory, seed=0).train()
     kept = keep(model, few.train)
-    images, labels = model.normalise(few.train.images[:20].float() / 255), few.train.labels[:20]
-    assert kept.context is not None
-    assert kept.memory_input is not None
+    pixels, labels = few.train.images[:20].float() / 255, few.train.labels[:20]
     learned = [p for p in model.parameters() if p.requires_grad]
     found = []
     for learner, inputs in (
-        (Learner(model, label_smoothing=smoothing), (images,)),
+        (Learner(model, label_smoothing=smoothing), (pixels,)),
         (ReadoutLearner(model, label_smoothing=smoothing), (kept.context[0, :20], kept.memory_input[0, :20])),
     ):
         parts, largest = learner(*inputs, labels)
@@ -83,7 +81,7 @@ def test_what_is_measured_is_what_the_model_answers(tmp_path: Path, few: data.Sp
     model, kept = run.model, keep(run.model, few.test)
     with torch.no_grad():
         logits = model(model.normalise(few.test.images.float() / 255)).logits
-        torch.testing.assert_close(answer(model, kept.context[0], kept.memory_input[0]), logits)
+        torch.testing.assert_close(answer(model, kept.seen(0, slice(None))).logits, logits)
 
 
 def test_passes_are_augmented_each_by_itself(few: data.Splits, drawing: Path):
@@ -101,7 +99,6 @@ def test_a_step_takes_one_pass_for_each_image(few: data.Splits, drawing: Path):
     recipe = Recipe(name="r", epochs=1, augmentation=Augmentation(rotation=90))
     run = ReadoutRun(READOUT, recipe, passes=3, start=drawing, cpu=True)
     kept = run.prepare(few.train, learn=True)
-    assert kept.memory_input is not None
     rows = torch.arange(72)
     context, memory_input = run.inputs(rows, torch.Generator().manual_seed(0))
     taken = (kept.memory_input == memory_input).all(dim=(2, 3))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
 from stawm.heads.output import Latent, Output, Trace
-from stawm.models.config import ModelConfig
 from stawm.models.model import Model
 
 AXES: Mapping[str, str] = {
@@ -51,16 +50,15 @@ def available(model: Model) -> tuple[str, ...]:
     """Return the outputs that a model's graph can have, in the order of `AXES`."""
     config = model.config
     found: set[str] = set()
-    loops = isinstance(config, ModelConfig)
+    loops = config.glimpses is not None
     if loops:
         found |= {"pose", "glimpses", "memory_input"}
-    if config.head("classification") is not None:
+    if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
-    if config.head("drawing") is not None:
-        found |= {"canvas", "mu", "logvar"}
-        if loops:
-            found |= {"canvases", "inverse_pose"}
-            found |= {"masks"} if cast(Any, model).heads["drawing"].canvas.takes_noise else set()
+    if config.draws:
+        found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
+    if config.masked:
+        found |= {"masks"}
     return tuple(name for name in AXES if name in found)
 
 
@@ -115,7 +113,7 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
     config = model.config
-    return ("memory_input", *(RECALL + head.name for head in config.heads)) if isinstance(config, ModelConfig) else ()
+    return () if config.glimpses is None else ("memory_input", *(RECALL + head.name for head in config.heads))
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

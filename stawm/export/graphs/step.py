@@ -14,19 +14,16 @@ import torch
 from torch import Tensor
 
 from stawm.errors import ExportError
-from stawm.export.graphs.fields import AXES, RECALL
+from stawm.export.graphs.fields import AXES, RECALL, flatten
 from stawm.export.graphs.graph import Graph, State
-from stawm.heads.classification import ClassificationHead
-from stawm.heads.drawing import DrawingHead
-from stawm.models.model import Stawm
-from stawm.nn.glimpse_loop import LoopState
+from stawm.heads.base import Head, Scene
+from stawm.heads.output import Noise, Output
+from stawm.models.model import Stawm, activate
+from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import full_precision
 
 IN, OUT = "state.", "next."
 PARTS = ("init", "glimpse", "read")
-SEEN = ("pose", "inverse_pose", "glimpses", "memory_input", "mu", "logvar", f"{RECALL}drawing")
-"""The outputs that ``glimpse`` gives, one glimpse at a time; the others are made of what ``read`` gives."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,30 @@ class Part(Graph):
     def __init__(self, model: Stawm, slots: int) -> None:
         """Keep the model and the form of its memory."""
         super().__init__()
-        for name, head in model.heads.items():
-            if not isinstance(head, (ClassificationHead, DrawingHead)):
-                raise ExportError(f"The head {name!r} has no step form; export with graph='rollout'.")
         self.model = model
         self.memory = MemoryForm.of(model.memory, slots)
+        self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
+        self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
+
+    def scene(self, looks: Look | None, given: State) -> Scene:
+        """Return what a head may use of one glimpse."""
+        noise = {name: given.get(f"noise_{name}") for name in Noise._fields}
+        return Scene(looks, self.model.locator, Noise(**noise))
+
+
+def reads_each(name: str, head: Head) -> bool:
+    """Whether a head reads after every glimpse, and not once after the last.
+
+    Raises:
+        ExportError: It does neither.
+    """
+    reads = tuple(head.reads(3))
+    if reads not in ((1, 2, 3), (3,)):
+        raise ExportError(
+            f"The head {name!r} has no step form: of 3 glimpses it reads after {reads}, and not after each or the "
+            "last; export with graph='rollout'."
+        )
+    return reads == (1, 2, 3)
 
 
 class Init(Part):
@@ -89,19 +105,24 @@ class Init(Part):
     def __init__(self, model: Stawm, slots: int, sample: bool) -> None:
         """Find out what the state is made of."""
         super().__init__(model, slots)
-        empty = self.memory.name(self.memory.empty) | _registers(model, slots, sample)
+        noise = model.noise_shapes(1) if sample else {}
+        registers = {
+            key: torch.zeros(1, slots, *shape)
+            for head in self.each.values()
+            for key, shape in head.carries(noise).items()
+        }
+        empty = self.memory.name(self.memory.empty) | registers
         self.empty = {name: value.detach().clone() for name, value in empty.items()}
         self.blank = {name for name, value in empty.items() if not bool(value.any())}
         self.inputs = ("image",)
-        with torch.no_grad():
-            self.outputs = tuple(self.compute({"image": torch.zeros(1, *model.config.image)}))
+        self.outputs = tuple(self.compute({"image": torch.zeros(1, *model.config.image)}))
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the first state; its zeros are made of the image's, so that nothing asks for the batch's size."""
         context, start = self.model.loop.init(given["image"])
         zero = start.x * 0
         state = {name: zero if value is None else value for name, value in start._asdict().items()}
-        state |= {f"query.{name}": head.get_submodule("query")(context) for name, head in self.model.heads.items()}
+        state |= {f"query.{name}": head.query(context) for name, head in self.model.named_heads.items()}
         for name, value in self.empty.items():
             one = zero[:, :1].unflatten(1, (1,) * (value.ndim - 1))
             state[name] = one.expand(-1, *value.shape[1:]) if name in self.blank else value + one
@@ -111,13 +132,18 @@ class Init(Part):
 class Glimpse(Part):
     """One look: from the image and the state to the state after it."""
 
-    def __init__(self, model: Stawm, slots: int, sample: bool, outputs: Sequence[str], state: Sequence[str]) -> None:
-        """Take the names of the state from what `Init` gives."""
+    def __init__(self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str]) -> None:
+        """Take the names of the state from what `Init` gives, and find out which of the outputs there are."""
         super().__init__(model, slots)
-        self.drawing = next((head for head in model.heads.values() if isinstance(head, DrawingHead)), None)
-        noise = self.drawing.noise_shapes(1) if sample and self.drawing is not None else {}
-        self.inputs = ("image", *(IN + n for n in state if n != "query.classification"), *(f"noise_{n}" for n in noise))
-        self.outputs = (*(OUT + name for name in state if not name.startswith("query.")), *outputs)
+        image = torch.zeros(1, *model.config.image)
+        state = {name.removeprefix(OUT): value for name, value in init.run({"image": image}).items()}
+        noise = {f"noise_{name}": torch.full((1, *shape), 0.5) for name, shape in model.noise_shapes(1).items()}
+        given = {"image": image} | {IN + name: value for name, value in state.items()} | (noise if sample else {})
+        later = {f"{IN}query.{name}" for name in self.last}
+        self.inputs = tuple(name for name in given if name not in later)
+        self.outputs = tuple(OUT + name for name in state if not name.startswith("query."))
+        gives = self.compute({name: given[name] for name in self.inputs})
+        self.outputs += tuple(name for name in outputs if name in gives)
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the next state and what was seen."""
@@ -128,16 +154,13 @@ class Glimpse(Part):
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
-        if self.drawing is not None:
-            assert look.inverse_pose is not None
-            answer = self.model.memory.read(memory, state["query.drawing"]).clamp(0, 6)
-            latent, sketch = self.drawing.sketcher(answer[:, None], given.get("noise_latent"))
-            active = self.drawing.canvas.activate(full_precision(sketch[:, 0]))
-            placed = self.model.locator.place(active, look.inverse_pose)
-            seen |= {"mu": latent.mu[:, 0], "logvar": latent.logvar[:, 0], f"{RECALL}drawing": answer}
-            following["sketches"] = _push(state["sketches"], placed[:, None])
-            if "noise_mask" in given:
-                following["mask_noise"] = _push(state["mask_noise"], given["noise_mask"])
+        parts: Any = (None if part is None else part[:, None] for part in look)
+        one = Look(*parts)
+        for name, head in self.each.items():
+            answer = activate(self.model.memory.read(memory, state[f"query.{name}"]))
+            fields, carried = head.observe(answer[:, None], self.scene(one, given))
+            seen |= {key: value[:, 0] for key, value in flatten(Output(**fields)).items()} | {RECALL + name: answer}
+            following |= {key: _push(state[key], value) for key, value in carried.items()}
         return {OUT + name: value for name, value in following.items()} | seen
 
 
@@ -147,24 +170,24 @@ class Read(Part):
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: Sequence[str]) -> None:
         """Take the names of the state from what `Init` gives."""
         super().__init__(model, slots)
-        classifies = any(isinstance(head, ClassificationHead) for head in model.heads.values())
-        asked = ("query.classification", "memory.") if classifies else ()
-        self.inputs = tuple(IN + name for name in state if name.startswith((*asked, "sketches", "mask_noise")))
+        asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
+        kept = {key for head in self.each.values() for key in head.carries(Noise._fields)}
+        self.inputs = tuple(IN + name for name in state if name in kept or name.startswith(tuple(asked)))
         self.outputs = tuple(outputs)
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the answers."""
         state = {name.removeprefix(IN): value for name, value in given.items()}
-        answers: dict[str, Any] = {}
-        for name, head in self.model.heads.items():
-            if isinstance(head, ClassificationHead):
-                answer = self.model.memory.read(self.memory.take(state), state[f"query.{name}"]).clamp(0, 6)
-                logits = head.classifier(answer)
-                answers |= {RECALL + name: answer, "logits": logits, "confidence": logits.amax(dim=-1).exp()}
-            elif isinstance(head, DrawingHead):
-                canvases, masks = head.canvas.unroll(state["sketches"], state.get("mask_noise"))
-                answers |= {"canvas": canvases[:, -1], "canvases": canvases, "masks": masks}
-        return answers
+        fields: dict[str, Any] = {}
+        recalled: State = {}
+        for head in self.each.values():
+            fields |= head.conclude(state)
+        for name, head in self.last.items():
+            answer = activate(self.model.memory.read(self.memory.take(state), state[f"query.{name}"]))
+            fields |= head(answer[:, None], self.scene(None, given))
+            recalled[RECALL + name] = answer
+        named = flatten(Output(**fields)) | recalled
+        return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})
 
 
 def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dict[str, Part]:
@@ -177,30 +200,18 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
         outputs: The outputs and probes that a rollout would have.
     """
     slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
-    init = Init(model, slots, sample)
+    with torch.no_grad():
+        init = Init(model, slots, sample)
+        glimpse = Glimpse(model, slots, init, sample, outputs)
     state = [name.removeprefix(OUT) for name in init.outputs]
-    seen = [name for name in outputs if name in SEEN]
-    glimpse = Glimpse(model, slots, sample, seen, state)
-    return {"init": init, "glimpse": glimpse, "read": Read(model, slots, _answers(model, outputs), state)}
+    answers = [name for name in outputs if name not in glimpse.outputs]
+    return {"init": init, "glimpse": glimpse, "read": Read(model, slots, _answers(model, answers), state)}
 
 
 def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
     """What ``read`` gives: of a model that classifies in any case the logits and the confidence, for `look`."""
-    asked = {name for name in outputs if name not in SEEN} - {"glimpse_logits"}
-    if any(isinstance(head, ClassificationHead) for head in model.heads.values()):
-        asked |= {"logits", "confidence"}
-    return tuple(name for name in (*AXES, f"{RECALL}classification") if name in asked)
-
-
-def _registers(model: Stawm, slots: int, sample: bool) -> State:
-    """The empty registers of a model that draws, for a batch of one."""
-    found: State = {}
-    for head in model.heads.values():
-        if isinstance(head, DrawingHead):
-            found["sketches"] = torch.zeros(1, slots, head.canvas.sketch_channels, *head.image_size)
-            if sample and "mask" in head.noise_shapes(slots):
-                found["mask_noise"] = torch.zeros(1, *head.noise_shapes(slots)["mask"])
-    return found
+    asked = {*outputs} - {"glimpse_logits"} | ({"logits", "confidence"} if model.config.classifies else set())
+    return (*(name for name in AXES if name in asked), *(name for name in outputs if name.startswith(RECALL)))
 
 
 def _push(register: Tensor, newest: Tensor) -> Tensor:

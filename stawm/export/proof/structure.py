@@ -11,7 +11,7 @@ from stawm.export.file.metadata import GraphInfo
 from stawm.export.file.proto import opset_of, shape_of, shapes_of
 from stawm.export.proof import kernels
 from stawm.export.proof.report import Check
-from stawm.models.config import ModelConfig, SharedConfig
+from stawm.models.config import SharedConfig
 
 SHAPES = ("Shape", "Size", "ConstantOfShape", "NonZero", "Range")
 UNWANTED = {
@@ -128,7 +128,7 @@ def _unwanted(ops: Counter[str]) -> list[str]:
 
 
 def _sampling(proto: onnx.ModelProto, config: SharedConfig) -> Check:
-    locator = config.locator if isinstance(config, ModelConfig) else None
+    locator = getattr(config, "locator", None)
     faults = set()
     samplers = [node for node in proto.graph.node if node.op_type == "GridSample"]
     for node in samplers:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stawm.export.graphs.fields import AXES, RECALL
-from stawm.export.graphs.step import IN, OUT, SEEN
+from stawm.export.graphs.step import IN, OUT
 
 Named = dict[str, Tensor]
 Run = Callable[[str, Named], Named]
@@ -36,7 +36,7 @@ class Walk:
         """Take a glimpse, with its random numbers; return what was seen."""
         found = self.run("glimpse", self._given("glimpse", self.known | noise))
         self._carry(found)
-        return {name: value for name, value in found.items() if name in SEEN}
+        return {name: value for name, value in found.items() if not name.startswith(OUT)}
 
     def read(self) -> Named:
         """Return the answers."""

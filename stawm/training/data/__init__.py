@@ -1,6 +1,27 @@
 """Images to train and test on: sets by name, each held as one uint8 tensor where training runs, or read as it goes."""
 
-from stawm.training.data.sets import ImageSet, Splits, batches, hold_out_last, shuffled_batches, split, take_first
+from stawm.training.data.sets import (
+    Examples,
+    ImageSet,
+    Index,
+    Splits,
+    batches,
+    hold_out_last,
+    shuffled_batches,
+    split,
+    take_first,
+)
 from stawm.training.data.sources import load
 
-__all__ = ["ImageSet", "Splits", "batches", "hold_out_last", "load", "shuffled_batches", "split", "take_first"]
+__all__ = [
+    "Examples",
+    "ImageSet",
+    "Index",
+    "Splits",
+    "batches",
+    "hold_out_last",
+    "load",
+    "shuffled_batches",
+    "split",
+    "take_first",
+]

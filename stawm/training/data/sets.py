@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int, UInt8
@@ -10,6 +10,27 @@ from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.training.data.folders import Files
+
+Index: TypeAlias = Tensor | slice
+"""Which images of a set."""
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """What training and measuring go through: inputs of some kind, with their classes."""
+
+    @property
+    def labels(self) -> Int[Tensor, "count"]:
+        """The class of each."""
+        ...
+
+    def __len__(self) -> int:
+        """Count them."""
+        ...
+
+    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through some of them batch by batch, with their classes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,12 @@ class ImageSet:
         masks = None if self.masks is None else self.masks[chosen]
         return replace(self, images=images, labels=self.labels[chosen], masks=masks)
 
+    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through some of the images batch by batch, with their classes."""
+        held = self.images
+        pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Files) else (held[i] for i in batches)
+        return zip(pixels, (self.labels[index] for index in batches), strict=True)
+
 
 class Splits(NamedTuple):
     """What to train on and what to test on."""
@@ -89,13 +116,13 @@ def take_first(images: ImageSet, count: int) -> ImageSet:
     return images.take(slice(0, count))
 
 
-def batches(images: ImageSet, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(images: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through a set once, in order."""
-    return _read(images, [slice(start, start + size) for start in range(0, len(images), size)])
+    return images.read([slice(start, start + size) for start in range(0, len(images), size)])
 
 
 def shuffled_batches(
-    images: ImageSet, size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
+    images: Examples, size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through a set once, in an order that the seed and the epoch decide.
 
@@ -110,10 +137,4 @@ def shuffled_batches(
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(images), generator=generator).to(images.labels.device)
-    return _read(images, [batch[rank::world] for batch in order.split(size)[first:]])
-
-
-def _read(images: ImageSet, batches: Sequence[Tensor | slice]) -> Iterator[tuple[Tensor, Tensor]]:
-    held = images.images
-    pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Files) else (held[index] for index in batches)
-    return zip(pixels, (images.labels[index] for index in batches), strict=True)
+    return images.read([batch[rank::world] for batch in order.split(size)[first:]])
