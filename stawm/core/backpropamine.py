@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stawm.core.plasticity import Rates, Weights
-from stawm.core.stacks import as_scalar, check_stack
+from stawm.core.plasticity import Rates, Weights, matrix, read, respond
+from stawm.core.stacks import as_scalar, check_stack, step_through
 
 
 class SimpleState(NamedTuple):
@@ -79,22 +79,12 @@ def write(
         rates: η of the eligibility trace; the simple form does not use it.
         clip: What no entry of H exceeds.
     """
-    y = read(state, x, weights).tanh()
+    y = respond(state, x, weights)
     M, together = modulation[:, None, None], y[:, :, None] * x[:, None, :]
     if isinstance(state, SimpleState):
         return SimpleState((state.H + M * together).clamp(-clip, clip))
     eta = as_scalar(rates.eta, x)
     return RetroactiveState((state.H + M * state.E).clamp(-clip, clip), (1 - eta) * state.E + eta * together)
-
-
-def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
-    """Return (w + α∘H) q."""
-    return q @ weights.w.mT + (q[:, None] @ (weights.alpha * state.H).mT)[:, 0]
-
-
-def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
-    """Return w + α∘H."""
-    return weights.w + weights.alpha * state.H
 
 
 def unroll(
@@ -126,20 +116,18 @@ def unroll(
         What each query read, and the memory after all writes.
     """
     check_stack(E, Q, reads)
-    answers: dict[int, Tensor] = {}
-    for t in range(E.shape[1] + 1):
-        if t > 0:
-            x, M = E[:, t - 1], modulation[:, t - 1]
-            state = (
-                _first_write(x, M, weights, rates, clip, retroactive)
-                if state is None
-                else write(state, x, M, weights, rates, clip=clip)
-            )
-        for k in (k for k, r in enumerate(reads) if r == t):
-            answers[k] = Q[:, k] @ weights.w.mT if state is None else read(state, Q[:, k], weights)
-    if state is None:
-        state = init_state(E.shape[0], E.shape[2], retroactive=retroactive, device=E.device, dtype=E.dtype)
-    return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state
+
+    def write_one(state: State | None, x: Tensor, M: Tensor) -> State:
+        if state is None:
+            return _first_write(x, M, weights, rates, clip, retroactive)
+        return write(state, x, M, weights, rates, clip=clip)
+
+    def read_one(state: State | None, q: Tensor) -> Tensor:
+        return q @ weights.w.mT if state is None else read(state, q, weights)
+
+    Y, after = step_through((E, modulation), Q, reads, state, write_one, read_one)
+    empty = {"retroactive": retroactive, "device": E.device, "dtype": E.dtype}
+    return Y, after or init_state(E.shape[0], E.shape[2], **empty)
 
 
 def bound(clip: float) -> float:
@@ -154,3 +142,16 @@ def _first_write(x: Tensor, M: Tensor, weights: Weights, rates: Rates, clip: flo
     if retroactive:
         return RetroactiveState(0 * together, as_scalar(rates.eta, x) * together)
     return SimpleState((M[:, None, None] * together).clamp(-clip, clip))
+
+
+__all__ = [
+    "RetroactiveState",
+    "SimpleState",
+    "State",
+    "bound",
+    "init_state",
+    "matrix",
+    "read",
+    "unroll",
+    "write",
+]

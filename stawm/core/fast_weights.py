@@ -61,10 +61,10 @@ def init_dense(
 
 
 def init_factored(
-    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> FactoredState:
-    """Return the empty memory as rows, ``slots`` of them empty."""
-    return FactoredState(torch.zeros(batch, slots, m, device=device, dtype=dtype))
+    """Return the empty memory as rows, of which there are none."""
+    return FactoredState(torch.zeros(batch, 0, m, device=device, dtype=dtype))
 
 
 def write(state: State, e: Float[Tensor, "b m"], rates: Rates) -> State:
@@ -163,10 +163,10 @@ def _unroll_dense(
     def write_dense(dense: DenseState | None, e: Tensor) -> DenseState:
         return _change(dense, e, rates)
 
-    def read_dense(dense: DenseState, q: Tensor) -> Tensor:
-        return read(dense, q, rates)
+    def read_dense(dense: DenseState | None, q: Tensor) -> Tensor:
+        return torch.zeros_like(q) if dense is None else read(dense, q, rates)
 
-    Y, after = step_through(E, Q, reads, state, write_dense, read_dense)
+    Y, after = step_through((E,), Q, reads, state, write_dense, read_dense)
     return Y, after or init_dense(E.shape[0], E.shape[2], device=E.device, dtype=E.dtype)
 
 

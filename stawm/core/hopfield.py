@@ -38,12 +38,10 @@ class State(NamedTuple):
     valid: Float[Tensor, "b t"]
 
 
-def init_state(
-    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> State:
-    """Return a memory of nothing, with ``slots`` empty slots."""
-    E = torch.zeros(batch, slots, m, device=device, dtype=dtype)
-    return State(E, torch.zeros(batch, slots, device=device, dtype=dtype))
+def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+    """Return a memory of nothing."""
+    E, valid = (torch.zeros(batch, 0, *width, device=device, dtype=dtype) for width in ((m,), ()))
+    return State(E, valid)
 
 
 def write(state: State, e: Float[Tensor, "b m"]) -> State:

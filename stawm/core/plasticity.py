@@ -13,7 +13,7 @@ in matrix products and not in passes over memory; `CHUNK` writes are taken toget
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -58,6 +58,16 @@ class State(NamedTuple):
     H: Float[Tensor, "b m m"]
 
 
+@runtime_checkable
+class Traced(Protocol):
+    """Any state with such a trace: this one, and those of `stawm.core.backpropamine`."""
+
+    @property
+    def H(self) -> Float[Tensor, "b m m"]:
+        """The trace, (b, m, m)."""
+        ...
+
+
 def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
     """Return the memory without a trace, which reads w q."""
     return State(torch.zeros(batch, m, m, device=device, dtype=dtype))
@@ -68,7 +78,7 @@ def write(state: State, x: Float[Tensor, "b m"], weights: Weights, rates: Rates,
     return imprint(state, x, respond(state, x, weights), rates, trace=trace)
 
 
-def respond(state: State, x: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+def respond(state: Traced, x: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return y = tanh((w + α∘H) x), what the neurons that receive do."""
     return read(state, x, weights).tanh()
 
@@ -81,12 +91,12 @@ def imprint(
     return State(torch.addcmul(_kept(y, rates, trace) * state.H, grown, x[:, None, :]))
 
 
-def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+def read(state: Traced, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return (w + α∘H) q."""
     return q @ weights.w.mT + (q[:, None] @ (weights.alpha * state.H).mT)[:, 0]
 
 
-def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
+def matrix(state: Traced, weights: Weights) -> Float[Tensor, "b m m"]:
     """Return w + α∘H."""
     return weights.w + weights.alpha * state.H
 

@@ -28,14 +28,13 @@ def is_factored(form: Form, rows: int, m: int) -> bool:
     return form == "factored" or (form == "auto" and rows < 2 * m)
 
 
-def check_stack(E: Tensor, Q: Tensor, reads: Sequence[int], width: int | None = None) -> None:
+def check_stack(E: Tensor, Q: Tensor, reads: Sequence[int]) -> None:
     """Check what `unroll` is given.
 
     Args:
         E: The stack of writes, (b, n, m).
         Q: The queries, (b, k, m).
         reads: For each query the number of writes after which it is read.
-        width: m, where the memory has one.
 
     Raises:
         InputError: Shapes do not fit, or a read lies outside 0 to n.
@@ -43,8 +42,6 @@ def check_stack(E: Tensor, Q: Tensor, reads: Sequence[int], width: int | None = 
     if E.ndim != 3 or Q.ndim != 3 or E.shape[0] != Q.shape[0] or E.shape[2] != Q.shape[2]:
         got = f"{tuple(E.shape)} and {tuple(Q.shape)}"
         raise InputError(f"E is (b, n, m) and Q is (b, k, m) with the same b and m; got {got}.")
-    if width is not None and E.shape[2] != width:
-        raise InputError(f"The memory is {width} wide; got E of width {E.shape[2]}.")
     if len(reads) != Q.shape[1]:
         raise InputError(f"Each of the k = {Q.shape[1]} queries takes one entry of reads; got {list(reads)}.")
     wrong = [r for r in reads if not 0 <= r <= E.shape[1]]
@@ -78,22 +75,33 @@ def attend(
 
 
 def step_through(
-    E: Float[Tensor, "b n m"],
+    stacks: Sequence[Tensor],
     Q: Float[Tensor, "b k m"],
     reads: Sequence[int],
-    state: S | None,
-    write: Callable[[S | None, Tensor], S],
+    state: S,
+    write: Callable[..., S],
     read: Callable[[S, Tensor], Tensor],
-) -> tuple[Float[Tensor, "b k m"], S | None]:
+) -> tuple[Float[Tensor, "b k m"], S]:
     """Unroll by one write after the other, where a rule has nothing faster.
 
-    None is the empty memory, which reads as zero: so no zeros need be made to start from, and the
-    first write can be the simple case that it is.
+    The state may be None for the empty memory: so no zeros need be made to start from, and the first
+    write can be the simple case that it is.
+
+    Args:
+        stacks: What is written, each (b, n, ...).
+        Q: The queries.
+        reads: For each query the number of writes (0 to n) after which it is read.
+        state: The state to start from.
+        write: Returns the state after one write: ``write(state, *entries)``.
+        read: Answers one query.
+
+    Returns:
+        What each query read, and the state after all writes.
     """
     answers: dict[int, Tensor] = {}
-    for t in range(E.shape[1] + 1):
+    for t in range(stacks[0].shape[1] + 1):
         if t > 0:
-            state = write(state, E[:, t - 1])
+            state = write(state, *(stack[:, t - 1] for stack in stacks))
         for k in (k for k, after in enumerate(reads) if after == t):
-            answers[k] = torch.zeros_like(Q[:, k]) if state is None else read(state, Q[:, k])
+            answers[k] = read(state, Q[:, k])
     return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stawm._version import __version__
 from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError
@@ -25,6 +25,7 @@ from stawm.registry import Kind, find
 from stawm.storage.file import Header, pack, read, read_header, write_atomically
 
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+T = TypeVar("T")
 _MAPPINGS = ("config", "origins", "versions", "provenance")
 
 
@@ -124,7 +125,7 @@ def load(
     info = _info(path, header)
     model = _construct(info)
     model.to(dtype or _FLOATS[info.dtype])
-    model.load_state_dict(tensors)
+    model.load_state_dict(_renamed(tensors, model))
     model.config = info.config
     return model.to(device).eval()
 
@@ -151,10 +152,22 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     header, tensors = read(path)
     info = _info(path, header)
+    tensors = _renamed(tensors, _outline(info))
     if _is_readout(model.config) and not _is_readout(info.config):
         tensors = {**_of_heads(model.state_dict()), **_below_heads(tensors, model)}
     _check_fit(model, tensors, path)
     model.load_state_dict(tensors)
+
+
+def former_names(model: nn.Module) -> dict[str, str]:
+    """Return for each tensor of a model that was renamed the name that files of the first version know it by."""
+    own = model.state_dict()
+    pairs = [
+        (f"{path}.{new}", f"{path}.{old}")
+        for path, module in model.named_modules()
+        for new, old in getattr(module, "formerly", {}).items()
+    ]
+    return {new: old for new, old in pairs if new in own and old not in own}
 
 
 def library_versions() -> dict[str, str]:
@@ -239,15 +252,26 @@ def _is_known(key: str) -> bool:
 
 def _construct(info: CheckpointInfo) -> Model:
     """Build the model of a file whose tensors it fits; nothing large is made before that is known."""
-    config = without_downloads(info.config)
+    outline = _outline(info)
+    shapes = {name: shape for name, (_, shape) in info.tensors.items()}
+    _check_fit(outline, _renamed(shapes, outline), info.path)
+    with torch.random.fork_rng(devices=[]):
+        return construct(without_downloads(info.config))
+
+
+def _outline(info: CheckpointInfo) -> Model:
+    """Build the model of a file without any numbers."""
     try:
         with torch.device("meta"):
-            outline = construct(config)
+            return construct(without_downloads(info.config))
     except Exception as error:  # whatever a component says of sizes that nobody would give it
         raise CheckpointError(f"{info.path}: the model that it describes cannot be built here: {error}") from error
-    _check_fit(outline, {name: shape for name, (_, shape) in info.tensors.items()}, info.path)
-    with torch.random.fork_rng(devices=[]):
-        return construct(config)
+
+
+def _renamed(tensors: Mapping[str, T], model: Model) -> dict[str, T]:
+    """Return what a file holds, with the former names of the model that it is of replaced by those of today."""
+    renamed = {old: new for new, old in former_names(model).items() if new not in tensors}
+    return {renamed.get(name, name): tensor for name, tensor in tensors.items()}
 
 
 def _is_readout(config: SharedConfig) -> bool:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.backpropamine import RetroactiveState, SimpleState, State
+from stawm.core.naive.plasticity import matrix, read
 from stawm.core.naive.tables import table
 from stawm.core.plasticity import Rates, Weights
 
@@ -54,19 +55,6 @@ def write(
     return RetroactiveState(H, table(followed, *H.shape)) if isinstance(state, RetroactiveState) else SimpleState(H)
 
 
-def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
-    """Return Σ_j (w_ij + α_ij H_ij) q_j."""
-    W = matrix(state, weights)
-    batch, m = q.shape
-    return table(lambda b, i: sum(W[b, i, j] * q[b, j] for j in range(m)), batch, m)
-
-
-def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
-    """Return w_ij + α_ij H_ij."""
-    w, alpha = weights
-    return table(lambda b, i, j: w[i, j] + alpha[i, j] * state.H[b, i, j], *state.H.shape)
-
-
 def unroll(
     E: Float[Tensor, "b n m"],
     modulation: Float[Tensor, "b n"],
@@ -90,3 +78,6 @@ def unroll(
 def bound(clip: float) -> float:
     """Return the clip."""
     return clip
+
+
+__all__ = ["RetroactiveState", "SimpleState", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]

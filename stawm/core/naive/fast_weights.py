@@ -19,10 +19,10 @@ def init_dense(
 
 
 def init_factored(
-    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> FactoredState:
-    """Return rows of zeros."""
-    return FactoredState(torch.tensor([[[0.0] * m] * slots] * batch, device=device, dtype=dtype).view(batch, slots, m))
+    """Return no rows."""
+    return FactoredState(torch.tensor([[]] * batch, device=device, dtype=dtype).view(batch, 0, m))
 
 
 def write(state: State, e: Float[Tensor, "b m"], rates: Rates) -> State:

@@ -20,10 +20,10 @@ def init_dense(
 
 
 def init_factored(
-    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> FactoredState:
     """Return rows of zeros."""
-    rows = torch.tensor([[[0.0] * m] * slots] * batch, device=device, dtype=dtype).view(batch, slots, m)
+    rows = torch.tensor([[]] * batch, device=device, dtype=dtype).view(batch, 0, m)
     return FactoredState(rows, rows.clone())
 
 

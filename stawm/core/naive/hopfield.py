@@ -9,12 +9,10 @@ from torch import Tensor
 from stawm.core.hopfield import Rates, State
 
 
-def init_state(
-    batch: int, m: int, slots: int = 0, *, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> State:
-    """Return slots of zeros."""
-    E = torch.tensor([[[0.0] * m] * slots] * batch, device=device, dtype=dtype).view(batch, slots, m)
-    return State(E, torch.tensor([[0.0] * slots] * batch, device=device, dtype=dtype).view(batch, slots))
+def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+    """Return no patterns."""
+    nothing = torch.tensor([[]] * batch, device=device, dtype=dtype)
+    return State(nothing.view(batch, 0, m), nothing.view(batch, 0))
 
 
 def write(state: State, e: Float[Tensor, "b m"]) -> State:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.naive.tables import table
-from stawm.core.plasticity import Rates, State, Trace, Weights
+from stawm.core.plasticity import Rates, State, Trace, Traced, Weights
 
 
 def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
@@ -20,7 +20,7 @@ def write(state: State, x: Float[Tensor, "b m"], weights: Weights, rates: Rates,
     return imprint(state, x, respond(state, x, weights), rates, trace=trace)
 
 
-def respond(state: State, x: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+def respond(state: Traced, x: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return tanh(Σ_j (w_ij + α_ij H_ij) x_j) neuron by neuron."""
     answers = read(state, x, weights)
     return table(lambda b, i: torch.tanh(answers[b, i]), *x.shape)
@@ -42,14 +42,14 @@ def imprint(
     return State(table(hebb if trace == "hebb" else oja, batch, m, m))
 
 
-def read(state: State, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+def read(state: Traced, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
     """Return Σ_j (w_ij + α_ij H_ij) q_j."""
     W = matrix(state, weights)
     batch, m = q.shape
     return table(lambda b, i: sum(W[b, i, j] * q[b, j] for j in range(m)), batch, m)
 
 
-def matrix(state: State, weights: Weights) -> Float[Tensor, "b m m"]:
+def matrix(state: Traced, weights: Weights) -> Float[Tensor, "b m m"]:
     """Return w_ij + α_ij H_ij."""
     w, alpha = weights
     return table(lambda b, i, j: w[i, j] + alpha[i, j] * state.H[b, i, j], *state.H.shape)

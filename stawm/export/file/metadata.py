@@ -17,7 +17,7 @@ from stawm.export.graphs.fields import AXES
 from stawm.export.graphs.plan import Kind, Plan
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
-from stawm.storage.checkpoint import library_versions
+from stawm.storage.checkpoint import former_names, library_versions
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -155,9 +155,12 @@ def plain(config: SharedConfig) -> dict[str, Any]:
 
 
 def weights_hash(model: Model) -> str:
-    """Return a hash over the names, types, shapes and values of a model's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    """Return a hash over the names, types, shapes and values of a model's weights.
+
+    A tensor that was renamed counts under its former name, so that graphs of the first version still verify.
+    """
+    digest, former = hashlib.sha256(), former_names(model)
+    for name, tensor in sorted((former.get(name, name), tensor) for name, tensor in model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -7,7 +7,6 @@ nothing is indexed. With more glimpses than slots the oldest are forgotten.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,27 +25,19 @@ IN, OUT = "state.", "next."
 PARTS = ("init", "glimpse", "read")
 
 
-@dataclass(frozen=True)
 class MemoryForm:
-    """The state of a memory with a number of slots.
+    """The state of a memory with room for a number of writes.
 
     Attributes:
         kind: Its named tuple.
-        rows: Which of its tensors grow with each write.
+        grows: Which of its tensors grow with each write.
         empty: The memory of nothing, for a batch of one.
     """
 
-    kind: type[Any]
-    rows: tuple[bool, ...]
-    empty: Any
-
-    @classmethod
-    def of(cls, memory: Memory[Any], slots: int) -> "MemoryForm":
-        """Find out by comparing empty memories of different sizes."""
-        full, less = (memory.init_state(1, slots=count) for count in (slots, slots - 1))
-        same = type(full) is type(less)
-        rows = tuple(same and a.shape != b.shape for a, b in zip(full, less, strict=False))
-        return cls(type(full), rows or (False,) * len(full), full)
+    def __init__(self, memory: Memory[Any], slots: int) -> None:
+        self.empty = memory.with_room(memory.init_state(1), slots)
+        self.kind: type[Any] = type(self.empty)
+        self.grows = [name for name in memory.grows if name in self.kind._fields]
 
     def take(self, state: State) -> Any:
         """Rebuild the memory's state from named tensors."""
@@ -60,7 +51,7 @@ class MemoryForm:
 
     def make_room(self, memory: Any) -> Any:
         """Drop the oldest slot of what a write appends to."""
-        return self.kind(*(value[:, 1:] if grows else value for value, grows in zip(memory, self.rows, strict=True)))
+        return memory._replace(**{name: getattr(memory, name)[:, 1:] for name in self.grows})
 
 
 class Part(Graph):
@@ -74,7 +65,7 @@ class Part(Graph):
         """Keep the model and the form of its memory."""
         super().__init__()
         self.model = model
-        self.memory = MemoryForm.of(model.memory, slots)
+        self.memory = MemoryForm(model.memory, slots)
         self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
         self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
 

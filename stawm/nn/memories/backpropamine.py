@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -13,11 +13,10 @@ from stawm.configuration import Config as BaseConfig
 from stawm.core import backpropamine as core
 from stawm.core.backpropamine import RetroactiveState, SimpleState, State
 from stawm.core.plasticity import Rates, Weights
-from stawm.core.stacks import check_stack
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.projections import project
 from stawm.nn.memories.rates import fraction, raw_fraction
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import full_precision
 
 
 class Backpropamine(Memory[State]):
@@ -31,8 +30,10 @@ class Backpropamine(Memory[State]):
         w: The fixed weights, (m, m).
         alpha: α, how plastic each connection is, (m, m).
         modulator: From e to M, before the tanh.
-        eta: The raw parameter behind η of the retroactive form, else None; see `rates`.
+        raw_eta: What is behind η of the retroactive form, else None; see `rates`.
     """
+
+    formerly: ClassVar = {"raw_eta": "eta"}
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
@@ -49,19 +50,14 @@ class Backpropamine(Memory[State]):
         """Whether η is trained, inside its range."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Draw the weights, w and α from a normal distribution of variance 1/m.
-
-        Args:
-            config: The configuration.
-            memory_size: m.
-        """
+        """Draw the weights, w and α from a normal distribution of variance 1/m."""
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         self.w = nn.Parameter(torch.randn(memory_size, memory_size) / memory_size**0.5)
         self.alpha = nn.Parameter(torch.randn(memory_size, memory_size) / memory_size**0.5)
         self.modulator = nn.Linear(memory_size, 1)
         eta = nn.Parameter(torch.tensor(raw_fraction(config.eta)), requires_grad=config.learnable)
-        self.eta = eta if config.retroactive else None
+        self.raw_eta = eta if config.retroactive else None
 
     @property
     def weights(self) -> Weights:
@@ -71,40 +67,26 @@ class Backpropamine(Memory[State]):
     @property
     def rates(self) -> Rates:
         """η as it acts."""
-        return Rates(self.config.eta if self.eta is None else fraction(full_precision(self.eta)))
+        return Rates(self.config.eta if self.raw_eta is None else fraction(full_precision(self.raw_eta)))
 
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> State:
-        """Return the memory without a trace; a matrix has no slots."""
-        where = {"device": device or self.w.device, "dtype": dtype or full_precision(self.w).dtype}
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+        """Return the memory without a trace."""
+        where = self._where(device, dtype)
         return core.init_state(batch, self.memory_size, retroactive=self.config.retroactive, **where)
-
-    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
-        """Return the state after one write."""
-        e = full_precision(e)
-        with without_autocast(e):
-            return core.write(state, e, self._modulation(e), self.weights, self.rates, clip=self.config.clip)
-
-    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Return (w + α∘H) q."""
-        q = full_precision(q)
-        with without_autocast(q):
-            return core.read(state, q, self.weights)
 
     def matrix(self, state: State) -> Float[Tensor, "b m m"]:
         """Return w + α∘H."""
         return core.matrix(state, self.weights)
 
-    def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
-    ) -> tuple[Float[Tensor, "b k m"], State]:
-        """Write a whole stack and read after chosen writes, one after the other."""
-        check_stack(E, Q, reads, self.memory_size)
-        E, Q = full_precision(E), full_precision(Q)
-        with without_autocast(E):
-            options = {"clip": self.config.clip, "retroactive": self.config.retroactive}
-            return core.unroll(E, self._modulation(E), Q, reads, self.weights, self.rates, state, **options)
+    def _write(self, state: State, e: Tensor) -> State:
+        return core.write(state, e, self._modulation(e), self.weights, self.rates, clip=self.config.clip)
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return core.read(state, q, self.weights)
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        options = {"clip": self.config.clip, "retroactive": self.config.retroactive}
+        return core.unroll(E, self._modulation(E), Q, reads, self.weights, self.rates, state, **options)
 
     def _modulation(self, e: Tensor) -> Tensor:
         return project(self.modulator, e)[..., 0].tanh()

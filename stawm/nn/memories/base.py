@@ -1,59 +1,73 @@
 """The contract that every memory keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration import Config
+from stawm.core.stacks import check_stack, step_through
+from stawm.errors import InputError
+from stawm.nn.precision import full_precision, without_autocast
 
 S = TypeVar("S", bound=tuple[Any, ...])
+_FINAL = {"write": "_write", "read": "_read", "unroll": "_unroll", "with_room": "_settle"}
 
 
 class Memory(nn.Module, ABC, Generic[S]):
     """A memory that is written while an image is looked at.
 
-    The state is a named tuple of tensors, passed in and out: nothing is kept on ``self``, so a
-    memory is re-entrant, can be split anywhere, and exports as a step graph. Parameters (rates,
+    A rule defines `init_state`, `matrix`, ``_write`` and ``_read``, and ``_unroll`` where it has something
+    faster than one write after the other. The public `write`, `read` and `unroll` are final: they check what
+    they are given, widen half precision, switch autocast off, and call the rule's.
+
+    The state is a named tuple of tensors with the batch first, passed in and out: nothing is kept on
+    ``self``, so a memory is re-entrant, can be split anywhere, and exports as a step graph. Parameters (rates,
     projections) belong to the module; the equations are pure functions in `stawm.core`.
 
     Attributes:
         Config: The memory's own configuration; sizes are given by the model, never by it.
+        grows: The tensors of the state that get one row more with each write, last along axis 1. A row of
+            zeros in all of them is an empty slot, which changes no read and no write.
+        formerly: For each parameter that was renamed, the name that files of the first version know it by.
         memory_size: m, the width of what is written and read.
     """
 
     Config: ClassVar[type[Config]]
+    grows: ClassVar[tuple[str, ...]] = ()
+    formerly: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a rule that defines what is final.
+
+        Raises:
+            TypeError: It does; the message says what to name it instead.
+        """
+        super().__init_subclass__(**kwargs)
+        for name, own in _FINAL.items():
+            if getattr(cls, name) is not getattr(Memory, name):
+                raise TypeError(
+                    f"{cls.__name__} defines {name}, which is final in Memory: it checks its input and keeps full "
+                    f"precision under autocast. Name it {own}."
+                )
 
     def __init__(self, config: Config, *, memory_size: int) -> None:
-        """Keep the configuration and the width."""
         super().__init__()
         self.config = config
         self.memory_size = memory_size
 
     @abstractmethod
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> S:
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> S:
         """Return the state of an empty memory.
 
         Args:
             batch: b, how many images are looked at.
-            slots: Empty slots that a state that grows with each write starts with; they change no
-                read and no write. A state of fixed size has none.
             device: Where; the device of the parameters where left out.
-            dtype: Of what type; the type of the parameters where left out.
+            dtype: Of what type; the type of the parameters, at least float32, where left out.
         """
-
-    @abstractmethod
-    def write(self, state: S, e: Float[Tensor, "b m"]) -> S:
-        """Return the state after one write; a state that grows has its newest entry last."""
-
-    @abstractmethod
-    def read(self, state: S, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Project a query through the memory, with no activation and no identity term."""
 
     @abstractmethod
     def matrix(self, state: S) -> Float[Tensor, "b m m"]:
@@ -62,12 +76,63 @@ class Memory(nn.Module, ABC, Generic[S]):
         Where reading is not linear, the matrix of its derivative at the query zero.
         """
 
+    @abstractmethod
+    def _write(self, state: S, e: Tensor) -> S:
+        """Return the state after one write; a state that grows has its newest entry last."""
+
+    @abstractmethod
+    def _read(self, state: S, q: Tensor) -> Tensor:
+        """Project a query through the memory, with no activation and no identity term."""
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: S | None) -> tuple[Tensor, S]:
+        """Write a whole stack and read after chosen writes; a faster form checks the reads too."""
+        check_stack(E, Q, reads)
+        state = self.init_state(E.shape[0], device=E.device, dtype=E.dtype) if state is None else state
+        return step_through((E,), Q, reads, state, self._write, self._read)
+
+    def _settle(self, state: S, writes: int) -> S:
+        """Return the same memory in the form that it has after further writes, for rules with several."""
+        return state
+
+    @final
+    def write(self, state: S, e: Float[Tensor, "b m"]) -> S:
+        """Return the state after one write.
+
+        Args:
+            state: The state before it.
+            e: What is written.
+
+        Raises:
+            InputError: e has another form than (b, m), or another batch than the state.
+        """
+        self._check("e", e, "(b, m)", state)
+        e = full_precision(e)
+        with without_autocast(e):
+            return self._write(state, e)
+
+    @final
+    def read(self, state: S, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
+        """Project a query through the memory, with no activation and no identity term.
+
+        Args:
+            state: The memory.
+            q: The query.
+
+        Raises:
+            InputError: q has another form than (b, m), or another batch than the state.
+        """
+        self._check("q", q, "(b, m)", state)
+        q = full_precision(q)
+        with without_autocast(q):
+            return self._read(state, q)
+
+    @final
     def unroll(
         self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: S | None = None
     ) -> tuple[Float[Tensor, "b k m"], S]:
         """Write a whole stack and read after chosen writes.
 
-        This loop is the meaning; memories override it with a faster form that gives the same.
+        The meaning is the loop of `write` and `read`, whatever faster form a rule has for it.
 
         Args:
             E: What is written, one entry a glimpse.
@@ -77,11 +142,46 @@ class Memory(nn.Module, ABC, Generic[S]):
 
         Returns:
             What each query read, and the state after all writes.
+
+        Raises:
+            InputError: Shapes do not fit, or a read lies outside 0 to n.
         """
-        state = self.init_state(E.shape[0], device=E.device, dtype=E.dtype) if state is None else state
-        answers: dict[int, Tensor] = {}
-        for t in range(E.shape[1] + 1):
-            if t > 0:
-                state = self.write(state, E[:, t - 1])
-            answers |= {k: self.read(state, Q[:, k]) for k, after in enumerate(reads) if after == t}
-        return torch.stack([answers[k] for k in range(len(reads))], dim=1) if reads else Q, state
+        self._check("E", E, "(b, n, m)", state)
+        self._check("Q", Q, "(b, k, m)", state)
+        E, Q = full_precision(E), full_precision(Q)
+        with without_autocast(E):
+            return self._unroll(E, Q, reads, state)
+
+    @final
+    def with_room(self, state: S, slots: int) -> S:
+        """Return the same memory with empty slots before all entries, so that a write can drop one and not grow.
+
+        A memory of fixed size needs none and stays as it is. One that may turn from rows into a matrix is
+        given the form that it would have after as many writes.
+
+        Args:
+            state: The memory.
+            slots: How many.
+
+        Raises:
+            InputError: Their number is negative.
+        """
+        if slots < 0:
+            raise InputError(f"slots must be 0 or more; got {slots}.")
+        with without_autocast(state[0]):
+            settled: Any = self._settle(state, slots)
+        rows = {name: value for name, value in settled._asdict().items() if name in self.grows}
+        empty = {name: x.new_zeros(x.shape[0], slots, *x.shape[2:]) for name, x in rows.items()}
+        return settled._replace(**{name: torch.cat([empty[name], x], dim=1) for name, x in rows.items()})
+
+    def _check(self, name: str, x: Tensor, form: str, state: S | None) -> None:
+        m = self.memory_size
+        if x.ndim != form.count(",") + 1 or x.shape[-1] != m:
+            raise InputError(f"{name} is {form} with m = {m}, the width of the memory; got {tuple(x.shape)}.")
+        if state is not None and x.shape[0] != state[0].shape[0]:
+            raise InputError(f"The state is of a batch of {state[0].shape[0]}; got {name} of a batch of {x.shape[0]}.")
+
+    def _where(self, device: torch.device | None, dtype: torch.dtype | None) -> dict[str, Any]:
+        """Return where an empty state is made and of what type: as the parameters are where left out."""
+        own = full_precision(next(self.parameters()))
+        return {"device": device or own.device, "dtype": dtype or own.dtype}

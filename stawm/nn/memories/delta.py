@@ -13,7 +13,6 @@ from stawm.configuration import Config as BaseConfig
 from stawm.configuration import Interval
 from stawm.core import delta
 from stawm.core.delta import State
-from stawm.core.stacks import check_stack
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.projections import EPSILON, project, unit
 from stawm.nn.precision import full_precision, without_autocast
@@ -46,12 +45,6 @@ class Delta(Memory[State]):
         """Whether queries are given length 1 too, as in the papers; without it reading is linear."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Make the projections.
-
-        Args:
-            config: The configuration.
-            memory_size: m.
-        """
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         self.key = nn.Linear(memory_size, memory_size, bias=False)
@@ -59,24 +52,9 @@ class Delta(Memory[State]):
         self.strength = nn.Linear(memory_size, 1)
         self.query = nn.Linear(memory_size, memory_size, bias=False)
 
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> State:
-        """Return the empty memory; a matrix has no slots."""
-        weight = full_precision(self.key.weight)
-        return delta.init_state(batch, self.memory_size, device=device or weight.device, dtype=dtype or weight.dtype)
-
-    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
-        """Return the state after one write."""
-        e = full_precision(e)
-        with without_autocast(e):
-            return self.rule.write(state, *self._terms(e))
-
-    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Return S times the projected query."""
-        q = full_precision(q)
-        with without_autocast(q):
-            return delta.read(state, self._asked(q))
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+        """Return the empty memory."""
+        return delta.init_state(batch, self.memory_size, **self._where(device, dtype))
 
     def matrix(self, state: State) -> Float[Tensor, "b m m"]:
         """Return S times the query's projection; where queries are given length 1, over the root of `EPSILON`."""
@@ -84,14 +62,14 @@ class Delta(Memory[State]):
             W = state.S @ full_precision(self.query.weight)
         return W / EPSILON**0.5 if self.config.normalise_query else W
 
-    def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
-    ) -> tuple[Float[Tensor, "b k m"], State]:
-        """Write a whole stack and read after chosen writes, all at once."""
-        check_stack(E, Q, reads, self.memory_size)
-        E, Q = full_precision(E), full_precision(Q)
-        with without_autocast(E):
-            return self.rule.unroll(*self._terms(E), self._asked(Q), reads, state)
+    def _write(self, state: State, e: Tensor) -> State:
+        return self.rule.write(state, *self._terms(e))
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return delta.read(state, self._asked(q))
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        return self.rule.unroll(*self._terms(E), self._asked(Q), reads, state)
 
     def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
         """What the rule writes: k, v, β."""

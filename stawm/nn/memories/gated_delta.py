@@ -35,12 +35,6 @@ class GatedDelta(Delta):
         """What α is for e = 0 before any training."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Make the projections.
-
-        Args:
-            config: The configuration.
-            memory_size: m.
-        """
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         self.keep = nn.Linear(memory_size, 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from stawm.configuration import Config as BaseConfig
 from stawm.core import hebb_rosenblatt as core
 from stawm.core.activations import ACTIVATIONS
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Rates, State
-from stawm.core.stacks import Form, check_stack, is_factored
+from stawm.core.stacks import Form
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.rates import fraction, positive, raw_fraction, raw_positive
 from stawm.nn.precision import full_precision, without_autocast
@@ -23,15 +23,15 @@ class HebbRosenblatt(Memory[State]):
     """The Hebb-Rosenblatt memory: W ← (1-δ)W + η e φ(W e + θ e)ᵀ, read W q (Harris et al. 2019, Eq. 2).
 
     Attributes:
-        delta: δ, or the raw parameter behind it where the rates are constrained; see `rates`.
-        eta: η, likewise.
-        theta: θ, likewise.
+        delta: δ where the rates are free. Where they are constrained there is ``raw_delta`` in its place,
+            from which `rates` makes it; likewise the others.
+        eta: η, or ``raw_eta``.
+        theta: θ, or ``raw_theta``.
         form: The form in force; it may be changed at any time, since no parameter depends on it.
     """
 
-    delta: nn.Parameter
-    eta: nn.Parameter
-    theta: nn.Parameter
+    grows = ("E", "F")
+    formerly: ClassVar = {"raw_delta": "delta", "raw_eta": "eta", "raw_theta": "theta"}
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
@@ -76,52 +76,32 @@ class HebbRosenblatt(Memory[State]):
             return found
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Make the rates.
-
-        Args:
-            config: The configuration; the paper's where left out.
-            memory_size: m.
-        """
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         raw = (raw_fraction, raw_positive, raw_positive) if config.constrained else (float, float, float)
-        for key, inverse in zip(("delta", "eta", "theta"), raw, strict=True):
+        for name, key, inverse in zip(self._names, Rates._fields, raw, strict=True):
             start = torch.tensor(inverse(getattr(config, key)))
-            setattr(self, key, nn.Parameter(start, requires_grad=config.learnable))
+            self.register_parameter(name, nn.Parameter(start, requires_grad=config.learnable))
         self.form: Form = config.form
         self.phi = ACTIVATIONS[config.activation].phi
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.formerly) if self.config.constrained else Rates._fields
+
+    @property
     def rates(self) -> Rates:
         """δ, η, θ as they act."""
-        delta, eta, theta = full_precision(self.delta), full_precision(self.eta), full_precision(self.theta)
+        delta, eta, theta = (full_precision(getattr(self, name)) for name in self._names)
         if self.config.constrained:
             least = torch.finfo(delta.dtype).eps  # below it 1 - δ is 1 in this arithmetic, and δ might as well be 0
             return Rates(fraction(delta).clamp(min=least), positive(eta), positive(theta))
         return Rates(delta, eta, theta)
 
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> State:
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
         """Return the empty memory, in the form that `form` gives it."""
-        where = {"device": device or self.delta.device, "dtype": dtype or full_precision(self.delta).dtype}
-        if is_factored(self.form, slots, self.memory_size):
-            return core.init_factored(batch, self.memory_size, slots, **where)
-        return core.init_dense(batch, self.memory_size, **where)
-
-    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
-        """Return the state after one write."""
-        e = full_precision(e)
-        with without_autocast(e):
-            rates = self.rates
-            state = core.settle(state, self.form, 1, rates)
-            return core.write(state, self._scaled(e, rates), rates, self.config.orientation, self.phi)
-
-    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Return W q (or Wᵀ q in the appendix's orientation)."""
-        q = full_precision(q)
-        with without_autocast(q):
-            return core.read(state, q, self.rates, self.config.orientation)
+        init = core.init_dense if self.form == "dense" else core.init_factored
+        return init(batch, self.memory_size, **self._where(device, dtype))
 
     def matrix(self, state: State) -> Float[Tensor, "b m m"]:
         """Return the matrix that `read` multiplies the query by."""
@@ -129,15 +109,20 @@ class HebbRosenblatt(Memory[State]):
             W = core.matrix(state, self.rates)
         return W if self.config.orientation == "paper" else W.mT
 
-    def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
-    ) -> tuple[Float[Tensor, "b k m"], State]:
-        """Write a whole stack and read after chosen writes, in the form that is cheaper or asked for."""
-        check_stack(E, Q, reads, self.memory_size)
-        E, Q = full_precision(E), full_precision(Q)
-        with without_autocast(E):
-            rates, options = self.rates, {"orientation": self.config.orientation, "phi": self.phi, "form": self.form}
-            return core.unroll(self._scaled(E, rates), Q, reads, rates, state, **options)
+    def _write(self, state: State, e: Tensor) -> State:
+        rates = self.rates
+        state = core.settle(state, self.form, 1, rates)
+        return core.write(state, self._scaled(e, rates), rates, self.config.orientation, self.phi)
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return core.read(state, q, self.rates, self.config.orientation)
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        rates, options = self.rates, {"orientation": self.config.orientation, "phi": self.phi, "form": self.form}
+        return core.unroll(self._scaled(E, rates), Q, reads, rates, state, **options)
+
+    def _settle(self, state: State, writes: int) -> State:
+        return core.settle(state, self.form, writes, self.rates)
 
     def _scaled(self, e: Tensor, rates: Rates) -> Tensor:
         c = self.config.normalise

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -12,11 +12,10 @@ from stawm.configuration import Config as BaseConfig
 from stawm.configuration import Interval
 from stawm.core import oja as core
 from stawm.core.oja import Rates, State
-from stawm.core.stacks import check_stack
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.projections import unit
 from stawm.nn.memories.rates import fraction, raw_fraction
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import full_precision
 
 
 class Oja(Memory[State]):
@@ -29,8 +28,10 @@ class Oja(Memory[State]):
 
     Attributes:
         start: S₀, (m, m).
-        eta: The raw parameter behind η; see `rates`.
+        raw_eta: What is behind η; see `rates`.
     """
+
+    formerly: ClassVar = {"raw_eta": "eta"}
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
@@ -45,52 +46,33 @@ class Oja(Memory[State]):
         """Whether e is given length 1 before it is written."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Draw S₀ from a normal distribution of variance 1/(4m), which makes |S₀| about 1.
-
-        Args:
-            config: The configuration.
-            memory_size: m.
-        """
+        """Draw S₀ from a normal distribution of variance 1/(4m), which makes |S₀| about 1."""
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         self.start = nn.Parameter(torch.randn(memory_size, memory_size) / (2 * memory_size**0.5))
-        self.eta = nn.Parameter(torch.tensor(raw_fraction(config.eta)), requires_grad=config.learnable)
+        self.raw_eta = nn.Parameter(torch.tensor(raw_fraction(config.eta)), requires_grad=config.learnable)
 
     @property
     def rates(self) -> Rates:
         """η as it acts."""
-        return Rates(fraction(full_precision(self.eta)))
+        return Rates(fraction(full_precision(self.raw_eta)))
 
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> State:
-        """Return S₀ for every image; a matrix has no slots."""
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+        """Return S₀ for every image."""
         return core.init_state(batch, full_precision(self.start).to(device=device, dtype=dtype))
-
-    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
-        """Return the state after one write."""
-        e = full_precision(e)
-        with without_autocast(e):
-            return core.write(state, self._seen(e), self.rates)
-
-    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Return S q."""
-        q = full_precision(q)
-        with without_autocast(q):
-            return core.read(state, q)
 
     def matrix(self, state: State) -> Float[Tensor, "b m m"]:
         """Return S."""
         return core.matrix(state)
 
-    def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
-    ) -> tuple[Float[Tensor, "b k m"], State]:
-        """Write a whole stack and read after chosen writes, without a matrix for each image on the way."""
-        check_stack(E, Q, reads, self.memory_size)
-        E, Q = full_precision(E), full_precision(Q)
-        with without_autocast(E):
-            return core.unroll(self._seen(E), Q, reads, full_precision(self.start), self.rates, state)
+    def _write(self, state: State, e: Tensor) -> State:
+        return core.write(state, self._seen(e), self.rates)
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return core.read(state, q)
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        return core.unroll(self._seen(E), Q, reads, full_precision(self.start), self.rates, state)
 
     def _seen(self, e: Tensor) -> Tensor:
         return unit(e) if self.config.normalise else e

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,10 +12,9 @@ from stawm.configuration import FRACTION
 from stawm.configuration import Config as BaseConfig
 from stawm.core import plasticity as core
 from stawm.core.plasticity import Rates, State, Weights
-from stawm.core.stacks import check_stack
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.rates import fraction, raw_fraction
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import full_precision
 
 
 class Plasticity(Memory[State]):
@@ -27,8 +26,10 @@ class Plasticity(Memory[State]):
     Attributes:
         w: The fixed weights, (m, m).
         alpha: α, how plastic each connection is, (m, m).
-        eta: The raw parameter behind η; see `rates`.
+        raw_eta: What is behind η; see `rates`.
     """
+
+    formerly: ClassVar = {"raw_eta": "eta"}
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
@@ -43,17 +44,12 @@ class Plasticity(Memory[State]):
         """Whether η is trained, inside its range."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
-        """Draw the weights, both from a normal distribution of variance 1/m.
-
-        Args:
-            config: The configuration.
-            memory_size: m.
-        """
+        """Draw the weights, both from a normal distribution of variance 1/m."""
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
         self.w = nn.Parameter(torch.randn(memory_size, memory_size) / memory_size**0.5)
         self.alpha = nn.Parameter(torch.randn(memory_size, memory_size) / memory_size**0.5)
-        self.eta = nn.Parameter(torch.tensor(raw_fraction(config.eta)), requires_grad=config.learnable)
+        self.raw_eta = nn.Parameter(torch.tensor(raw_fraction(config.eta)), requires_grad=config.learnable)
 
     @property
     def weights(self) -> Weights:
@@ -63,36 +59,21 @@ class Plasticity(Memory[State]):
     @property
     def rates(self) -> Rates:
         """η as it acts."""
-        return Rates(fraction(full_precision(self.eta)))
+        return Rates(fraction(full_precision(self.raw_eta)))
 
-    def init_state(
-        self, batch: int, *, slots: int = 0, device: torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> State:
-        """Return the memory without a trace; a matrix has no slots."""
-        w = full_precision(self.w)
-        return core.init_state(batch, self.memory_size, device=device or w.device, dtype=dtype or w.dtype)
-
-    def write(self, state: State, e: Float[Tensor, "b m"]) -> State:
-        """Return the state after one write."""
-        e = full_precision(e)
-        with without_autocast(e):
-            return core.write(state, e, self.weights, self.rates, trace=self.config.trace)
-
-    def read(self, state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Return (w + α∘H) q."""
-        q = full_precision(q)
-        with without_autocast(q):
-            return core.read(state, q, self.weights)
+    def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+        """Return the memory without a trace."""
+        return core.init_state(batch, self.memory_size, **self._where(device, dtype))
 
     def matrix(self, state: State) -> Float[Tensor, "b m m"]:
         """Return w + α∘H."""
         return core.matrix(state, self.weights)
 
-    def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: State | None = None
-    ) -> tuple[Float[Tensor, "b k m"], State]:
-        """Write a whole stack and read after chosen writes, without a matrix for each image on the way."""
-        check_stack(E, Q, reads, self.memory_size)
-        E, Q = full_precision(E), full_precision(Q)
-        with without_autocast(E):
-            return core.unroll(E, Q, reads, self.weights, self.rates, state, trace=self.config.trace)
+    def _write(self, state: State, e: Tensor) -> State:
+        return core.write(state, e, self.weights, self.rates, trace=self.config.trace)
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return core.read(state, q, self.weights)
+
+    def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        return core.unroll(E, Q, reads, self.weights, self.rates, state, trace=self.config.trace)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stawm.configuration import Config
+from stawm.errors import InputError
 from stawm.nn.memories.base import Memory
 from stawm.nn.testing.contract import (
     Check,
@@ -63,6 +64,17 @@ def written(memory: Memory[Any], E: Tensor) -> tuple[Tensor, ...]:
     return state
 
 
+def one_by_one(
+    memory: Memory[Any], E: Tensor, Q: Tensor, reads: Sequence[int], state: Any = None
+) -> tuple[Tensor, Any]:
+    """Do what `unroll` means: write one entry after the other, and read in between."""
+    state = memory.init_state(len(E), dtype=E.dtype) if state is None else state
+    states = [state]
+    for e in E.unbind(1):
+        states.append(memory.write(states[-1], e))
+    return torch.stack([memory.read(states[r], q) for r, q in zip(reads, Q.unbind(1), strict=True)], 1), states[-1]
+
+
 def state_is_explicit(build: Build, seed: int) -> None:
     """The state is a named tuple of tensors with the batch first."""
     state: Any = written(build(), inputs(seed)[0])
@@ -94,14 +106,59 @@ def states_are_values(build: Build, seed: int) -> None:
         require_equal("an earlier state", part, old)
 
 
+def starts_as_asked(build: Build, seed: int) -> None:
+    """An empty state is of the batch, type and device that are asked for; of the parameters' where nothing is."""
+    memory = build()
+    for asked, dtype in ((None, torch.float64), (torch.float32, torch.float32)):
+        for part in memory.init_state(BATCH, dtype=asked):
+            require(len(part) == BATCH, f"an empty state for {BATCH} has shape {tuple(part.shape)}")
+            require(
+                part.dtype in (dtype, torch.int64, torch.bool), f"an empty state with dtype={asked} is {part.dtype}"
+            )
+    for part in memory.init_state(BATCH, device=torch.device("meta")):
+        require(part.is_meta, f"an empty state with device='meta' is on {part.device}")
+
+
 def keeps_type(build: Build, seed: int) -> None:
-    """What is read has the width and the floating type of the query."""
+    """What is read has the width and the floating type of the query, and so has the state after a write."""
     E, Q = inputs(seed)
     for dtype in (torch.float32, torch.float64):
         memory = build().to(dtype)
-        read = memory.read(written(memory, E.to(dtype)), Q[:, 0].to(dtype))
+        state = written(memory, E.to(dtype))
+        floats = [part.dtype for part in state if part.is_floating_point()]
+        require({*floats} <= {dtype}, f"a state after writes of {dtype} is {floats}")
+        read = memory.read(state, Q[:, 0].to(dtype))
         require(read.shape == (BATCH, SIZE), f"a read has shape {tuple(read.shape)}, not {(BATCH, SIZE)}")
         require(read.dtype == dtype, f"a read of {dtype} is {read.dtype}")
+
+
+def safe_under_autocast(build: Build, seed: int) -> None:
+    """Autocast and input in half precision change nothing: all is computed in float32."""
+    memory = build().float()
+    E, Q = (x.bfloat16() for x in inputs(seed))
+
+    def answers() -> list[Tensor]:
+        state = memory.write(memory.init_state(BATCH), E[:, 0])
+        Y, after = memory.unroll(E, Q, range(1, WRITES + 1))
+        return [memory.read(state, Q[:, 0]), Y, *state, *after]
+
+    plain = answers()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = answers()
+    for got, expected in zip(found, plain, strict=True):
+        require(got.dtype != torch.bfloat16, "a read or a state under autocast is in bfloat16")
+        require_equal("a read or a state under autocast", got, expected)
+
+
+def refuses_wrong_reads(build: Build, seed: int) -> None:
+    """`unroll` refuses reads after more writes than there are, and another number of them than of queries."""
+    E, Q = inputs(seed)
+    for reads in ([WRITES + 1], [-1], [0, 0], []):
+        try:
+            build().unroll(E, Q[:, :1], reads)
+        except InputError:
+            continue
+        require(False, f"unroll takes reads={reads} for one query and {WRITES} writes: see `check_stack`")
 
 
 def samples_are_apart(build: Build, seed: int) -> None:
@@ -121,7 +178,7 @@ def unroll_is_the_loop(build: Build, seed: int) -> None:
     """`unroll` gives what the loop of writes and reads gives, with the same gradients."""
     reads = (0, 2, WRITES, 2, WRITES)
     results = []
-    for method in (Memory.unroll, type(build()).unroll):
+    for method in (one_by_one, Memory.unroll):
         memory = build()
         E, Q = (x.requires_grad_() for x in inputs(seed))
         Y, state = method(memory, E, Q, reads)
@@ -146,15 +203,33 @@ def splits_anywhere(build: Build, seed: int) -> None:
         require_equal(f"reads after a split at {cut}", parts, whole, ROUNDING)
 
 
+def grows_as_declared(build: Build, seed: int) -> None:
+    """A write adds one row, the last along axis 1, to what the class says that it grows, and to nothing else."""
+    memory = build()
+    E, _ = inputs(seed)
+    state: Any = memory.init_state(BATCH, dtype=E.dtype)
+    for e in E.unbind(1):
+        after: Any = memory.write(state, e)
+        for name, part in after._asdict().items() if type(after) is type(state) else ():
+            old, rows = getattr(state, name), int(name in memory.grows)
+            expected = (old.shape[0], old.shape[1] + rows, *old.shape[2:])
+            require(part.shape == expected, f"a write makes {name} {tuple(part.shape)}, not {expected}: see `grows`")
+            if rows:
+                require_equal(f"{name} before its newest row", part[:, :-1], old)
+        state = after
+
+
 def empty_slots_change_nothing(build: Build, seed: int) -> None:
-    """A state that starts with empty slots reads and writes as one that starts without."""
+    """A state with room reads and writes as one without, at the start and later."""
     memory = build()
     E, Q = inputs(seed)
-    plain, roomy = memory.init_state(BATCH, dtype=E.dtype), memory.init_state(BATCH, slots=3, dtype=E.dtype)
-    for e, q in zip(E.unbind(1), Q.unbind(1), strict=True):
-        require_equal("a read with empty slots", memory.read(roomy, q), memory.read(plain, q), ROUNDING)
+    plain = memory.init_state(BATCH, dtype=E.dtype)
+    roomy = memory.with_room(plain, 3)
+    for e, q in zip((*E.unbind(1), E[:, 0]), (*Q.unbind(1), Q[:, 0]), strict=True):
+        expected = memory.read(plain, q)
+        require_equal("a read with empty slots", memory.read(roomy, q), expected, ROUNDING)
+        require_equal("a read with room made late", memory.read(memory.with_room(plain, 2), q), expected, ROUNDING)
         plain, roomy = memory.write(plain, e), memory.write(roomy, e)
-    require_equal("the last read with empty slots", memory.read(roomy, Q[:, 0]), memory.read(plain, Q[:, 0]), ROUNDING)
 
 
 def matrix_is_the_read(build: Build, seed: int) -> None:
@@ -204,10 +279,14 @@ MEMORY_CHECKS: Mapping[str, Check] = {
         state_is_explicit,
         nothing_on_self,
         states_are_values,
+        starts_as_asked,
         keeps_type,
+        safe_under_autocast,
         samples_are_apart,
         unroll_is_the_loop,
         splits_anywhere,
+        refuses_wrong_reads,
+        grows_as_declared,
         empty_slots_change_nothing,
         matrix_is_the_read,
         does_not_explode,
