@@ -69,18 +69,21 @@ class Baseline(Model):
             InputError: The images or the noise are not of the model's form.
         """
         self.check_images(images)
-        drawing = self.config.head("drawing")
-        shapes = {} if drawing is None else {"latent": (1, drawing.latent)}
         draw = self.training if sample is None else sample
-        settled = noises.settle(noise, shapes, images, generator, draw=draw)
+        settled = noises.settle(noise, self.noise_shapes(1), images, generator, draw=draw)
         features = self.backbone(images)
         fields: dict[str, Any] = {}
         if "classification" in self.heads:
             fields["logits"] = self.heads["classification"](self.dropout(features))
-        if drawing is not None:
+        if "drawing" in self.heads:
             latent, sketch = self.heads["drawing"](features.unsqueeze(1), settled.latent)
             fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
         return Output(**fields)
+
+    def noise_shapes(self, glimpses: int) -> noises.Shapes:
+        """Return the shape of the latent's noise, where the baseline draws: it does so once."""
+        drawing = self.config.head("drawing")
+        return {} if drawing is None else {"latent": (1, drawing.latent)}
 
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None

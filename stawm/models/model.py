@@ -50,6 +50,10 @@ class Model(nn.Module, ABC):
         """Turn what the model takes back into pixel values in [0, 1]."""
         return images * _channels(self.config.std, images) + _channels(self.config.mean, images)
 
+    @abstractmethod
+    def noise_shapes(self, glimpses: int) -> noises.Shapes:
+        """Return the shapes, without the batch, of the random numbers that a pass of so many glimpses uses."""
+
     def loss(
         self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None
     ) -> dict[str, Tensor]:
@@ -153,9 +157,8 @@ class Stawm(Model):
         if not isinstance(n, int) or n < 1:
             raise InputError(f"A model takes at least 1 glimpse; got {n!r}.")
         heads = self._heads()
-        shapes = {name: shape for head in heads.values() for name, shape in head.noise_shapes(n).items()}
         draw = self.training if sample is None else sample
-        settled = noises.settle(noise, shapes, images, generator, draw=draw)
+        settled = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
         context, looks, memory_input = self.loop(images, n)
         reads = {name: tuple(head.reads(n, every=glimpse_logits)) for name, head in heads.items()}
         answers = self._recall(context, memory_input, reads)
@@ -180,6 +183,10 @@ class Stawm(Model):
             answers, _ = self.memory.unroll(memory_input, queries, after)
         parts = answers.clamp(0, 6).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
+
+    def noise_shapes(self, glimpses: int) -> noises.Shapes:
+        """Return the shapes of what the heads use."""
+        return {name: shape for head in self._heads().values() for name, shape in head.noise_shapes(glimpses).items()}
 
     def _heads(self) -> dict[str, Head]:
         return cast(dict[str, Head], dict(self.heads.items()))

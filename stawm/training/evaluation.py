@@ -13,8 +13,8 @@ from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.model import Model, Stawm
+from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, batches
-from stawm.training.data.augment import to_unit
 from stawm.training.masks import MaskIoU, draws_masks, mask_iou
 
 MISTAKES = 5

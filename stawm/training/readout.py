@@ -15,9 +15,10 @@ from stawm.heads.classification import ClassificationHead, classification_losses
 from stawm.heads.output import Output
 from stawm.models.config import ModelConfig, SharedConfig
 from stawm.models.model import Stawm
+from stawm.models.pixels import to_unit
 from stawm.nn.precision import without_autocast
 from stawm.training.data import ImageSet, batches
-from stawm.training.data.augment import Augmentation, augment, to_unit
+from stawm.training.data.augment import Augmentation, augment
 from stawm.training.evaluation import Evaluation, wilson
 from stawm.training.learner import Learned, Learner, Weights, largest_square
 from stawm.training.run import Run

@@ -75,7 +75,7 @@ def element_types(proto: onnx.ModelProto) -> dict[str, str]:
 @cache
 def table() -> dict[str, Any]:
     """Return the kernels by operator: first version, last version, types by constraint."""
-    return json.loads(resources.files("stawm.export").joinpath("cuda_kernels.json").read_text(encoding="utf-8"))
+    return json.loads(resources.files("stawm.export.proof").joinpath("cuda_kernels.json").read_text(encoding="utf-8"))
 
 
 def _covers(first: int, last: int | None, version: int) -> bool:
