@@ -7,17 +7,17 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-import torch
 
 from stawm.errors import InputError
 from stawm.export.file.files import GraphFile, read_graphs
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
-from stawm.export.graphs.fields import RECALL, available, probes
+from stawm.export.graphs.fields import available, probes
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
-from stawm.export.proof.reference import Reference, refer
+from stawm.export.proof.reference import refer
 from stawm.export.proof.report import Check, Comparison, Report, VerificationError
+from stawm.export.proof.verdicts import live_memory, values
 from stawm.export.run.providers import Device, DeviceError, choose_device, open_session
 from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named, roll
@@ -140,54 +140,9 @@ def _behaviour(
     except Exception as error:  # ONNX Runtime raises errors of many kinds
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
     comparisons = reference.compare(found)
-    alive = [_alive(reference)] if names else []
+    alive = [live_memory(reference)] if names else []
     runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
-    return [runs, *alive, *_values(comparisons, reference, found)], comparisons
-
-
-def _alive(reference: Reference) -> Check:
-    """Whether the memory gives anything: one that reads zeros would be equal to any other that does."""
-    largest = {
-        name.removeprefix(RECALL): max(exact[name].abs().max().item() for exact in reference.exact)
-        for name in reference.exact[0]
-        if name.startswith(RECALL)
-    }
-    dead = [name for name, value in largest.items() if not value > 0]
-    if dead:
-        return Check("live memory", False, f"{', '.join(dead)} reads only zeros, which proves nothing about the memory")
-    return Check("live memory", True, ", ".join(f"{name} reads up to {value:.2g}" for name, value in largest.items()))
-
-
-def _values(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> list[Check]:
-    failed = [c for c in comparisons if not c.ok]
-    if failed:
-        first = min(failed, key=lambda c: c.glimpse or len(comparisons))
-        return [Check("values", False, f"{first}; {len(failed)} of {len(comparisons)} comparisons fail")]
-    checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance"), _told(comparisons)]
-    if "logits" in reference.exact[0]:
-        checks.append(_agreement(comparisons, reference, found))
-    return checks
-
-
-def _told(comparisons: Sequence[Comparison]) -> Check:
-    """Whether the tolerances tell anything: a model may amplify rounding until nothing can be compared."""
-    worst = max(comparisons, key=lambda c: c.tolerance / c.scale if c.scale else 0.0)
-    where = worst.output if worst.glimpse is None else f"{worst.output} at glimpse {worst.glimpse}"
-    share = f"{worst.tolerance / worst.scale:.1g}" if worst.scale else "0"
-    detail = f"the widest tolerance, of {where}, is {share} of the greatest value"
-    return Check("resolution", all(c.tells for c in comparisons), detail)
-
-
-def _agreement(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> Check:
-    """Whether the most probable class is the same wherever the tolerance leaves no doubt of it."""
-    tolerance = next(c.tolerance for c in comparisons if c.output == "logits")
-    exact = torch.cat([e["logits"] for e in reference.exact])
-    got = torch.cat([f["logits"] for f in found])
-    best = exact.topk(2, dim=1).values if exact.shape[1] > 1 else exact.expand(-1, 2)
-    sure = best[:, 0] - best[:, 1] > 2 * tolerance
-    same = exact.argmax(dim=1) == got.argmax(dim=1)
-    detail = f"the class is the same for {int(same.sum())} of {len(same)} images"
-    return Check("classes", bool(same[sure].all()), detail)
+    return [runs, *alive, *values(comparisons, reference, found)], comparisons
 
 
 def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = "cpu") -> ort.InferenceSession:

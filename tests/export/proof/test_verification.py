@@ -15,7 +15,8 @@ import stawm
 from stawm.errors import ExportError, InputError
 from stawm.export import Report, VerificationError, to_onnx, verify
 from stawm.export.file.files import read_graphs
-from stawm.export.proof.verification import _told, examine
+from stawm.export.proof.verdicts import resolution
+from stawm.export.proof.verification import examine
 from tests.export.broken import broken, consumers, producer, replace_input, set_metadata, set_weight
 from tests.small import shaken, tiny
 
@@ -186,12 +187,12 @@ def test_inputs_that_were_merged_are_seen(steps: Path, classifier: Any, tmp_path
     assert found["values"].startswith("pose at glimpse 2 is off by")
 
 
-def test_a_model_with_other_weights_is_told(rollout: Path) -> None:
+def test_a_model_with_other_weights_isresolution(rollout: Path) -> None:
     other = shaken(tiny(heads="classification"), scale=0.2)
     assert failures(refused(rollout, other)) == {"model": "made of a model with other weights"}
 
 
-def test_another_configuration_is_told(rollout: Path, painter: Any) -> None:
+def test_another_configuration_isresolution(rollout: Path, painter: Any) -> None:
     assert "another configuration" in failures(refused(rollout, painter))["model"]
 
 
@@ -214,9 +215,9 @@ def test_what_is_no_number_is_equal_to_nothing(tmp_path: Path) -> None:
 def test_a_model_that_rounding_decides_cannot_be_verified(rollout: Path, classifier: Any) -> None:
     report = verify(rollout, classifier, batches=BATCHES)
     chaotic = [dataclasses.replace(c, tolerance=c.scale) for c in report.comparisons]
-    assert not _told(chaotic).ok
-    assert "is 1 of the greatest value" in _told(chaotic).detail
-    assert _told(report.comparisons).ok
+    assert not resolution(chaotic).ok
+    assert "is 1 of the greatest value" in resolution(chaotic).detail
+    assert resolution(report.comparisons).ok
 
 
 def test_a_failure_says_what_and_where(rollout: Path, classifier: Any, tmp_path: Path) -> None:
