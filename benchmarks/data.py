@@ -17,7 +17,8 @@ import stawm
 from benchmarks.measure import Row, as_dict, interleaved
 from benchmarks.results import Benchmark, command, goal, table
 from stawm.models.config import SharedConfig
-from stawm.training.data.augment import Augmentation, augment, to_unit
+from stawm.models.pixels import to_unit
+from stawm.training.data.augment import Augmentation, augment
 from stawm.training.recipes import CROP_JITTER, TURN
 
 BATCH, WORKERS = 128, 2

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from stawm import export, viz
 from stawm.models.model import Model
+from stawm.models.pixels import to_unit
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import shipped
 from stawm.storage.pretrained import build
 from stawm.training import ImageSet, data, evaluate, train
-from stawm.training.data.augment import to_unit
 from stawm.training.evaluation import Evaluation
 
 PRESET = "stawm-digits"
@@ -176,7 +176,7 @@ def demo(
     report = export.to_onnx(run.model, out / "model.onnx")
     pixels, labels = to_unit(splits.test.images[:]), splits.test.labels
     chances = _chances(run.model, pixels)
-    agreement, speed = _through_onnx(out / "model.onnx", run.model.normalise(pixels), chances[:, -1].argmax(dim=-1))
+    agreement, speed = _through_onnx(out / "model.onnx", pixels, chances[:, -1].argmax(dim=-1))
     chosen = telling(chances, labels, ROWS)
     title = f"{PRESET} looks at images that it has never seen"
     viz.looks(run.model, pixels[chosen], labels[chosen], title=title).savefig(out / "looks.png")
@@ -252,11 +252,11 @@ def _draw(pixels: Tensor, path: Path) -> str | None:
     return name
 
 
-def _through_onnx(path: Path, images: Tensor, answers: Tensor) -> tuple[float, float]:
+def _through_onnx(path: Path, pixels: Tensor, answers: Tensor) -> tuple[float, float]:
     """Return the share of answers that ONNX Runtime gives too, and how many images a second it looks at."""
     onnx = export.OnnxModel(path, device="cpu")
     start = time.perf_counter()
-    logits = onnx(images).logits
+    logits = onnx(pixels).logits
     taken = time.perf_counter() - start
     assert logits is not None
-    return (torch.as_tensor(logits).argmax(dim=-1) == answers).float().mean().item(), len(images) / taken
+    return (torch.as_tensor(logits).argmax(dim=-1) == answers).float().mean().item(), len(pixels) / taken

@@ -18,7 +18,8 @@ class Predictor:
 
         Args:
             path: What `to_onnx` wrote, where every worker can read it.
-            column: The column that holds the pictures, as bytes (b, h, w, c) or, in grey, (b, h, w).
+            column: The column that holds the pictures as pixels, bytes or floats in [0, 1]: (b, h, w, c) or, in grey,
+                (b, h, w).
             **options: As `OnnxModel` takes them.
         """
         self.model = OnnxModel(path, **options)

@@ -1,4 +1,7 @@
-"""A model repository for NVIDIA Triton's ONNX Runtime backend; the graph goes in as it is."""
+"""A model repository for NVIDIA Triton's ONNX Runtime backend.
+
+The graph goes in as it is, so clients send normalised images; the parameters ``stawm.mean`` and ``stawm.std`` say how.
+"""
 
 import json
 import os
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stawm.errors import InputError
-from stawm.export.file.files import GraphFile, read_graphs
+from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.proto import shapes_of
 from stawm.storage.file import write_atomically
 
@@ -59,13 +62,14 @@ def write_repository(
 
     Raises:
         InputError: It is a step graph, or the folder cannot be written.
-        ExportError: The file is damaged or not ours.
+        ExportError: The file is damaged, contradicts itself, or was not written by stawm.
     """
     files = read_graphs(Path(path))
+    check_consistent(files)
     if "rollout" not in files:
         raise InputError(f"{path} is a step graph; Triton serves a rollout: to_onnx(model, path, graph='rollout').")
     if max_batch < 1 or delay < 0:
-        raise InputError(f"max_batch is at least 1 and delay at least 0; got {max_batch} and {delay}.")
+        raise InputError(f"max_batch must be at least 1 and delay at least 0; got {max_batch} and {delay}.")
     file = files["rollout"]
     name = name or file.info.preset
     folder = Path(repository) / name

@@ -1,6 +1,6 @@
 """The random numbers of a forward pass: checked where they are given, drawn where they are not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,6 +10,32 @@ from stawm.heads.output import Noise
 
 Shapes = Mapping[str, tuple[int, ...]]
 """For each field of `Noise` that a model uses, its shape without the batch."""
+
+
+def _normal(empty: Tensor, generator: torch.Generator | None) -> Tensor:
+    return empty.normal_(generator=generator)
+
+
+def _uniform(empty: Tensor, generator: torch.Generator | None) -> Tensor:
+    smallest = torch.finfo(empty.dtype).eps
+    return empty.uniform_(smallest, 1 - smallest, generator=generator)
+
+
+KINDS: Mapping[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {"latent": _normal, "mask": _uniform}
+"""How each field of `Noise` is drawn: the latent's is standard normal, the mask's uniform in (0, 1)."""
+
+
+def draw_noise(kind: str, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw the random numbers of one field of `Noise`.
+
+    Args:
+        kind: The field, a key of `KINDS`.
+        shape: The shape, with the batch.
+        like: The images, for device and type; the numbers are at least of single precision.
+        generator: Where the numbers come from; PyTorch's own generator where left out.
+    """
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return KINDS[kind](torch.empty(shape, device=like.device, dtype=dtype), generator)
 
 
 def settle(
@@ -32,7 +58,7 @@ def settle(
         if noise is not None:
             _check(name, noise, shapes, like)
         elif draw and name in shapes:
-            known[name] = _draw(name, (like.shape[0], *shapes[name]), like, generator)
+            known[name] = draw_noise(name, (like.shape[0], *shapes[name]), like, generator)
     return Noise(**known)
 
 
@@ -43,11 +69,3 @@ def _check(name: str, noise: Tensor, shapes: Shapes, like: Tensor) -> None:
     if tuple(noise.shape[1:]) != shapes[name] or noise.shape[0] != like.shape[0]:
         form = ", ".join(map(str, (like.shape[0], *shapes[name])))
         raise InputError(f"The {name} noise must be of shape ({form}); got {tuple(noise.shape)}.")
-
-
-def _draw(name: str, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    empty = torch.empty(shape, device=like.device, dtype=torch.promote_types(like.dtype, torch.float32))
-    if name == "latent":
-        return empty.normal_(generator=generator)
-    smallest = torch.finfo(empty.dtype).eps
-    return empty.uniform_(smallest, 1 - smallest, generator=generator)

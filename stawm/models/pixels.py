@@ -1,4 +1,4 @@
-"""What public calls take as images: pixels, as bytes or as floats."""
+"""What an image is wherever pixels are taken: bytes from 0 to 255, or floats in [0, 1]."""
 
 import torch
 from jaxtyping import Float
@@ -6,18 +6,31 @@ from torch import Tensor
 
 from stawm.errors import InputError
 
+SLACK = 4
+"""How many units in the last place of 1 a float may lie outside [0, 1]: rounding, of a resize say."""
 
-def to_unit(pixels: Tensor) -> Float[Tensor, "b c h w"]:
+
+def to_unit(pixels: Tensor) -> Float[Tensor, "..."]:
     """Return pixel values in [0, 1].
 
     Args:
-        pixels: Bytes from 0 to 255, or floats in [0, 1].
+        pixels: Bytes, which are divided by 255 in single precision, or floats in [0, 1], which are returned as
+            they are. They may be of any shape, and empty.
 
     Raises:
-        InputError: They are of another type.
+        InputError: They are of another type, or floats outside [0, 1], such as images that are normalised already.
     """
     if pixels.dtype == torch.uint8:
         return pixels.float() / 255
     if not pixels.is_floating_point():
-        raise InputError(f"Pixels are bytes, or floats in [0, 1]; got {pixels.dtype}.")
+        given = str(pixels.dtype).removeprefix("torch.")
+        raise InputError(f"Pixels are bytes (uint8) from 0 to 255 or floats in [0, 1]; got {given}.")
+    if pixels.numel():
+        low, high = (value.item() for value in pixels.detach().aminmax())
+        slack = SLACK * torch.finfo(pixels.dtype).eps
+        if not (low >= -slack and high <= 1 + slack):  # so that what is not a number is refused too
+            raise InputError(
+                f"Pixels given as floats must be in [0, 1]; got values from {low:.4g} to {high:.4g}. "
+                "This call takes pixel values in [0, 1] and normalises them itself."
+            )
     return pixels

@@ -13,8 +13,8 @@ from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.model import Model, evaluating
+from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, batches
-from stawm.training.data.augment import to_unit
 from stawm.training.masks import MaskIoU, mask_iou
 
 MISTAKES = 5

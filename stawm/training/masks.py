@@ -10,8 +10,8 @@ from torchvision.transforms.functional import rgb_to_grayscale
 
 from stawm.errors import InputError
 from stawm.models.model import Model, evaluating
+from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, batches
-from stawm.training.data.augment import to_unit
 
 LEVELS = (0.01, 0.02, *(level / 20 for level in range(1, 20)), 0.98, 0.99)
 """The thresholds that are tried."""

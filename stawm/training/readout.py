@@ -15,8 +15,9 @@ from torch import Tensor
 from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.model import Seen, Stawm, evaluating
+from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, Index, batches
-from stawm.training.data.augment import Augmentation, augment, to_unit
+from stawm.training.data.augment import Augmentation, augment
 from stawm.training.evaluation import Evaluation, wilson
 from stawm.training.learner import Learned, Learner, Weights, largest_square
 from stawm.training.run import Run

@@ -16,10 +16,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from stawm import viz
 from stawm.models.model import Model
+from stawm.models.pixels import to_unit
 from stawm.storage.file import write_atomically
 from stawm.training import state as states
 from stawm.training.data import ImageSet, batches
-from stawm.training.data.augment import to_unit
 from stawm.training.run import Numbers
 
 LOG = "log.jsonl"

@@ -15,10 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
+from stawm.models.pixels import to_unit
 from stawm.storage.pretrained import build
 from stawm.training import divergence
 from stawm.training.data import Examples, ImageSet
-from stawm.training.data.augment import augment, to_unit
+from stawm.training.data.augment import augment
 from stawm.training.evaluation import evaluate
 from stawm.training.learner import WHOLE, Learner, Weights
 from stawm.training.recipes import Recipe

@@ -20,9 +20,9 @@ def test_everything_promised_is_there(tmp_path: Path):
     found = demo(out=tmp_path, quiet=True, **small)
     model = stawm.load(found.checkpoint)
     assert model.config.to_dict()["glimpses"] == 2
-    images = model.normalise(torch.rand(5, 1, 16, 16))
-    onnx = stawm.export.OnnxModel(found.graph, device="cpu")(images)
-    assert torch.equal(torch.as_tensor(onnx.logits).argmax(-1), model(images).logits.argmax(-1))
+    pixels = torch.rand(5, 1, 16, 16)
+    onnx = stawm.export.OnnxModel(found.graph, device="cpu")(pixels)
+    assert torch.equal(torch.as_tensor(onnx.logits).argmax(-1), model(model.normalise(pixels)).logits.argmax(-1))
     assert found.picture.read_bytes().startswith(b"\x89PNG")
     assert found.agreement == 1
     assert found.evaluation.images == 360

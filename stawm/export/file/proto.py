@@ -1,5 +1,7 @@
 """What is read off an ONNX graph: its opset, the shapes of its inputs and outputs."""
 
+from collections.abc import Iterable
+
 import onnx
 
 
@@ -17,3 +19,13 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
 def shapes_of(proto: onnx.ModelProto) -> dict[str, tuple[int | str, ...]]:
     """Return the shapes of all inputs and outputs."""
     return {value.name: shape_of(value) for value in (*proto.graph.input, *proto.graph.output)}
+
+
+def fixed(shape: tuple[int | str, ...]) -> tuple[int, ...]:
+    """Return a shape without the batch, the only axis that is dynamic in what stawm writes."""
+    return tuple(map(int, shape[1:]))
+
+
+def in_brackets(shape: Iterable[int | str]) -> str:
+    """Return a shape as people write it."""
+    return f"({', '.join(map(str, shape))})"

@@ -8,15 +8,16 @@ checked byte by byte before anything in it is read.
 import hashlib
 from pathlib import Path
 
+import onnx
+
 from stawm.errors import ExportError
 
 KEY = "stawm.sha256"
 
 
 def _record(digest: str) -> bytes:
-    """The bytes of a ModelProto with nothing but this metadata entry (fields 14, then 1 and 2)."""
-    entry = b"\x0a" + bytes([len(KEY)]) + KEY.encode() + b"\x12" + bytes([len(digest)]) + digest.encode()
-    return b"\x72" + bytes([len(entry)]) + entry
+    """The bytes of a ModelProto with nothing but this metadata entry."""
+    return onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key=KEY, value=digest)]).SerializeToString()
 
 
 LENGTH = len(_record("0" * 64))
@@ -54,6 +55,6 @@ def check(data: bytes, path: Path) -> None:
     if claimed is None:
         if KEY.encode() in data or b"stawm.config" in data:
             raise ExportError(f"{path} is truncated or was altered: it does not end with the hash that stawm writes.")
-        raise ExportError(f"{path} is no ONNX file that stawm wrote; write one with stawm.export.to_onnx.")
+        raise ExportError(f"{path} is not an ONNX file that stawm wrote; write one with stawm.export.to_onnx.")
     if hashlib.sha256(memoryview(data)[:-LENGTH]).hexdigest() != claimed:
         raise ExportError(f"{path} was altered after it was written: its contents do not match its hash.")

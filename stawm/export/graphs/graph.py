@@ -1,6 +1,6 @@
 """What is exported: a function from named tensors to named tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,8 +31,3 @@ class Graph(nn.Module):
     def run(self, given: Mapping[str, Tensor]) -> State:
         """Return the outputs by name."""
         return dict(zip(self.outputs, self(*(given[name] for name in self.inputs)), strict=True))
-
-
-def without_duplicates(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names in their order, each once."""
-    return tuple(dict.fromkeys(names))

@@ -1,6 +1,5 @@
 """What PyTorch gives for the images that a graph is verified with, and how exact that is."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +7,8 @@ import torch
 from torch import Tensor
 
 from stawm.export.graphs.fields import axes, in_order, probes
-from stawm.export.graphs.plan import Plan, draw_noise, example_images, noise_shapes
-from stawm.export.graphs.precision import lower
+from stawm.export.graphs.plan import Plan
+from stawm.export.graphs.prepared import Prepared, example_inputs
 from stawm.export.graphs.rollout import Rollout
 from stawm.export.proof.report import Comparison
 from stawm.models.model import Model
@@ -22,12 +21,6 @@ WITHIN_ONE = ("canvas", "canvases", "masks", "confidence")
 """Outputs of a sigmoid or an exponential, which runtimes compute to so many units in the last place of 1."""
 
 Named = Mapping[str, Tensor]
-
-
-def frozen(model: Model, precision: str = "fp32", dtype: torch.dtype = torch.float32) -> Model:
-    """Return a copy in evaluation mode, on the CPU, with nothing to train."""
-    copied = copy.deepcopy(model).to("cpu", dtype).eval().requires_grad_(False)
-    return lower(copied) if precision == "fp16" else copied
 
 
 @dataclass(frozen=True)
@@ -58,26 +51,22 @@ class Reference:
         return comparisons
 
 
-def refer(model: Model, plan: Plan, precision: str, batches: Sequence[int]) -> Reference:
+def refer(prepared: Prepared, batches: Sequence[int]) -> Reference:
     """Run PyTorch on as many batches as there are sizes."""
+    plan, model = prepared.plan, prepared.model
     names = in_order((*plan.fields, *probes(model)))
-    inputs = [_inputs(model, plan, size, seed) for seed, size in enumerate(batches)]
-    exact = _run(frozen(model, dtype=torch.float64), plan, names, inputs, torch.float64)
-    near = _run(frozen(model, precision), plan, names, inputs, torch.float32)
+    inputs = [example_inputs(model, plan, size, seed) for seed, size in enumerate(batches)]
+    exact = _run(prepared.exact, plan, names, inputs, torch.float64)
+    near = _run(model, plan, names, inputs, torch.float32)
     keys = [key for name in names for key in _keys(name, exact[0][name])]
     gaps = {key: max(distance(at(key, e), at(key, n)) for e, n in zip(exact, near, strict=True)) for key in keys}
     return Reference(inputs, exact, gaps)
 
 
-def _inputs(model: Model, plan: Plan, batch: int, seed: int) -> dict[str, Tensor]:
-    noise = draw_noise(model, batch, plan.glimpses or 1, torch.Generator().manual_seed(seed)) if plan.sample else {}
-    return {"image": example_images(model, batch, seed)} | noise
-
-
 def _run(
     model: Model, plan: Plan, names: Sequence[str], inputs: Sequence[Named], dtype: torch.dtype
 ) -> list[dict[str, Tensor]]:
-    noise = tuple(noise_shapes(model, 1)) if plan.sample else ()
+    noise = tuple(model.noise_shapes(1)) if plan.sample else ()
     rollout = Rollout(model, plan.glimpses, names, noise)
     with torch.no_grad():
         return [rollout.run({name: value.to(dtype) for name, value in given.items()}) for given in inputs]

@@ -3,9 +3,10 @@
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stawm.errors import ExportError
+from stawm.export.table import table
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,18 @@ class Check:
         name: What.
         ok: Whether it is as it has to be.
         detail: What was found, in a sentence.
+        severity: What it means where it is not: an ``"error"`` refuses the graph, a ``"warning"`` is only reported.
     """
 
     name: str
     ok: bool
     detail: str
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def verdict(self) -> str:
+        """The result in a word."""
+        return "ok" if self.ok else {"error": "FAILED", "warning": "WARNING"}[self.severity]
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,21 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it has to be."""
-        return all(check.ok for check in self.checks)
+        """Whether no check failed; warnings do not count."""
+        return not self.failures
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if not check.ok)
+        """The checks that failed and refuse the graph."""
+        return self._not_ok("error")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that failed and do not matter on the device that was asked for."""
+        return self._not_ok("warning")
+
+    def _not_ok(self, severity: str) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.ok and check.severity == severity)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -102,7 +118,7 @@ class Report:
         head = (
             f"{self.path}: {self.graph}, {self.precision}, opset {self.opset}, {nodes} nodes, {self.size / 1e6:.1f} MB"
         )
-        rows = [("ok" if c.ok else "FAILED", c.name, c.detail) for c in self.checks]
+        rows = [(c.verdict, c.name, c.detail) for c in self.checks]
         parts = [head, table(("", "check", "found"), rows)]
         if self.comparisons:
             numbers = [

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
 
 import onnx
 from onnx import TensorProto
 
-from stawm.export.file.metadata import GraphInfo
-from stawm.export.file.proto import opset_of, shape_of, shapes_of
+from stawm.export.file.files import GraphFile
+from stawm.export.file.metadata import contradictions
+from stawm.export.file.proto import in_brackets, opset_of, shape_of, shapes_of
 from stawm.export.proof import kernels
 from stawm.export.proof.report import Check
 from stawm.models.config import SharedConfig
@@ -24,27 +25,26 @@ UNWANTED = {
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def checks(
-    proto: onnx.ModelProto, info: GraphInfo, config: SharedConfig, shapes: Shapes, inputs: Iterable[str]
-) -> list[Check]:
+def checks(file: GraphFile, config: SharedConfig, shapes: Shapes, inputs: Iterable[str], device: str) -> list[Check]:
     """Check everything that can be told without running.
 
     Args:
-        proto: The graph.
-        info: What it says of itself.
+        file: The graph.
         config: The model's configuration.
         shapes: The shapes of its inputs and outputs without the batch, in their order.
         inputs: Which of them are inputs.
+        device: Where it shall run; what only matters elsewhere is a warning.
     """
+    proto = file.proto
     legal = _legal(proto)
     found = [
         legal,
-        _check("metadata", lies(info, shapes_of(proto)), "says what the graph is"),
+        _check("metadata", contradictions(file.info, shapes_of(proto)), "says what the graph is"),
         _names(proto, list(inputs), list(shapes)),
         _axes(proto, shapes),
     ]
     found += [_arithmetic(proto, config), _sampling(proto, config), _used(proto), _shared(proto)]
-    return [*found, _kernels(proto)] if legal.ok else found
+    return [*found, _kernels(proto, device)] if legal.ok else found
 
 
 def _check(name: str, faults: list[str], fine: str) -> Check:
@@ -59,46 +59,15 @@ def _legal(proto: onnx.ModelProto) -> Check:
     return Check("checker", True, f"a legal ONNX model of opset {opset_of(proto)}")
 
 
-def lies(info: GraphInfo, shapes: Mapping[str, tuple[Any, ...]]) -> list[str]:
-    """Return where a graph's metadata contradicts itself or the graph's inputs and outputs.
-
-    Args:
-        info: What the graph says of itself.
-        shapes: The shapes of its inputs and outputs, with the batch.
-    """
-    faults = [
-        f"{key} is {list(getattr(info, key))} beside {info.config.get(key)} in its configuration"
-        for key in ("mean", "std", "class_names")
-        if list(getattr(info, key)) != info.config.get(key)
-    ]
-    missing = [name for name in (*info.inputs, *info.outputs) if name not in shapes]
-    if missing:
-        faults.append(f"the graph has no {', '.join(missing)}")
-    expected: dict[str, tuple[int, ...]] = {"image": info.image, "canvas": info.image}
-    expected |= {"logits": (info.classes,)} if info.classes is not None else {}
-    for name, form in expected.items():
-        if name in shapes and tuple(shapes[name][1:]) != tuple(form):
-            faults.append(f"{name} is {_form(shapes[name])} and not {_form(('b', *form))}")
-    if info.kind == "rollout" and "pose" in shapes and shapes["pose"][1:2] != (info.glimpses,):
-        faults.append(f"{info.glimpses} glimpses are claimed, poses are {_form(shapes['pose'])}")
-    if info.kind == "rollout" and info.fields != info.outputs:
-        faults.append(f"the outputs {', '.join(info.fields)} are claimed, {', '.join(info.outputs)} are there")
-    return faults
-
-
-def _form(shape: Iterable[Any]) -> str:
-    return f"({', '.join(map(str, shape))})"
-
-
 def _names(proto: onnx.ModelProto, inputs: list[str], names: list[str]) -> Check:
     given = [value.name for value in proto.graph.input]
     gives = [value.name for value in proto.graph.output]
     outputs = [name for name in names if name not in inputs]
     faults = []
     if given != inputs:
-        faults.append(f"inputs are {', '.join(given)} and not {', '.join(inputs)}")
+        faults.append(f"inputs are {', '.join(given)}; they must be {', '.join(inputs)}")
     if gives != outputs:
-        faults.append(f"outputs are {', '.join(gives)} and not {', '.join(outputs)}")
+        faults.append(f"outputs are {', '.join(gives)}; they must be {', '.join(outputs)}")
     return _check("names", faults, f"{', '.join(given)} to {', '.join(gives)}")
 
 
@@ -107,11 +76,13 @@ def _axes(proto: onnx.ModelProto, shapes: Shapes) -> Check:
     for value in (*proto.graph.input, *proto.graph.output):
         batch, *rest = shape_of(value)
         if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-            faults.append(f"{value.name} is no float32")
+            faults.append(f"{value.name} is not float32")
         if batch != "b":
             faults.append(f"the batch of {value.name} is fixed at {batch}")
         if value.name in shapes and tuple(rest) != shapes[value.name]:
-            faults.append(f"{value.name} is {_form(('b', *rest))} and not {_form(('b', *shapes[value.name]))}")
+            faults.append(
+                f"{value.name} is {in_brackets(('b', *rest))} and not {in_brackets(('b', *shapes[value.name]))}"
+            )
     return _check("axes", faults, "the batch is dynamic, the others are as in PyTorch")
 
 
@@ -119,7 +90,7 @@ def _arithmetic(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     ops = Counter(node.op_type for node in proto.graph.node)
     foreign = "timm" in (part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", config)))
     if foreign and sum(ops.pop(op, 0) for op in SHAPES):
-        return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic but what the network of timm does")
+        return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic except in the network of timm")
     return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic, control flow or randomness")
 
 
@@ -129,17 +100,20 @@ def _unwanted(ops: Counter[str]) -> list[str]:
 
 def _sampling(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     locator = getattr(config, "locator", None)
+    drawn = {"zeros"} if config.draws else set()  # beside a sketch there is nothing
+    paddings = {getattr(locator, "padding", "zeros")} | drawn
     faults = set()
     samplers = [node for node in proto.graph.node if node.op_type == "GridSample"]
     for node in samplers:
         has = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         mode = has.get("mode", b"linear").decode()
         if mode not in ("bilinear", "linear"):
-            faults.add(f"the image is sampled by {mode!r} and not bilinearly")
+            faults.add(f"sampling is {mode!r} and not bilinear")
         if bool(has.get("align_corners", 0)) != getattr(locator, "align_corners", False):
-            faults.add("align_corners is not the locator's")
-        if has.get("padding_mode", b"zeros").decode() not in ("zeros", getattr(locator, "padding", "zeros")):
-            faults.add("the padding is not the locator's")
+            faults.add(f"align_corners is not {getattr(locator, 'align_corners', False)}, as the locator's")
+        padding = has.get("padding_mode", b"zeros").decode()
+        if padding not in paddings:
+            faults.add(f"padding is {padding!r} and not {' or '.join(map(repr, sorted(paddings)))}")
     return _check("sampling", sorted(faults), f"{len(samplers)} bilinear samplers" if samplers else "by products")
 
 
@@ -147,17 +121,18 @@ def _used(proto: onnx.ModelProto) -> Check:
     used = {name for node in proto.graph.node for name in node.input} | {v.name for v in proto.graph.output}
     idle = [value.name for value in proto.graph.input if value.name not in used]
     idle += [tensor.name for tensor in proto.graph.initializer if tensor.name not in used]
-    return _check("inputs", [f"{name} is never used" for name in idle], "each input and each weight is used")
+    return _check("inputs", [f"{name} is not used" for name in idle], "each input and each weight is used")
 
 
 def _shared(proto: onnx.ModelProto) -> Check:
     large = [(t.data_type, *t.dims, t.raw_data) for t in proto.graph.initializer if len(t.raw_data) > 64]
     twice = len(large) - len(set(large))
-    faults = [f"{twice} weights are there more than once"] if twice else []
-    return _check("sharing", faults, "each weight is there once")
+    faults = [f"{twice} weights are stored more than once"] if twice else []
+    return _check("sharing", faults, "each weight is stored once")
 
 
-def _kernels(proto: onnx.ModelProto) -> Check:
-    missing = kernels.without_kernel(proto)
-    table = kernels.table()["onnxruntime"]
-    return _check("CUDA kernels", [f"none for {m}" for m in missing], f"one for each node in onnxruntime-gpu {table}")
+def _kernels(proto: onnx.ModelProto, device: str) -> Check:
+    """Whether a GPU runs every node; on the CPU that does not matter."""
+    missing = [f"none for {node}" for node in kernels.without_kernel(proto)]
+    fine = f"one for each node in onnxruntime-gpu {kernels.table()['onnxruntime']}"
+    return replace(_check("CUDA kernels", missing, fine), severity="warning" if device == "cpu" else "error")

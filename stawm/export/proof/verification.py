@@ -2,24 +2,23 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-import torch
-from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.export.file.files import GraphFile, read_graphs
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
-from stawm.export.graphs.fields import RECALL, available, probes
-from stawm.export.graphs.graph import Graph
-from stawm.export.graphs.plan import example_images, examples, make_graphs
+from stawm.export.graphs.fields import available, probes
+from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
-from stawm.export.proof.reference import Reference, frozen, refer
+from stawm.export.proof.reference import refer
 from stawm.export.proof.report import Check, Comparison, Report, VerificationError
-from stawm.export.run.providers import DeviceError, open_session
+from stawm.export.proof.verdicts import live_memory, values
+from stawm.export.run.providers import Device, DeviceError, choose_device, open_session
 from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named, roll
 from stawm.models.model import Model
@@ -28,7 +27,7 @@ BATCHES = (1, 3, 128)
 
 
 def verify(
-    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: str = "cpu"
+    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: Device = "cpu"
 ) -> Report:
     """Prove that a file, or the folder of a step graph, is equal to a model.
 
@@ -36,7 +35,8 @@ def verify(
         path: The file or folder.
         model: The model that it was made of.
         batches: The sizes of the batches that it is run with.
-        device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
+        device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
+            there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
 
     Returns:
         What was found.
@@ -45,6 +45,7 @@ def verify(
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
             equal to the model.
         DeviceError: The device cannot be used.
+        InputError: There is no such device, or it is not a model of stawm.
 
     Examples:
         >>> import stawm, tempfile
@@ -56,22 +57,37 @@ def verify(
     """
     if not isinstance(model, Model):
         raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
-    report = examine(Path(path), read_graphs(Path(path)), model, batches, device)
+    report = examine(Path(path), read_graphs(Path(path)), model, batches, choose_device(device))
     if not report.ok:
         raise VerificationError(report)
     return report
 
 
 def examine(
-    path: Path, files: Mapping[str, GraphFile], model: Model, batches: Sequence[int], device: str = "cpu"
+    path: Path,
+    files: Mapping[str, GraphFile],
+    model: Model,
+    batches: Sequence[int],
+    device: str = "cpu",
+    prepared: Prepared | None = None,
 ) -> Report:
-    """Find out all that holds and all that does not."""
+    """Find out all that holds and all that does not.
+
+    Args:
+        path: What the report is of.
+        files: The graphs by part.
+        model: The model.
+        batches: As for `verify`.
+        device: As for `verify`, but ``"auto"``.
+        prepared: The model made ready for this export, where that is done already.
+    """
     first = next(iter(files.values()))
     checks = [_same_model(first, model)]
     comparisons: list[Comparison] = []
     if checks[0].ok:
-        checks += _structure(files, model)
-        found, comparisons = _behaviour(files, model, batches, device)
+        prepared = prepared or prepare(model, first.info.plan, first.info.precision)
+        checks += _structure(files, prepared, device)
+        found, comparisons = _behaviour(files, prepared, batches, device)
         checks += found
     return Report(
         path=path,
@@ -87,101 +103,46 @@ def examine(
 
 def _same_model(file: GraphFile, model: Model) -> Check:
     if file.info.config != plain(model.config):
-        return Check("model", False, f"it is of {file.info.preset} with another configuration")
-    if not set(file.info.fields) <= set(available(model)):
-        return Check("model", False, f"it claims the outputs {', '.join(file.info.fields)}")
+        return Check("model", False, f"made of {file.info.preset} with another configuration")
+    strange = [field for field in file.info.fields if field not in available(model)]
+    if strange:
+        return Check("model", False, f"the model has no output {', '.join(strange)}")
     same = file.info.weights == weights_hash(model)
     return Check("model", same, "made of this model" if same else "made of a model with other weights")
 
 
-def _structure(files: Mapping[str, GraphFile], model: Model) -> list[Check]:
-    info = next(iter(files.values())).info
-    graphs = make_graphs(frozen(model), info.plan, probed=False)
-    inputs = examples(graphs, example_images(model, 2, seed=0))
-    shapes = {part: _shapes(graph, inputs[part]) for part, graph in graphs.items()}
-    found = {
-        part: structure.checks(file.proto, file.info, model.config, shapes[part], graphs[part].inputs)
+def _structure(files: Mapping[str, GraphFile], prepared: Prepared, device: str) -> list[Check]:
+    found = [
+        structure.checks(file, prepared.model.config, prepared.shapes[part], prepared.graphs[part].inputs, device)
         for part, file in files.items()
-    }
-    if len(found) == 1:
-        return next(iter(found.values()))
-    together = zip(*found.values(), strict=False)
-    return [_merge(list(found), same) for same in together]
+    ]
+    return [_merge(list(files), same) for same in zip(*found, strict=False)]
 
 
 def _merge(parts: Sequence[str], checks: Sequence[Check]) -> Check:
     """Make one check of the same check of every part."""
+    if len(checks) == 1:
+        return checks[0]
     failed = [f"{part}: {check.detail}" for part, check in zip(parts, checks, strict=True) if not check.ok]
-    return Check(checks[0].name, not failed, "; ".join(failed) if failed else checks[0].detail)
-
-
-def _shapes(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    with torch.no_grad():
-        found = {name: inputs[name] for name in graph.inputs} | graph.run(inputs)
-    return {name: tuple(value.shape[1:]) for name, value in found.items()}
+    return replace(checks[0], ok=not failed, detail="; ".join(failed) if failed else checks[0].detail)
 
 
 def _behaviour(
-    files: Mapping[str, GraphFile], model: Model, batches: Sequence[int], device: str
+    files: Mapping[str, GraphFile], prepared: Prepared, batches: Sequence[int], device: str
 ) -> tuple[list[Check], list[Comparison]]:
-    info = next(iter(files.values())).info
-    reference = refer(model, info.plan, info.precision, batches)
+    names = probes(prepared.model)
+    reference = refer(prepared, batches)
     try:
-        sessions = {part: probed_session(file.proto, probes(model), device) for part, file in files.items()}
+        sessions = {part: probed_session(file.proto, names, device) for part, file in files.items()}
         found = [_run(sessions, inputs, files) for inputs in reference.inputs]
     except DeviceError:
         raise
     except Exception as error:  # ONNX Runtime raises errors of many kinds
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
     comparisons = reference.compare(found)
-    alive = [_alive(reference)] if probes(model) else []
+    alive = [live_memory(reference)] if names else []
     runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
-    return [runs, *alive, *_values(comparisons, reference, found)], comparisons
-
-
-def _alive(reference: Reference) -> Check:
-    """Whether the memory gives anything: one that reads zeros would be equal to any other that does."""
-    largest = {
-        name.removeprefix(RECALL): max(exact[name].abs().max().item() for exact in reference.exact)
-        for name in reference.exact[0]
-        if name.startswith(RECALL)
-    }
-    dead = [name for name, value in largest.items() if not value > 0]
-    if dead:
-        return Check("live memory", False, f"{', '.join(dead)} reads only zeros, which shows nothing of the memory")
-    return Check("live memory", True, ", ".join(f"{name} reads up to {value:.2g}" for name, value in largest.items()))
-
-
-def _values(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> list[Check]:
-    failed = [c for c in comparisons if not c.ok]
-    if failed:
-        first = min(failed, key=lambda c: c.glimpse or len(comparisons))
-        return [Check("values", False, f"{first}; {len(failed)} of {len(comparisons)} comparisons fail")]
-    checks = [Check("values", True, f"{len(comparisons)} comparisons are within their tolerance"), _told(comparisons)]
-    if "logits" in reference.exact[0]:
-        checks.append(_agreement(comparisons, reference, found))
-    return checks
-
-
-def _told(comparisons: Sequence[Comparison]) -> Check:
-    """Whether the tolerances tell anything: a model may amplify rounding until nothing can be compared."""
-    worst = max(comparisons, key=lambda c: c.tolerance / c.scale if c.scale else 0.0)
-    where = worst.output if worst.glimpse is None else f"{worst.output} at glimpse {worst.glimpse}"
-    share = f"{worst.tolerance / worst.scale:.1g}" if worst.scale else "0"
-    detail = f"the widest tolerance, of {where}, is {share} of the greatest value"
-    return Check("resolution", all(c.tells for c in comparisons), detail)
-
-
-def _agreement(comparisons: Sequence[Comparison], reference: Reference, found: Sequence[Named]) -> Check:
-    """Whether the most probable class is the same wherever the tolerance leaves no doubt of it."""
-    tolerance = next(c.tolerance for c in comparisons if c.output == "logits")
-    exact = torch.cat([e["logits"] for e in reference.exact])
-    got = torch.cat([f["logits"] for f in found])
-    best = exact.topk(2, dim=1).values if exact.shape[1] > 1 else exact.expand(-1, 2)
-    sure = best[:, 0] - best[:, 1] > 2 * tolerance
-    same = exact.argmax(dim=1) == got.argmax(dim=1)
-    detail = f"the class is the same for {int(same.sum())} of {len(same)} images"
-    return Check("classes", bool(same[sure].all()), detail)
+    return [runs, *alive, *values(comparisons, reference, found)], comparisons
 
 
 def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = "cpu") -> ort.InferenceSession:
@@ -196,17 +157,15 @@ def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = 
     return open_session(probed.SerializeToString(), device, allow_fallback=False, threads=None)
 
 
-def _run(
-    sessions: Mapping[str, ort.InferenceSession], inputs: Mapping[str, Tensor], files: Mapping[str, GraphFile]
-) -> Named:
+def _run(sessions: Mapping[str, ort.InferenceSession], inputs: Named, files: Mapping[str, GraphFile]) -> Named:
     info = next(iter(files.values())).info
     runners = {part: HostRunner(session) for part, session in sessions.items()}
     if info.kind == "rollout":
-        return runners["rollout"](dict(inputs))
+        return runners["rollout"](inputs)
 
     def run(part: str, given: Named) -> Named:
         return runners[part](given)
 
     takes = {part: file.info.inputs for part, file in files.items()}
     every = bool({"glimpse_logits", "confidence"} & set(info.fields))
-    return roll(run, takes, dict(inputs), info.glimpses or 1, every=every)
+    return roll(run, takes, inputs, info.glimpses or 1, every=every)

@@ -24,8 +24,8 @@ class DeviceError(StawmError):
     """A device that was asked for cannot be used; the message says what to install."""
 
 
-def settle(device: str) -> str:
-    """Return the device that is meant.
+def choose_device(device: str) -> str:
+    """Return the device that is meant: of ``"auto"`` a GPU where there is one, else the CPU.
 
     Raises:
         InputError: There is no such device.
@@ -33,7 +33,7 @@ def settle(device: str) -> str:
     if device == "auto":
         return "cuda" if has_gpu() else "cpu"
     if device not in WANTED:
-        raise InputError(f"device is 'auto', 'cpu', 'cuda' or 'tensorrt'; got {device!r}.")
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'tensorrt'; got {device!r}.")
     return device
 
 

@@ -122,13 +122,13 @@ def run_folder(
 def _answer(
     model: OnnxModel, paths: Sequence[Path], until: float | None, save: str | os.PathLike[str] | None
 ) -> Iterable[Answer]:
-    images = prepare([str(path) for path in paths], model.info)
+    pixels = prepare([str(path) for path in paths], model.info)
     if until is not None:
-        looked = model.look(images, until=until)
+        looked = model.look(pixels, until=until)
         return _classified(model.info, paths, looked.logits, looked.glimpses.tolist())
-    output = model(images)
+    output = model(pixels)
     if output.canvas is not None:
-        return _drawn(model.info, paths, images, output.canvas, output.logits, save)
+        return _drawn(model.info, paths, pixels, output.canvas, output.logits, save)
     if output.logits is None:
         raise InputError("This graph gives neither logits nor a canvas, so there is nothing to say of an image.")
     return _classified(model.info, paths, output.logits, [model.info.glimpses] * len(paths))
@@ -151,13 +151,12 @@ def _classified(info: GraphInfo, paths: Sequence[Path], logits: Tensor, glimpses
 def _drawn(
     info: GraphInfo,
     paths: Sequence[Path],
-    images: Tensor,
+    pixels: Tensor,
     canvas: Tensor,
     logits: Tensor | None,
     save: str | os.PathLike[str] | None,
 ) -> list[Answer]:
-    mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (info.mean, info.std))
-    errors = (canvas - (images * std + mean)).square().mean(dim=(1, 2, 3)).tolist()
+    errors = (canvas - pixels).square().mean(dim=(1, 2, 3)).tolist()
     found = [Answer(path=path, glimpses=info.glimpses) for path in paths]
     if logits is not None:
         found = _classified(info, paths, logits, [info.glimpses] * len(paths))

@@ -1,4 +1,4 @@
-"""An ONNX file, used as the model is."""
+"""An ONNX file, used as the model is, but on pixels."""
 
 import os
 from collections.abc import Mapping
@@ -9,26 +9,26 @@ import onnxruntime as ort
 import torch
 
 from stawm.errors import ExportError, InputError
-from stawm.export.file.files import GraphFile, read_graphs
+from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.metadata import GraphInfo
-from stawm.export.file.proto import opset_of, shapes_of
+from stawm.export.file.proto import fixed, opset_of, shapes_of
 from stawm.export.graphs.fields import OnnxOutput, unflatten
-from stawm.export.proof.structure import lies
-from stawm.export.run.providers import Device, DeviceError, device_of, open_session, profile, settle
+from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
 from stawm.export.serve.looking import Looked, look
-from stawm.export.serve.pixels import Images, prepare, settle_noise
+from stawm.export.serve.pixels import Images, normalise, prepare
+from stawm.heads import noise as noises
 from stawm.heads.output import Noise
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class OnnxModel:
-    """A graph that `to_onnx` wrote, with the call and the output of the model it was made of.
+    """A graph that `to_onnx` wrote: from pixels to the output of the model that it was made of.
 
-    It may be called from several threads at once. Whatever it is given, its outputs are tensors on the
-    CPU, or on the GPU where it was given tensors there.
+    It normalises pixels itself, by what the file says. It may be called from several threads at once. Whatever it
+    is given, its outputs are tensors on the CPU, or on the GPU where it was given tensors there.
 
     Attributes:
         info: What the graph says of itself.
@@ -36,11 +36,11 @@ class OnnxModel:
 
     Examples:
         >>> import stawm, tempfile, torch
-        >>> model, images = stawm.build("stawm-digits", glimpses=2, seed=0).eval(), torch.rand(5, 1, 16, 16)
+        >>> model, pixels = stawm.build("stawm-digits", glimpses=2, seed=0).eval(), torch.rand(5, 1, 16, 16)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
         ...     onnx = stawm.export.OnnxModel(f"{folder}/digits.onnx", device="cpu")
-        >>> torch.allclose(onnx(images).logits, model(images).logits, atol=1e-5)
+        >>> torch.allclose(onnx(pixels).logits, model(model.normalise(pixels)).logits, atol=1e-5)
         True
     """
 
@@ -77,16 +77,15 @@ class OnnxModel:
             InputError: An argument is not legal.
         """
         if batch_size < 1 or (threads is not None and threads < 1):
-            raise InputError(f"batch_size and threads are at least 1; got {batch_size} and {threads}.")
+            raise InputError(f"batch_size and threads must be at least 1; got {batch_size} and {threads}.")
         files = read_graphs(Path(path))
-        for file in files.values():
-            _check(file)
+        check_consistent(files)
         self.info: GraphInfo = next(iter(files.values())).info
         self.batch_size = batch_size
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
-        self._noise = {name.removeprefix("noise_"): s[1:] for name, s in shapes.items() if name.startswith("noise_")}
-        chosen = settle(device)
+        self._noise = {n.removeprefix("noise_"): fixed(s) for n, s in shapes.items() if n.startswith("noise_")}
+        chosen = choose_device(device)
         if cuda_graphs and chosen != "cpu" and not torch.cuda.is_available():
             raise DeviceError("cuda_graphs keeps buffers in PyTorch's tensors, and this PyTorch has no CUDA.")
         options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "spinning": spinning}
@@ -106,13 +105,14 @@ class OnnxModel:
         """Look at images, as the model does.
 
         Args:
-            images: As the model takes them, or as pixels (uint8), or paths of images; see `prepare`.
+            images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
+                images; see `prepare`. They are normalised here.
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
 
         Raises:
-            InputError: The images, the noise or the number of glimpses are none that the graph takes.
+            InputError: The images, the noise or the number of glimpses are not what the graph takes.
         """
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
@@ -139,12 +139,12 @@ class OnnxModel:
             generator: As for a call.
 
         Raises:
-            InputError: This is no step graph of a model that classifies, or an argument is not legal.
+            InputError: This is not a step graph of a model that classifies, or an argument is not legal.
         """
         if self.info.kind != "step" or self.info.classes is None:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
         if not 0 < until <= 1:
-            raise InputError(f"until is a probability above 0, at most 1; got {until!r}.")
+            raise InputError(f"until must be a probability above 0 and at most 1; got {until!r}.")
         count = self._glimpses(glimpses) or 1
         inputs = self._inputs(images, noise, generator, count)
         return Looked.join([look(self._part, self._takes, batch, count, until) for batch in self._split(inputs)])
@@ -153,12 +153,12 @@ class OnnxModel:
         self, images: Images, noise: Noise | None, generator: torch.Generator | None, glimpses: int | None
     ) -> Named:
         """Return all inputs of a call."""
-        image = prepare(images, self.info)
-        shapes = {
-            name: (len(image), *shape) if self.info.kind == "rollout" else (len(image), glimpses or 1, *shape[1:])
-            for name, shape in self._noise.items()
-        }
-        return {"image": image} | settle_noise(noise or Noise(), shapes, image, generator)
+        image = normalise(prepare(images, self.info), self.info)
+        if not self._noise and noise is not None and any(value is not None for value in noise):
+            raise InputError("This graph was exported with sample=False: it takes no noise.")
+        shapes = {name: (glimpses or 1, *shape[1:]) for name, shape in self._noise.items()}
+        drawn = noises.settle(noise, shapes, image, generator, draw=True)._asdict()
+        return {"image": image} | {f"noise_{name}": torch.as_tensor(drawn[name]).to(image) for name in shapes}
 
     def _split(self, inputs: Named) -> list[Named]:
         batches = zip(*(value.split(self.batch_size) for value in inputs.values()), strict=True)
@@ -188,12 +188,6 @@ class OnnxModel:
     def __repr__(self) -> str:
         """Say what it is of."""
         return f"OnnxModel({self.info.preset}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
-
-
-def _check(file: GraphFile) -> None:
-    faults = lies(file.info, shapes_of(file.proto))
-    if faults:
-        raise ExportError(f"The metadata of {file.path} contradicts its graph: {'; '.join(faults)}.")
 
 
 def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str, Any]) -> ort.InferenceSession:

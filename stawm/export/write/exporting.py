@@ -1,7 +1,7 @@
 """From a model to verified ONNX files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,11 @@ from stawm.export.file import sealing
 from stawm.export.file.files import check_place, open_graph, write_graphs
 from stawm.export.file.metadata import GraphInfo, describe
 from stawm.export.graphs import fields
-from stawm.export.graphs.plan import Plan, example_images, examples, make_graphs, room
-from stawm.export.proof.reference import frozen
+from stawm.export.graphs.plan import Plan, count_glimpses
+from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.report import Report, VerificationError
 from stawm.export.proof.verification import BATCHES, examine
+from stawm.export.run.providers import Device, choose_device
 from stawm.export.write.passes import clean
 from stawm.export.write.tracing import trace
 from stawm.models.model import Model
@@ -32,13 +33,13 @@ def to_onnx(
     outputs: Sequence[str] | None = None,
     sample: bool = False,
     batches: Sequence[int] = BATCHES,
+    device: Device = "cpu",
 ) -> Report:
     """Write a model as ONNX that is proved to be equal to it.
 
     Args:
         model: The model; it is left as it is.
-        path: Where to: a file for a rollout, a folder for a step graph. It appears there when it is
-            verified, and not before.
+        path: Where to: a file for a rollout, a folder for a step graph. It appears there once it is verified.
         graph: ``"rollout"``, all glimpses in one graph, or ``"step"``, one glimpse at a time.
         glimpses: How many glimpses are taken; the configuration's number where left out.
         precision: ``"fp32"``, or ``"fp16"`` with poses, sampling and memory in fp32.
@@ -46,13 +47,16 @@ def to_onnx(
         outputs: Which fields of the output there are; logits, canvas and poses where left out.
         sample: Whether random numbers are inputs; otherwise the most probable is drawn.
         batches: The sizes of the batches that it is verified with.
+        device: Where it is verified. The file is the same for every device, but only one that is verified on a
+            GPU must run there: a node without a CUDA kernel is a warning on the CPU.
 
     Returns:
-        What the verification found.
+        What the verification found, warnings included.
 
     Raises:
         InputError: An argument is not legal.
         ExportError: The model cannot be exported, or the graph is not equal to it.
+        DeviceError: The device cannot be used.
 
     Examples:
         >>> import stawm, tempfile
@@ -65,26 +69,25 @@ def to_onnx(
     if not isinstance(model, Model):
         raise InputError(f"to_onnx takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
     if precision not in ("fp32", "fp16"):
-        raise InputError(f"precision is 'fp32' or 'fp16'; got {precision!r}.")
-    check_place(Path(path), graph)
-    plan = Plan(graph, room(model, glimpses), fields.choose(model, outputs), sample)
-    data = build(model, plan, precision, opset)
-    files = {part: open_graph(Path(path), value) for part, value in data.items()}
-    report = examine(Path(path), files, model, batches)
+        raise InputError(f"precision must be 'fp32' or 'fp16'; got {precision!r}.")
+    path, chosen = Path(path), choose_device(device)
+    check_place(path, graph)
+    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs), sample)
+    prepared = prepare(model, plan, precision)
+    data = build(prepared, describe(model, prepared), opset)
+    files = {part: open_graph(path, value) for part, value in data.items()}
+    report = examine(path, files, model, batches, chosen, prepared)
     if not report.ok:
         raise VerificationError(report)
-    write_graphs(Path(path), data)
+    write_graphs(path, data)
     return report
 
 
-def build(model: Model, plan: Plan, precision: str, opset: int) -> dict[str, bytes]:
+def build(prepared: Prepared, infos: Mapping[str, GraphInfo], opset: int) -> dict[str, bytes]:
     """Return the graphs of a model as the bytes of files, by part, not verified yet."""
-    copied = frozen(model, precision)
-    graphs = make_graphs(copied, plan)
-    wanted = {part: plain.outputs for part, plain in make_graphs(copied, plan, probed=False).items()}
-    inputs = examples(graphs, example_images(model, 2, seed=0))
-    infos = describe(model, plan, precision, {part: (graphs[part].inputs, wanted[part]) for part in graphs})
-    return {part: _write(trace(graphs[part], inputs[part], opset), infos[part]) for part in graphs}
+    return {
+        part: _write(trace(graph, prepared.inputs[part], opset), infos[part]) for part, graph in prepared.graphs.items()
+    }
 
 
 def _write(traced: ir.Model, info: GraphInfo) -> bytes:

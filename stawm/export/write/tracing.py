@@ -35,12 +35,12 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
         opset: The ONNX opset.
 
     Raises:
-        InputError: The opset is none that can be written.
+        InputError: The opset cannot be written.
         ExportError: PyTorch cannot export the module.
     """
     first, last = OPSETS
     if not first <= opset <= last:
-        raise InputError(f"The opset is {first} to {last}, {first} being read by the most runtimes; got {opset}.")
+        raise InputError(f"opset must be from {first} to {last}; {first} is read by the most runtimes; got {opset}.")
     values = tuple(example[name].clone() for name in graph.inputs)
     axes = {0: torch.export.Dim("b")}
     with quietly(), unchecked(), torch.no_grad():

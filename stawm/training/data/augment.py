@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -103,11 +103,6 @@ def jitter(
     images = (images * brightness).clamp_(0, 1)
     images.lerp_(_grey(images).mean(dim=(2, 3), keepdim=True), 1 - contrast).clamp_(0, 1)
     return images.lerp_(_grey(images), 1 - saturation).clamp_(0, 1) if images.shape[1] == 3 else images
-
-
-def to_unit(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Return pixel values in [0, 1]."""
-    return images.float() / 255
 
 
 def _grey(images: Tensor) -> Tensor:

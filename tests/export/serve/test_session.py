@@ -22,7 +22,7 @@ from stawm.export.run.providers import open_session, profile
 from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
 from stawm.heads.output import Noise
 from tests.export.broken import broken, set_metadata
-from tests.export.opened import opened
+from tests.export.opened import answers, opened
 from tests.small import inputs
 
 
@@ -41,7 +41,7 @@ def assert_same(output: Any, expected: Any, tolerance: float = 1e-5) -> None:
 @pytest.mark.parametrize("batch", [1, 4, 5, 11])
 def test_it_is_the_model_at_any_size_of_batch(batch: int, graph: Any, classifier: Any) -> None:
     images, _ = inputs(classifier, batch)
-    assert_same(graph(images), classifier(images, glimpse_logits=True))
+    assert_same(graph(images), answers(classifier, images, glimpse_logits=True))
 
 
 @pytest.mark.parametrize("spinning", [False, True])
@@ -60,14 +60,16 @@ def test_threads_stay_awake_within_a_run_only(
     assert entries["session.intra_op.allow_spinning"] == str(int(spinning))
     assert entries["session.force_spinning_stop"] == "1"
     images, _ = inputs(classifier, 3)
-    assert_same(graph(images), classifier(images, glimpse_logits=True))
+    assert_same(graph(images), answers(classifier, images, glimpse_logits=True))
 
 
 def test_confidence_is_the_greatest_probability(graph: Any, classifier: Any) -> None:
     images, _ = inputs(classifier, 3)
     output = graph(images)
     assert output.confidence is not None
-    assert torch.allclose(output.confidence, classifier(images, glimpse_logits=True).glimpse_logits.exp().amax(-1))
+    assert torch.allclose(
+        output.confidence, answers(classifier, images, glimpse_logits=True).glimpse_logits.exp().amax(-1)
+    )
 
 
 def test_arrays_tensors_pixels_and_files_are_the_same_images(graph: Any, classifier: Any, tmp_path: Path) -> None:
@@ -76,14 +78,16 @@ def test_arrays_tensors_pixels_and_files_are_the_same_images(graph: Any, classif
     for number, picture in enumerate(pixels):
         paths.append(tmp_path / f"{number}.png")
         Image.fromarray(picture).save(paths[-1])
-    floats = classifier.normalise(torch.from_numpy(pixels)[:, None].float() / 255)
-    expected = classifier(floats)
+    floats = torch.from_numpy(pixels)[:, None].float() / 255
+    expected = answers(classifier, floats)
     locked = pixels.copy()
     locked.flags.writeable = False
     one = [
         locked,
         floats,
         floats.double(),
+        floats[:, 0],
+        floats.permute(0, 2, 3, 1),
         floats.numpy(),
         pixels,
         pixels[:, None],
@@ -99,8 +103,8 @@ def test_one_image_by_itself_is_a_batch_of_one(graph: Any, steps: Path, tmp_path
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "one.png")
     expected = graph([tmp_path / "one.png"]).logits
-    floats = (torch.from_numpy(pixels)[None].float() / 255 - 0.3) / 0.35
-    for image in (tmp_path / "one.png", pixels, pixels[None], pixels[..., None], floats, floats.numpy()):
+    floats = torch.from_numpy(pixels)[None].float() / 255
+    for image in (tmp_path / "one.png", pixels, pixels[None], pixels[..., None], floats, floats[0], floats.numpy()):
         assert torch.allclose(graph(image).logits, expected, atol=1e-5)
         assert opened(steps).look(image, until=0.99).glimpses.tolist() == [3]
 
@@ -115,7 +119,8 @@ def test_files_of_another_size_are_brought_to_the_models(graph: Any, tmp_path: P
     "images",
     [
         torch.zeros(2, 1, 12, 13),
-        torch.zeros(12, 12),
+        torch.zeros(12, 13),
+        torch.zeros(2, 1, 12, 12, dtype=torch.bool),
         torch.zeros(0, 1, 12, 12),
         torch.zeros(2, 1, 12, 12, dtype=torch.int64),
         np.zeros((2, 12, 13), dtype=np.uint8),
@@ -126,7 +131,7 @@ def test_files_of_another_size_are_brought_to_the_models(graph: Any, tmp_path: P
     ids=str,
 )
 def test_other_things_are_refused(images: Any, graph: Any) -> None:
-    with pytest.raises(InputError, match=r"takes floats of shape \(b, 1, 12, 12\)|paths of files"):
+    with pytest.raises(InputError, match=r"takes pixels of shape \(b, 1, 12, 12\)|paths of files"):
         graph(images)
 
 
@@ -173,7 +178,7 @@ def test_buffers_of_few_sizes_are_kept(rollout: Path, classifier: Any) -> None:
 def test_looking_ends_when_the_answer_is_certain_enough(until: float, steps: Path, classifier: Any) -> None:
     images, _ = inputs(classifier, 9)
     looked = opened(steps, batch_size=5).look(images, until=until)
-    logits = classifier(images, glimpse_logits=True).glimpse_logits
+    logits = answers(classifier, images, glimpse_logits=True).glimpse_logits
     certain = logits.exp().amax(-1) >= until
     certain[:, -1] = True
     first = certain.float().argmax(dim=1)
@@ -258,7 +263,7 @@ def test_the_cpu_stands_in_where_that_is_allowed(rollout: Path, classifier: Any)
     assert fallen.device == "cpu"
     assert "device='cpu'" in repr(fallen)
     images, _ = inputs(classifier)
-    assert torch.allclose(fallen(images).logits, classifier(images).logits, atol=1e-5)
+    assert torch.allclose(fallen(images).logits, answers(classifier, images).logits, atol=1e-5)
 
 
 def test_tensorrt_refuses_what_it_would_sample_wrongly(rollout: Path, tmp_path: Path) -> None:
@@ -291,17 +296,33 @@ def lie(key: str, old: str, new: str) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lie("config", '"image": [1, 12, 12]', '"image": [3, 12, 12]'), r"image is \(b, 1, 12, 12\) and not \(b, 3"),
-        (lie("config", '"classes": 10', '"classes": 7'), r"logits is \(b, 10\) and not \(b, 7\)|class_names"),
+        (
+            lie("config", '"image": [1, 12, 12]', '"image": [3, 12, 12]'),
+            "preprocessing is .*'channels': 1,.* by its configuration .*'channels': 3",
+        ),
+        (lie("config", '"classes": 10', '"classes": 7'), "there are 10 class names for 7 classes"),
         (lie("graph", '"logits"', '"canvas"'), "the graph has no canvas"),
-        (lie("graph", '"fields": ["pose", ', '"fields": ['), "are claimed, .* are there"),
-        (lie("graph", '"glimpses": 3', '"glimpses": 4'), r"4 glimpses are claimed, poses are \(b, 3, 6\)"),
-        (lie("preprocessing", "0.35", "0.5"), "std is"),
+        (lie("graph", '"fields": ["pose", ', '"fields": ['), "fields are .*, outputs are pose"),
+        (lie("graph", '"glimpses": 3', '"glimpses": 4'), r"pose is \(b, 3, 6\), by the metadata there are 4 glimpses"),
+        (lie("preprocessing", "0.35", "0.5"), r"preprocessing is .*'std': \[0.5\].*, by its configuration .*\[0.35\]"),
+        (lie("preprocessing", "[0.0, 1.0]", "[0, 255]"), r"preprocessing is .*\[0, 255\]"),
+        (lie("class_names", '"3"', '"three"'), "class_names is .*'three'.*, by its configuration"),
         (lie("config", "{", "["), "cannot be understood"),
         (lie("config", '"image"', '"picture"'), "cannot be understood"),
-        (lie("graph", '"kind": "rollout"', '"kind": "step"'), "cannot be understood"),
-        (lie("graph", '"glimpses": 3', '"glimpses": -3'), "cannot be understood"),
-        (lie("format", "1", "2"), "is of format '2'; stawm .* reads '1'"),
+        (lie("graph", '"kind": "rollout"', '"kind": "step"'), "not legal: part is None in a step"),
+        (lie("graph", '"kind": "rollout"', '"kind": "walk"'), "kind must be 'rollout' or 'step'; got 'walk'"),
+        (lie("graph", '"part": null', '"part": "init"'), "part is 'init' in a rollout"),
+        (lie("graph", '"glimpses": 3', '"glimpses": -3'), "glimpses must be at least 1; got -3"),
+        (lie("graph", '"glimpses": 3', '"glimpses": true'), "glimpses must be at least 1; got True"),
+        (lie("graph", '"fp32"', '"int8"'), "precision must be 'fp32' or 'fp16'; got 'int8'"),
+        (lie("graph", '"fields": ["pose"', '"fields": ["posture"'), "fields must be outputs of a model; got posture"),
+        (lie("graph", '"sample": false', '"sample": 0'), "sample must be true or false; got 0"),
+        (lie("config", '"name": "stawm-digits"', '"name": ""'), "the configuration has no name"),
+        (lie("config", '"image": [1, 12, 12]', '"image": [1, 0, 12]'), r"image is \(1, 0, 12\)"),
+        (lie("config", '"classes": 10', '"classes": 0'), "there are 0 classes"),
+        (lie("config", '"mean": [0.3]', '"mean": [0.3, 0.3]'), r"mean \(0.3, 0.3\) or std \(0.35,\) does not fit 1"),
+        (lie("config", '"std": [0.35]', '"std": [0.0]'), r"std must be above 0; got \(0.0,\)"),
+        (lie("format", "1", "2"), "has format '2'; stawm .* reads '1'"),
     ],
 )
 def test_metadata_that_lies_is_refused(change: Any, message: str, rollout: Path, tmp_path: Path) -> None:
@@ -336,14 +357,14 @@ def test_foreign_operators_are_refused(rollout: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x08\x0a", b"PK\x03\x04" + bytes(200), bytes(5000)])
 def test_files_that_are_not_ours_are_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(ExportError, match="no ONNX file that stawm wrote"):
+    with pytest.raises(ExportError, match="not an ONNX file that stawm wrote"):
         opened(tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("kept", [1, 100, 10_000, -1, -70, -200])
 def test_truncated_files_are_refused(kept: int, rollout: Path, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(rollout.read_bytes()[:kept])
-    with pytest.raises(ExportError, match=r"truncated or was altered|no ONNX file that stawm wrote"):
+    with pytest.raises(ExportError, match=r"truncated or was altered|not an ONNX file that stawm wrote"):
         opened(tmp_path / "m.onnx")
 
 
@@ -365,7 +386,7 @@ def test_folders_that_are_no_step_graph(steps: Path, rollout: Path, tmp_path: Pa
         opened(steps / "read.onnx")
     shutil.copytree(steps, tmp_path / "m")
     shutil.copy(rollout, tmp_path / "m" / "read.onnx")
-    with pytest.raises(ExportError, match="lies about itself"):
+    with pytest.raises(ExportError, match="says that it is the part None and not 'read'"):
         opened(tmp_path / "m")
 
 

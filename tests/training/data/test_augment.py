@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from stawm.training.data.augment import Augmentation, augment, jitter, random_poses, random_warp, to_unit
+from stawm.training.data.augment import Augmentation, augment, jitter, random_poses, random_warp
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -121,10 +121,6 @@ def test_each_image_has_its_own_amounts_and_a_seed_repeats_them():
     assert torch.equal(changed, augment(images, everything, generator(3)))
     assert len({tuple(image.flatten().tolist()) for image in changed}) == 6
     assert not torch.equal(changed, augment(images, everything, generator(4)))
-
-
-def test_bytes_become_numbers_from_zero_to_one():
-    assert to_unit(torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)).tolist() == [[[[0, pytest.approx(0.2), 1]]]]
 
 
 def test_a_warp_is_smooth_and_as_large_as_asked():

@@ -1,0 +1,92 @@
+"""All that an export and its verification need of a model, made once: two copies, the graphs, example inputs."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from stawm.export.graphs import step
+from stawm.export.graphs.fields import probes
+from stawm.export.graphs.graph import Graph, State
+from stawm.export.graphs.plan import Plan, make_graphs
+from stawm.export.graphs.precision import lower
+from stawm.heads.noise import draw_noise
+from stawm.models.model import Model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model made ready for its export.
+
+    Attributes:
+        plan: What is asked.
+        precision: ``"fp32"`` or ``"fp16"``.
+        model: A copy in that precision, in evaluation mode on the CPU.
+        exact: A copy in float64.
+        graphs: The graphs of the first copy by part, with their probes.
+        inputs: Inputs of each part for a batch of two, those of later parts being what earlier ones gave.
+        shapes: By part, the shapes of the inputs and then of the outputs that were asked for, without the batch.
+    """
+
+    plan: Plan
+    precision: str
+    model: Model
+    exact: Model
+    graphs: Mapping[str, Graph]
+    inputs: Mapping[str, State]
+    shapes: Mapping[str, Mapping[str, tuple[int, ...]]]
+
+    def outputs(self, part: str) -> tuple[str, ...]:
+        """Return the outputs of a part that were asked for."""
+        return tuple(name for name in self.shapes[part] if name not in self.graphs[part].inputs)
+
+
+def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
+    """Make a model ready for its export; it is left as it is.
+
+    Raises:
+        InputError: The model has no such graph.
+        ExportError: A part of the model has no step form.
+    """
+    near, exact = (_frozen(model, dtype) for dtype in (torch.float32, torch.float64))
+    near = lower(near) if precision == "fp16" else near
+    graphs = make_graphs(near, plan)
+    steps = 1 if plan.kind == "step" else plan.glimpses or 1
+    known = example_inputs(near, plan, 2, 0, steps)
+    hidden = set(probes(model)) - set(plan.fields)
+    inputs: dict[str, State] = {}
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for part, graph in graphs.items():
+        inputs[part] = {name: known[name] for name in graph.inputs}
+        with torch.no_grad():
+            found = graph.run(inputs[part])
+        shapes[part] = {n: tuple(v.shape[1:]) for n, v in (inputs[part] | found).items() if n not in hidden}
+        known |= {name.replace(step.OUT, step.IN, 1): value for name, value in found.items()}
+    return Prepared(plan, precision, near, exact, graphs, inputs, shapes)
+
+
+def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: int | None = None) -> State:
+    """Return images of smooth noise, normalised, and the random numbers that a graph takes.
+
+    Args:
+        model: The model.
+        plan: What is asked.
+        batch: How many images.
+        seed: The seed of everything that is drawn.
+        glimpses: How many glimpses there are random numbers for; the plan's number where left out.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    channels, height, width = model.config.image
+    coarse = torch.rand(batch, channels, (height + 3) // 4, (width + 3) // 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    image = model.normalise((smooth + torch.rand(smooth.shape, generator=generator)) / 2)
+    shapes = model.noise_shapes(glimpses or plan.glimpses or 1) if plan.sample else {}
+    drawn = {f"noise_{name}": draw_noise(name, (batch, *shape), image, generator) for name, shape in shapes.items()}
+    return {"image": image} | drawn
+
+
+def _frozen(model: Model, dtype: torch.dtype) -> Model:
+    """Return a copy in evaluation mode, on the CPU, with nothing to train."""
+    return copy.deepcopy(model).to("cpu", dtype).eval().requires_grad_(False)
