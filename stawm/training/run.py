@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
-from stawm.storage.pretrained import build
+from stawm.storage.pretrained import construct_seeded, with_weights
 from stawm.training import divergence
 from stawm.training.data import ImageSet
 from stawm.training.data.augment import augment, to_unit
@@ -62,7 +62,7 @@ class Run:
         precision: str = "fp32",
         cpu: bool = False,
         compile: bool = False,
-        start: str | Path | None = None,
+        start: Path | None = None,
     ) -> None:
         """Build the model on the device that there is, and the optimiser.
 
@@ -79,7 +79,8 @@ class Run:
         self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
         self.device, self.world = self.accelerator.device, self.accelerator.num_processes
         self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
-        self.model = build(config, seed=seed, pretrained=start or False).to(self.device)
+        model = construct_seeded(config, seed) if start is None else with_weights(config, start, seed)
+        self.model = model.to(self.device)
         self.learner = self.accelerator.prepare_model(self._make_learner())
         if compile:
             on_gpu = self.device.type == "cuda"
@@ -166,7 +167,7 @@ class Run:
         return self.device.type == "cpu" or self.step % LOOK_EVERY == 0 or last
 
     def _look(self, parts: dict[str, Tensor], norm: Tensor, largest: Tensor) -> Numbers:
-        """Read the numbers of a step, over all processes at once, and stop where they are none."""
+        """Read the numbers of a step, over all processes at once, and stop where they are not finite."""
         mine = torch.stack([*parts.values(), norm, largest.to(norm.dtype)])
         every: Any = self.accelerator.gather(mine[None])
         *losses, gradient_norm = every.mean(dim=0)[:-1].tolist()
