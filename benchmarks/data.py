@@ -16,18 +16,18 @@ from torchvision import transforms
 import stawm
 from benchmarks.measure import Row, as_dict, interleaved
 from benchmarks.results import Benchmark, command, goal, table
+from stawm.catalog.recipes import CROP_JITTER, TURN
 from stawm.models.config import SharedConfig
 from stawm.models.pixels import to_unit
 from stawm.training.data.augment import Augmentation, augment
-from stawm.training.recipes import CROP_JITTER, TURN
 
 BATCH, WORKERS = 128, 2
 WANTED = 10.0
 ALONE, TOGETHER = "image by image", "whole batches"
 CASES: dict[str, tuple[str, Augmentation]] = {
-    "turn": ("stawm-mnist-8", TURN),
+    "turn": ("stawm-mnist-8", Augmentation(**TURN)),
     "turn, shift, scale and shear": ("stawm-mnist-8", Augmentation(rotation=15, shift=0.08, scale=0.12, shear=10)),
-    "crop, mirror and jitter": ("stawm-cifar-mnv2", CROP_JITTER),
+    "crop, mirror and jitter": ("stawm-cifar-mnv2", Augmentation(**CROP_JITTER)),
 }
 
 

@@ -65,7 +65,7 @@ def authors_step(preset: str, batch: int, device: str = "cpu", **overrides: Any)
 
 def our_run(preset: str, precision: str, *, compile: bool = False, cpu: bool = True, **overrides: Any) -> Run:
     """Make the run that `stawm.training.train` makes, with the paper's recipe, and without augmentation."""
-    spec = "paper" if preset in recipes.PAPER else "fast"
+    spec = "paper" if preset in recipes.presets_with("paper") else "fast"
     recipe = recipes.find(spec, preset, rate=STANDING).replace(augmentation=Augmentation())
     return Run(stawm.config(preset, **overrides), recipe, precision=precision, cpu=cpu, compile=compile)
 
@@ -95,9 +95,7 @@ def variants(preset: str, batch: int, compiled: bool, **overrides: Any) -> dict[
 def measure(quick: bool) -> list[Row]:
     """Measure every preset that the authors have a counterpart of."""
     rows = []
-    presets = (
-        ["stawm-digits"] if quick else sorted(set(stawm.list_names("preset", origin="stawm")) & set(recipes.PAPER))
-    )
+    presets = ["stawm-digits"] if quick else sorted(recipes.presets_with("paper"))
     for preset in presets:
         batch = 4 if quick else batch_of(preset)
         made = variants(preset, batch, not quick and preset in COMPILED)

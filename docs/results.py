@@ -66,15 +66,14 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
     """
     info = stawm.inspect(run / "model.safetensors")
     note, preset = info.provenance, info.config.name
-    recipe = recipes.Recipe(name="unchanged", epochs=1).to_dict() | note["recipe"]
     history = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     draws = info.config.head("drawing") is not None
     own = recipes.find(note["recipe"]["name"], preset, draws=draws).to_dict()
     found = {
-        "preset": preset,
-        "overrides": overrides(info.config.to_dict(), preset, own),
+        "preset": asked_for(preset, note["recipe"]["name"]),
+        "overrides": overrides(info.config.to_dict(), preset),
         "recipe": note["recipe"]["name"],
-        "recipe_changes": changes(own, {key: recipe[key] for key in recipe if key not in ("model", "memory")}),
+        "recipe_changes": changes(own, {key: value for key, value in note["recipe"].items() if key in own}),
         "data": note["data"],
         "train_images": note.get("train_images"),
         "seed": note["seed"],
@@ -93,15 +92,18 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
     return {"group": group or guess_group(found), **found, "command": command(found, run.name)}
 
 
-def overrides(config: Mapping[str, Any], preset: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return in what a model differs from what its preset is with the changes that its named recipe makes."""
+def asked_for(trained: str, recipe: str) -> str:
+    """Return the preset to ask for, with a recipe, to train one: of a variant that the recipe trains its preset."""
+    asked = trained.partition(".")[0]
+    return asked if recipes.trained_preset(recipe, asked) == trained else trained
+
+
+def overrides(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """Return in what a model differs from what its preset is."""
     plain = stawm.config(preset).to_dict()
     parts = [key for key, value in config.items() if isinstance(value, dict) and "name" in value]
     swapped = {key: config[key]["name"] for key in parts if (plain[key] or {}).get("name") != config[key]["name"]}
-    memory = config.get("memory") or {}
-    by_recipe = {f"memory.{key}": value for key, value in recipe["memory"].get(memory.get("name"), {}).items()}
-    expected = stawm.config(preset, **swapped, **by_recipe, **recipe["model"]).to_dict()
-    return swapped | changes(expected, config)
+    return swapped | changes(stawm.config(preset, **swapped).to_dict(), config)
 
 
 def changes(plain: Mapping[str, Any], changed: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

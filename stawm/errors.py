@@ -59,7 +59,11 @@ class Faults:
             UnknownNameError: A name that is not registered is all that is wrong.
             ConfigError: Everything that is wrong.
         """
-        if len(self.errors) == 1:
-            raise self.errors[0]
         if self.errors:
-            raise ConfigError([fault for error in self.errors for fault in getattr(error, "faults", (str(error),))])
+            raise self.together()
+
+    def together(self) -> "ConfigError | UnknownNameError":
+        """Return one error for everything that was kept."""
+        if len(self.errors) == 1:
+            return self.errors[0]
+        return ConfigError([fault for error in self.errors for fault in getattr(error, "faults", (str(error),))])

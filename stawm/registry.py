@@ -2,20 +2,20 @@
 
 The registry knows names, not models: an entry is a name of one of six kinds and a target that is
 imported only when somebody asks for it. Three sources fill it: the built-in catalogue
-(`stawm/catalog/builtin.py`), the decorator `register`, and the entry points of other packages in the
-group ``stawm.components``, each named ``kind.name``.
+(`stawm/catalog/components.py` and `presets.py`), the decorator `register`, and the entry points of other
+packages in the group ``stawm.components``, each named ``kind.name``.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from stawm.catalog.entry import BrokenPlugin, Entry, Kind, as_kind, first_line, is_written, name_faults
-from stawm.catalog.suggest import did_you_mean, natural_key, nearest
+from stawm.catalog.suggest import did_you_mean, edit_distance, natural_key, nearest
 from stawm.errors import ConfigError, UnknownNameError
 
 ENTRY_POINT_GROUP = "stawm.components"
@@ -26,26 +26,37 @@ _registered: dict[Key, Entry] = {}
 
 
 def register(
-    kind: Kind | str, name: str, *, summary: str | None = None, cites: Sequence[str] = (), origin: str | None = None
+    kind: Kind | str,
+    name: str,
+    *,
+    summary: str | None = None,
+    cites: Sequence[str] = (),
+    origin: str | None = None,
+    recipes: Mapping[str, Mapping[str, Any] | str] | None = None,
 ) -> Callable[[T], T]:
     """Register a component class, or a preset, under a name.
 
     Args:
         kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"`` or ``"preset"``.
-        name: The name, lower case with hyphens.
+        name: The name, lower case with hyphens; a preset's variant is named ``preset.tag``.
         summary: One sentence for listings; the first line of the docstring where it is left out.
         cites: BibTeX keys, or whole BibTeX entries, of what the component implements.
         origin: The distribution that brings it; the top-level package of the class where left out.
+        recipes: Of a preset, how it is trained: by the recipe's name its fields (see `stawm.training.Recipe`), or
+            the name of another preset, such as a variant, that the recipe trains in its place.
 
     Raises:
-        ConfigError: The name is malformed, or another component has it already. Running the same
-            class statement again, as notebooks do, is not a clash.
+        ConfigError: The name is malformed, another component has it already, or recipes are given for
+            something else than a preset. Running the same class statement again, as notebooks do, is not a clash.
         UnknownNameError: There is no such kind.
 
     Examples:
         A preset of one's own::
 
-            @stawm.register("preset", "my-digits", summary="Digits, looked at twice.")
+            fast = {"epochs": 10, "rate": 0.002, "augmentation": {"rotation": 15}}
+
+
+            @stawm.register("preset", "my-digits", summary="Digits, looked at twice.", recipes={"fast": fast})
             def my_digits():
                 return {"preset": "stawm-digits", "glimpses": 2}
     """
@@ -60,10 +71,13 @@ def register(
             summary=first_line(target) if summary is None else summary,
             cites=tuple(cites),
             origin=origin or package,
+            recipes=dict(recipes or {}),
         )
         faults = name_faults(entry, {**_plugins()[0], **_registered, **_builtin()})
         if resolved is not Kind.PRESET and not hasattr(target, "Config"):
             faults.append(f"{entry.place} has no Config, which every component has.")
+        if resolved is not Kind.PRESET and recipes:
+            faults.append(f"Recipes are for presets; {name!r} is a {resolved}.")
         if faults:
             raise ConfigError(faults)
         _registered[resolved, name] = entry
@@ -134,6 +148,8 @@ def list_names(
 ) -> list[str]:
     """List registered names in natural order; nothing is imported for it.
 
+    A preset's variants, named ``preset.tag``, are listed only where a pattern contains a dot: ``"*.*"`` lists all.
+
     Args:
         kind: The kind to list.
         pattern: Wildcards (``*``, ``?``, ``[...]``), one or several; a name that matches any is kept.
@@ -150,6 +166,8 @@ def list_names(
         >>> import stawm
         >>> stawm.list_names("preset", "stawm-mnist-draw-*")
         ['stawm-mnist-draw-4', 'stawm-mnist-draw-6', 'stawm-mnist-draw-8']
+        >>> stawm.list_names("preset", "stawm-mnist-8.*")
+        ['stawm-mnist-8.fast']
         >>> stawm.list_names("canvas", exclude="add*")
         ['bernoulli']
     """
@@ -159,7 +177,14 @@ def list_names(
         for entry in _declared().values()
         if entry.kind is kind and origin in (None, entry.origin, entry.origin.partition(" ")[0])
     )
-    return sorted((n for n in names if _matches(n, keep) and not _matches(n, drop)), key=natural_key)
+    dotted = tuple(pattern for pattern in keep if "." in pattern)
+    kept = (name for name in names if _matches(name, dotted if "." in name else keep))
+    return sorted((name for name in kept if not _matches(name, drop)), key=natural_key)
+
+
+def variants_of(preset: str) -> list[str]:
+    """Return the variants of a preset, named ``preset.tag``."""
+    return list_names(Kind.PRESET, f"{preset}.*")
 
 
 def kinds_of(name: str) -> list[Kind]:
@@ -173,7 +198,8 @@ def _unknown(kind: Kind, name: str) -> str:
     declared = _declared().values()
     same = {entry.name: entry for entry in declared if entry.kind is kind}
     near = dict.fromkeys(n for asked in dict.fromkeys((stem, name)) for n in nearest(asked, same))
-    meant = [f"{n}:{argument or 'NAME'}" if same[n].takes_argument else n for n in near]
+    shown = [n for n in near if "." in name or "." not in n or edit_distance(n, name) == 1]
+    meant = [f"{n}:{argument or 'NAME'}" if same[n].takes_argument else n for n in shown]
     message = [f"No {kind} named {name!r}.{did_you_mean(meant)}"]
     for other in Kind:
         if other is not kind:
@@ -195,9 +221,10 @@ def _declared() -> dict[Key, Entry]:
 
 @cache
 def _builtin() -> dict[Key, Entry]:
-    from stawm.catalog.builtin import CATALOG
+    from stawm.catalog.components import COMPONENTS
+    from stawm.catalog.presets import PRESETS
 
-    return {(entry.kind, entry.name): entry for entry in CATALOG}
+    return {(entry.kind, entry.name): entry for entry in (*COMPONENTS, *PRESETS)}
 
 
 def _plugins() -> tuple[dict[Key, Entry], list[BrokenPlugin]]:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 import stawm
+from stawm.cli.parser import parse_overrides
 from stawm.training import recipes
+from stawm.training.trainer import make_plan
 
 ROOT = Path(__file__).parents[1]
+SMALL = {"memory_size": 8, "hidden_size": 16}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +32,7 @@ def make_run(folder: Path, preset: str = "stawm-digits", *, changes: dict[str, A
     """Write what a run leaves behind: a checkpoint with a note, and a log."""
     folder.mkdir(parents=True)
     recipe = recipes.find("fast", preset, **note.pop("recipe_changes", {}))
-    made = {"memory": recipe.memory["hebb-rosenblatt"]} if not changes or "memory" not in changes else {}
-    model = stawm.build(preset, seed=0, memory_size=64, **{**made, **(changes or {})})
+    model = stawm.build(recipes.trained_preset("fast", preset), seed=0, **(changes or {}))
     test = note.pop("test", {"images": 360, "error": 0.05, "error_by_glimpse": [0.2, 0.05]})
     whole = {"data": "digits", "recipe": recipe.to_dict(), "seed": 0, "precision": "fp32", "test": test, **note}
     stawm.save(model, folder / "model.safetensors", provenance=whole)
@@ -113,30 +115,36 @@ def test_a_command_has_all_that_was_changed(results: ModuleType, tmp_path: Path)
 
 def test_the_command_of_a_record_gives_the_model_of_the_run(results: ModuleType, tmp_path: Path):
     """What it changes, with what the recipe changes, leads from the preset to the run's configuration."""
-    from stawm.cli.parser import parse_overrides
+    changes = {"heads": {"classification": {"dropout": 0.25}}, "where": "rnn", "memory_size": 8, "hidden_size": 16}
+    for preset in ("stawm-digits", "stawm-mnist-8"):
+        run = make_run(tmp_path / preset, preset, changes=changes)
+        _, _, asked, *_, heads, where, memory, hidden = shlex.split(results.record(run)["command"])
+        given = parse_overrides([heads, where, memory, hidden])
+        assert asked == preset
+        assert make_plan(asked, "fast", None, given).config == stawm.inspect(run / "model.safetensors").config
 
-    run = make_run(tmp_path / "run", changes={"heads": {"classification": {"dropout": 0.25}}, "where": "rnn"})
-    words = shlex.split(results.record(run)["command"])[9:]
-    given = parse_overrides(words, True, "stawm train")
-    recipe = recipes.find("fast", "stawm-digits")
-    rebuilt = stawm.config("stawm-digits", memory=recipe.memory["hebb-rosenblatt"], **given)
-    assert rebuilt == stawm.inspect(run / "model.safetensors").config
 
-
-def test_a_record_says_where_a_run_undid_what_the_recipe_changes(results: ModuleType, tmp_path: Path):
-    run = make_run(tmp_path / "run", changes={"memory": {"name": "hebb-rosenblatt", "normalise": 0.9}})
-    assert recipes.find("fast", "stawm-digits").memory["hebb-rosenblatt"]["constrained"]
+def test_a_record_says_where_a_run_undid_what_the_recipe_trains(results: ModuleType, tmp_path: Path):
+    run = make_run(tmp_path / "run", "stawm-mnist-8", changes={**SMALL, "memory.constrained": False})
     found = results.record(run)
-    assert found["overrides"] == {"memory.constrained": False}
-    assert found["command"].endswith(" memory.constrained=false")
+    assert found["preset"] == "stawm-mnist-8"
+    assert found["overrides"] == {**SMALL, "memory.constrained": False}
+    assert "memory.constrained=false" in found["command"].split()
 
 
-def test_a_record_says_what_the_recipe_changed_when_the_run_was_made(results: ModuleType, tmp_path: Path):
-    """Its command gives the run's model also where the recipe of that name has become another one."""
-    run = make_run(tmp_path / "run", changes={"dropout": 0.4}, recipe_changes={"model": {"dropout": 0.4}})
-    assert recipes.find("fast", "stawm-digits").model == {}
-    found = results.record(run)
-    assert (found["overrides"], found["recipe_changes"]) == ({"dropout": 0.4}, {})
+def test_a_variant_that_no_recipe_asks_for_keeps_its_name(results: ModuleType):
+    assert results.asked_for("stawm-mnist-8.fast", "fast") == "stawm-mnist-8"
+    assert results.asked_for("stawm-mnist-8.fast", "paper") == "stawm-mnist-8.fast"
+    assert results.asked_for("stawm-digits", "fast") == "stawm-digits"
+
+
+def test_fields_that_recipes_had_before_are_passed_over(results: ModuleType, tmp_path: Path):
+    recipe = recipes.find("fast", "stawm-digits").to_dict() | {
+        "memory": {"x": 1},
+        "model": {"dropout": 0.4},
+        "rate": 0.5,
+    }
+    assert results.record(make_run(tmp_path / "run", recipe=recipe))["recipe_changes"] == {"rate": 0.5}
 
 
 @pytest.mark.parametrize(

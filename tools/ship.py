@@ -1,6 +1,7 @@
 """Put what a run saved among the weights that come with the package: its preset's name, fp16, the run's provenance.
 
 ``python tools/ship.py CHECKPOINT ...`` also records the hash of each file in ``stawm/weights/checksums.json``.
+``python tools/ship.py stawm/weights/*.safetensors`` writes those that ship anew, in the form of today.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ import torch
 
 from stawm import registry
 from stawm.errors import InputError
+from stawm.models.config import SharedConfig
+from stawm.models.resolve import config as resolve_config
 from stawm.registry import Kind
 from stawm.storage import checkpoint
 from stawm.storage.file import write_atomically
@@ -50,31 +53,41 @@ def ship(path: str | PathLike[str]) -> Path:
     """Put a run's checkpoint among the weights that come with the package, as fp16, and record its hash.
 
     Args:
-        path: The checkpoint; its provenance goes with it.
+        path: The checkpoint; its provenance goes with it. One that ships already is written anew.
 
     Returns:
-        The new file, named after the checkpoint's preset; an older one is replaced.
+        The new file, named after the checkpoint's preset or variant; an older one is replaced.
 
     Raises:
         CheckpointError: The checkpoint is damaged or foreign.
         InputError: It is of no preset, was changed in its form, or is too large.
     """
+    path = Path(path)
     info, model = checkpoint.inspect(path), checkpoint.load(path)
-    name = info.config.name
-    if name not in registry.list_names(Kind.PRESET):
+    model.config = named_after_variant(model.config)
+    name, folder = model.config.name, weights_folder()
+    if Kind.PRESET not in registry.kinds_of(name):
         raise InputError(f"Weights ship for presets alone; {path} is of {name!r}.")
-    target = weights_folder() / f"{name}.safetensors"
-    with tempfile.TemporaryDirectory(dir=weights_folder()) as folder:
-        made = Path(folder) / target.name
+    target = folder / f"{name}.safetensors"
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        made = Path(temporary) / target.name
         checkpoint.save(model, made, provenance=info.provenance, dtype=torch.float16)
         size = made.stat().st_size
         if size > LARGEST:
             raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
         made.replace(target)
+    if path.resolve().parent == folder.resolve() and path.name != target.name:
+        path.unlink()
     recorded = {**checksums(), target.name: _sha256(target)}
-    text = json.dumps({key: recorded[key] for key in sorted(recorded)}, indent=2)
-    write_atomically(weights_folder() / CHECKSUMS, f"{text}\n".encode())
+    text = json.dumps({key: recorded[key] for key in sorted(recorded) if (folder / key).exists()}, indent=2)
+    write_atomically(folder / CHECKSUMS, f"{text}\n".encode())
     return target
+
+
+def named_after_variant(config: SharedConfig) -> SharedConfig:
+    """Return a configuration under the name of the variant that it is: older runs have the preset's name alone."""
+    variants = (resolve_config(name) for name in registry.variants_of(config.name))
+    return next((variant for variant in variants if variant == config.replace(name=variant.name)), config)
 
 
 def _sha256(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""What names there are: the built-in components and presets, and what to say of a name that is none."""
+"""What names there are: the built-in components, the presets with their recipes, and what to say of an unknown name."""

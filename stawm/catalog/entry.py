@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import EntryPoint
@@ -12,7 +12,9 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import UnknownNameError
 
 NAME_FORM = "lower case letters and digits, words joined by single hyphens"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_WORDS = "[a-z0-9]+(-[a-z0-9]+)*"
+_NAME = re.compile(_WORDS, re.ASCII)
+_NAME_AND_TAG = re.compile(rf"{_WORDS}(\.{_WORDS})?", re.ASCII)
 
 
 class Kind(StrEnum):
@@ -32,12 +34,14 @@ class Entry:
 
     Attributes:
         kind: What sort of component it is.
-        name: Lower case, words joined by hyphens.
+        name: Lower case, words joined by hyphens; of a preset's variant followed by a dot and its tag.
         target: The component, or where to import it from when it is asked for.
         summary: One sentence for listings.
         cites: Keys into ``stawm/references.bib``, or whole BibTeX entries.
         origin: The distribution that brought it, with its version where it is not stawm.
         takes_argument: Whether the name is used as ``name:argument`` (such as ``timm:resnet18``).
+        recipes: How a preset is trained, by the recipe's name: the recipe's fields, or the name of another preset
+            that the recipe trains in its place.
     """
 
     kind: Kind
@@ -47,6 +51,7 @@ class Entry:
     cites: tuple[str, ...] = ()
     origin: str = "stawm"
     takes_argument: bool = False
+    recipes: Mapping[str, Mapping[str, Any] | str] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Return the component, importing it where the target says only where it is."""
@@ -59,14 +64,20 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Where the component is: two entries of one place are one component."""
+        """Where the component is, in words; of a preset that is a value, what it is."""
+        return self._path or f"a {type(self.target).__name__}"
+
+    def is_same(self, other: "Entry") -> bool:
+        """Whether two entries are one component: of one place, or equal values."""
+        return (self._path or self.target) == (other._path or other.target)
+
+    @property
+    def _path(self) -> str | None:
         if isinstance(self.target, EntryPoint):
             return self.target.value
         if isinstance(self.target, str):
             return self.target
-        if is_written(self.target):
-            return f"{self.target.__module__}:{self.target.__qualname__}"
-        return repr(self.target)
+        return f"{self.target.__module__}:{self.target.__qualname__}" if is_written(self.target) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +120,11 @@ def first_line(target: Any) -> str:
 
 def name_faults(entry: Entry, present: Mapping[tuple[Kind, str], Entry]) -> list[str]:
     """Return what keeps an entry from standing beside the present ones: a malformed name, or one that is taken."""
-    if not _NAME.fullmatch(entry.name):
-        return [f"{entry.name!r} is no legal name: {NAME_FORM}."]
+    tagged = entry.kind is Kind.PRESET
+    form, words = (_NAME_AND_TAG, f"{NAME_FORM}; a tag may follow a dot") if tagged else (_NAME, NAME_FORM)
+    if not form.fullmatch(entry.name):
+        return [f"{entry.name!r} is not a legal name: {words}."]
     taken = present.get((entry.kind, entry.name))
-    if taken is not None and taken.place != entry.place:
+    if taken is not None and not taken.is_same(entry):
         return [f"The {entry.kind} name {entry.name!r} is taken by {taken.place} ({taken.origin}); choose another."]
     return []

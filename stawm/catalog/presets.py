@@ -1,18 +1,21 @@
 """The presets: the paper's models (Appendix D), their baselines, and one small model of our own.
 
-A preset is a mapping in the override grammar: complete, or ``preset`` and what differs from it.
+A preset is one record: name, summary, fields, recipes, citations. Its fields are a mapping in the override grammar:
+complete, or ``preset`` and what differs from it. Where our recipe ``fast`` trains another form of the model, that
+form is a preset of its own, the variant ``NAME.fast``, so that a name is never two models.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-_MNIST_CONTEXT = {"name": "conv", "layers": "64@3/2 128@3/2 256@3/2"}
-_MNIST_NORMALISED = {"mean": (0.1307,), "std": (0.3081,)}
-_DIGITS = tuple("0123456789")
-_CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_CIFAR_GLIMPSE = "32@4/1p2 64@4/2p1 128@4/2p1 128@4/2p1"
-_PLAIN_CONV = {"name": "conv", "norm": "none", "bias": True, "init": "kaiming"}
+from stawm.catalog import recipes
+from stawm.catalog.entry import Entry, Kind
+from stawm.catalog.recipes import RecipeFields
 
-MNIST_8: dict[str, Any] = {
+_MNIST_CONTEXT = {"name": "conv", "layers": "64@3/2 128@3/2 256@3/2"}
+_DIGITS = tuple("0123456789")
+_MNIST_8: dict[str, Any] = {
     "image": (1, 28, 28),
     "glimpses": 8,
     "glimpse_size": 8,
@@ -25,139 +28,255 @@ MNIST_8: dict[str, Any] = {
     "canvas": "addition",
     "heads": ("classification",),
     "class_names": _DIGITS,
-    **_MNIST_NORMALISED,
+    "mean": (0.1307,),
+    "std": (0.3081,),
 }
-
-MNIST_28: dict[str, Any] = {
-    "preset": "stawm-mnist-8",
-    "glimpses": 10,
-    "glimpse_size": 28,
-    "memory_size": 512,
-    "hidden_size": 1024,
-    "backbone": _MNIST_CONTEXT,
-}
-
-MNIST_DRAW_6: dict[str, Any] = {
-    **MNIST_8,
-    "glimpses": 12,
-    "glimpse_size": 6,
-    "backbone": {"name": "conv", "layers": "128@3/1"},
-    "heads": ({"name": "drawing", "latent": 4, "beta": 4.0},),
-    "mean": (0.0,),
-    "std": (1.0,),
-    "class_names": (),
-}
-
-MNIST_DRAW_4: dict[str, Any] = {"preset": "stawm-mnist-draw-6", "glimpse_size": 4}
-
 # The authors' decoder for 8x8 glimpses has the CNN's layers in reverse, but the strides in the CNN's own order, so
 # that its sketches are 10x10: it mirrors another stack.
-_DRAWING_8: dict[str, Any] = {
-    "name": "drawing",
-    "latent": 4,
-    "beta": 4.0,
-    "decoder": "64@3/2 128@3/1",
-    "sketch_size": 10,
-}
+_DRAWING_8 = {"name": "drawing", "latent": 4, "beta": 4.0, "decoder": "64@3/2 128@3/1", "sketch_size": 10}
+_CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CIFAR_NORMALISED = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+_CIFAR_GLIMPSE = "32@4/1p2 64@4/2p1 128@4/2p1 128@4/2p1"
+_MOBILENET = {"name": "timm:mobilenetv2_100", "total_stride": 8}
+_PLAIN_CONV = {"name": "conv", "norm": "none", "bias": True, "init": "kaiming"}
+_READOUT = {"trainable": "readout", "heads": ({"name": "classification", "dropout": 0.0},)}
+_STABLE = {"memory": {"constrained": True, "normalise": 0.9}}
+_STABLE_CLASSES = {"dropout": 0.0, "pose_limit": 1.0, **_STABLE}
 
-MNIST_DRAW_8: dict[str, Any] = {
-    "preset": "stawm-mnist-draw-6",
-    "glimpse_size": 8,
-    "backbone": {"name": "conv", "layers": "64@3/1 128@3/2"},
-    "heads": (_DRAWING_8,),
-}
 
-MNIST_SELFSUP: dict[str, Any] = {
-    "preset": "stawm-mnist-draw-6",
-    "trainable": "readout",
-    "heads": ({"name": "classification", "dropout": 0.0},),
-    "class_names": _DIGITS,
-}
+def _preset(
+    name: str,
+    summary: str,
+    fields: Mapping[str, Any],
+    *,
+    fast: RecipeFields,
+    paper: RecipeFields | None = None,
+    trained: Mapping[str, Any] | None = None,
+    cites: tuple[str, ...] = ("harris2019",),
+) -> tuple[Entry, ...]:
+    """Return the record of a preset, and that of its variant where there is one.
 
-MNIST_SKETCHPAD: dict[str, Any] = {
-    "preset": "stawm-mnist-draw-8",
-    "glimpses": 6,
-    "heads": (
-        {"name": "classification", "dropout": 0.0, "reduction": "sum"},
-        _DRAWING_8,
+    Args:
+        name: The preset's name.
+        summary: One sentence for listings.
+        fields: The model.
+        fast: Our recipe.
+        paper: The paper's recipe, where it has one.
+        trained: In what the model that our recipe trains differs; there is no variant where left out.
+        cites: What to cite.
+    """
+    by_name: dict[str, RecipeFields | str] = {} if paper is None else {"paper": paper}
+    record = Entry(
+        kind=Kind.PRESET,
+        name=name,
+        target=fields,
+        summary=summary,
+        cites=cites,
+        recipes={**by_name, "fast": fast if trained is None else f"{name}.fast"},
+    )
+    if trained is None:
+        return (record,)
+    variant = replace(
+        record,
+        name=f"{name}.fast",
+        target={"preset": name, **trained},
+        summary=f"{summary.removesuffix('.')}, in the form that the recipe 'fast' trains.",
+        recipes={"fast": fast},
+    )
+    return record, variant
+
+
+PRESETS: tuple[Entry, ...] = (
+    *_preset(
+        "stawm-mnist-8",
+        "MNIST in 8 glimpses of 8x8.",
+        _MNIST_8,
+        paper=recipes.PAPER_MNIST_CLASSES,
+        fast=recipes.MNIST_CLASSES,
+        trained=_STABLE_CLASSES,
     ),
-    "class_names": _DIGITS,
-}
-
-CIFAR_MNV2: dict[str, Any] = {
-    **MNIST_8,
-    "image": (3, 32, 32),
-    "glimpses": 4,
-    "glimpse_size": 32,
-    "memory_size": 1024,
-    "hidden_size": 2048,
-    "backbone": {"name": "timm:mobilenetv2_100", "total_stride": 8},
-    "mean": (0.4914, 0.4822, 0.4465),
-    "std": (0.2023, 0.1994, 0.2010),
-    "class_names": _CIFAR_CLASSES,
-}
-
-CIFAR_DRAW_16: dict[str, Any] = {
-    "image": (3, 32, 32),
-    "glimpses": 8,
-    "glimpse_size": 16,
-    "memory_size": 256,
-    "hidden_size": 256,
-    "context": {**_PLAIN_CONV, "layers": "32@4/2p1 32@4/2p1 32@4/2p1"},
-    "backbone": {**_PLAIN_CONV, "layers": _CIFAR_GLIMPSE},
-    "locator": "affine",
-    "memory": "hebb-rosenblatt",
-    "canvas": {"name": "addition", "initial": 0.0},
-    "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
-}
-
-CIFAR_SELFSUP: dict[str, Any] = {
-    "preset": "stawm-cifar-draw-16",
-    "trainable": "readout",
-    "heads": ({"name": "classification", "dropout": 0.0},),
-    "class_names": _CIFAR_CLASSES,
-}
-
-CELEBA_DRAW_32: dict[str, Any] = {
-    "preset": "stawm-cifar-draw-16",
-    "image": (3, 64, 64),
-    "glimpse_size": 32,
-    "dropout": 0.3,
-    "context": {**_PLAIN_CONV, "layers": "32@4/2p1 32@4/2p1 64@4/2p1 64@4/2p1"},
-    "backbone": {**_PLAIN_CONV, "layers": "32@4/1p2 32@4/2p1 64@4/2p1 64@4/2p1"},
-    "canvas": "bernoulli",
-    "heads": ({"name": "drawing", "latent": 4, "beta": 2.0, "output_padding": False},),
-}
-
-BVAE_CIFAR: dict[str, Any] = {
-    "family": "baseline",
-    "image": (3, 32, 32),
-    "dropout": 0.0,
-    "backbone": {**_PLAIN_CONV, "layers": _CIFAR_GLIMPSE},
-    "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
-}
-
-MNV2_CIFAR: dict[str, Any] = {
-    "family": "baseline",
-    "image": (3, 32, 32),
-    "dropout": 0.0,
-    "backbone": CIFAR_MNV2["backbone"],
-    "heads": ("classification",),
-    "mean": CIFAR_MNV2["mean"],
-    "std": CIFAR_MNV2["std"],
-    "class_names": _CIFAR_CLASSES,
-}
-
-DIGITS: dict[str, Any] = {
-    "preset": "stawm-mnist-8",
-    "image": (1, 16, 16),
-    "glimpses": 4,
-    "memory_size": 64,
-    "hidden_size": 128,
-    "context": {"name": "conv", "layers": "16@3/2 32@3/2"},
-    "backbone": {"name": "conv", "layers": "16@3/1 32@3/2"},
-    "memory": {"constrained": True, "normalise": 0.9},
-    "dropout": 0.2,
-    "mean": (0.3,),
-    "std": (0.35,),
-}
+    *_preset(
+        "stawm-mnist-28",
+        "MNIST in 10 glimpses of 28x28.",
+        {
+            "preset": "stawm-mnist-8",
+            "glimpses": 10,
+            "glimpse_size": 28,
+            "memory_size": 512,
+            "hidden_size": 1024,
+            "backbone": _MNIST_CONTEXT,
+        },
+        paper=recipes.PAPER_MNIST_CLASSES,
+        fast=recipes.MNIST_CLASSES,
+        trained=_STABLE_CLASSES,
+    ),
+    *_preset(
+        "stawm-mnist-draw-4",
+        "Draws MNIST digits in 12 glimpses of 4x4.",
+        {"preset": "stawm-mnist-draw-6", "glimpse_size": 4},
+        paper=recipes.PAPER_MNIST_DRAWING,
+        fast=recipes.DRAWING,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-mnist-draw-6",
+        "Draws MNIST digits in 12 glimpses of 6x6.",
+        {
+            **_MNIST_8,
+            "glimpses": 12,
+            "glimpse_size": 6,
+            "backbone": {"name": "conv", "layers": "128@3/1"},
+            "heads": ({"name": "drawing", "latent": 4, "beta": 4.0},),
+            "mean": (0.0,),
+            "std": (1.0,),
+            "class_names": (),
+        },
+        paper=recipes.PAPER_MNIST_DRAWING,
+        fast=recipes.DRAWING,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-mnist-draw-8",
+        "Draws MNIST digits in 12 glimpses of 8x8.",
+        {
+            "preset": "stawm-mnist-draw-6",
+            "glimpse_size": 8,
+            "backbone": {"name": "conv", "layers": "64@3/1 128@3/2"},
+            "heads": (_DRAWING_8,),
+        },
+        paper=recipes.PAPER_MNIST_DRAWING,
+        fast=recipes.DRAWING,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-mnist-selfsup",
+        "Classifies MNIST with what stawm-mnist-draw-6 learned.",
+        {"preset": "stawm-mnist-draw-6", "class_names": _DIGITS, **_READOUT},
+        paper=recipes.PAPER_MNIST_DRAWING,
+        fast=recipes.READOUT,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-mnist-sketchpad",
+        "Classifies and draws MNIST digits at once.",
+        {
+            "preset": "stawm-mnist-draw-8",
+            "glimpses": 6,
+            "heads": ({"name": "classification", "dropout": 0.0, "reduction": "sum"}, _DRAWING_8),
+            "class_names": _DIGITS,
+        },
+        paper=recipes.PAPER_MNIST_BOTH,
+        fast=recipes.MNIST_BOTH,
+        trained={"dropout": 0.3, **_STABLE},
+    ),
+    *_preset(
+        "stawm-cifar-mnv2",
+        "CIFAR-10 in 4 glimpses through MobileNetV2.",
+        {
+            **_MNIST_8,
+            "image": (3, 32, 32),
+            "glimpses": 4,
+            "glimpse_size": 32,
+            "memory_size": 1024,
+            "hidden_size": 2048,
+            "backbone": _MOBILENET,
+            "class_names": _CIFAR_CLASSES,
+            **_CIFAR_NORMALISED,
+        },
+        paper=recipes.PAPER_CIFAR_CLASSES,
+        fast=recipes.CIFAR_CLASSES,
+        trained={"pose_limit": 1.0, **_STABLE},
+    ),
+    *_preset(
+        "stawm-cifar-draw-16",
+        "Draws CIFAR-10 pictures in 8 glimpses of 16x16.",
+        {
+            "image": (3, 32, 32),
+            "glimpses": 8,
+            "glimpse_size": 16,
+            "memory_size": 256,
+            "hidden_size": 256,
+            "context": {**_PLAIN_CONV, "layers": "32@4/2p1 32@4/2p1 32@4/2p1"},
+            "backbone": {**_PLAIN_CONV, "layers": _CIFAR_GLIMPSE},
+            "locator": "affine",
+            "memory": "hebb-rosenblatt",
+            "canvas": {"name": "addition", "initial": 0.0},
+            "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
+        },
+        paper=recipes.PAPER_CIFAR_DRAWING,
+        fast=recipes.CIFAR_DRAWING,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-cifar-selfsup",
+        "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned.",
+        {"preset": "stawm-cifar-draw-16", "class_names": _CIFAR_CLASSES, **_READOUT},
+        paper=recipes.PAPER_CIFAR_READOUT,
+        fast=recipes.CIFAR_READOUT,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "stawm-celeba-draw-32",
+        "Draws CelebA faces with learned masks, 8 glimpses of 32x32.",
+        {
+            "preset": "stawm-cifar-draw-16",
+            "image": (3, 64, 64),
+            "glimpse_size": 32,
+            "dropout": 0.3,
+            "context": {**_PLAIN_CONV, "layers": "32@4/2p1 32@4/2p1 64@4/2p1 64@4/2p1"},
+            "backbone": {**_PLAIN_CONV, "layers": "32@4/1p2 32@4/2p1 64@4/2p1 64@4/2p1"},
+            "canvas": "bernoulli",
+            "heads": ({"name": "drawing", "latent": 4, "beta": 2.0, "output_padding": False},),
+        },
+        paper=recipes.PAPER_FACES,
+        fast=recipes.FACES,
+        trained=_STABLE,
+    ),
+    *_preset(
+        "bvae-cifar",
+        "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.",
+        {
+            "family": "baseline",
+            "image": (3, 32, 32),
+            "dropout": 0.0,
+            "backbone": {**_PLAIN_CONV, "layers": _CIFAR_GLIMPSE},
+            "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
+        },
+        paper=recipes.PAPER_CIFAR_BASELINE,
+        fast=recipes.CIFAR_DRAWING,
+        cites=("higgins2017",),
+    ),
+    *_preset(
+        "mnv2-cifar",
+        "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.",
+        {
+            "family": "baseline",
+            "image": (3, 32, 32),
+            "dropout": 0.0,
+            "backbone": _MOBILENET,
+            "heads": ("classification",),
+            "class_names": _CIFAR_CLASSES,
+            **_CIFAR_NORMALISED,
+        },
+        paper=recipes.PAPER_CIFAR_CLASSES,
+        fast=recipes.CIFAR_BASELINE,
+    ),
+    *_preset(
+        "stawm-digits",
+        "Small digits in 4 glimpses of 8x8: the demo's model.",
+        {
+            "preset": "stawm-mnist-8",
+            "image": (1, 16, 16),
+            "glimpses": 4,
+            "memory_size": 64,
+            "hidden_size": 128,
+            "context": {"name": "conv", "layers": "16@3/2 32@3/2"},
+            "backbone": {"name": "conv", "layers": "16@3/1 32@3/2"},
+            "dropout": 0.2,
+            "mean": (0.3,),
+            "std": (0.35,),
+            **_STABLE,
+        },
+        fast=recipes.DIGITS,
+    ),
+)

@@ -1,13 +1,14 @@
 """The command ``stawm``: parses, calls the public functions, prints.
 
-What a program would read is printed as JSON with ``--json``. Bad input ends with one clear line and status 1.
+What a program would read is printed as JSON with ``--json``. Bad input ends with what is wrong, a fault a line, and
+status 1.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-from stawm.cli.parser import make_parser, parse_overrides
+from stawm.cli.parser import make_parser
 from stawm.errors import StawmError
 
 EXTRA = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "tensorboard": "train"}
@@ -25,11 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args, rest = make_parser().parse_known_args(argv)
     try:
-        args.overrides = parse_overrides(rest, args.takes_overrides, args.prog)
+        args.overrides = args.parser.overrides_in(rest, args)
         args.run(args)
         sys.stdout.flush()
     except StawmError as error:
-        return _fail(" ".join(str(error).split("\n")))
+        faults = getattr(error, "faults", ())
+        count = [f"{len(faults)} things are wrong:"] if len(faults) > 1 else []
+        return _fail(*count, *str(error).splitlines())
     except ModuleNotFoundError as error:
         extra = EXTRA.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -43,6 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fail(message: str) -> int:
-    print(f"stawm: {message}", file=sys.stderr)
+def _fail(*lines: str) -> int:
+    print("stawm: " + "\n  ".join(lines), file=sys.stderr)
     return 1

@@ -53,27 +53,11 @@ def train(args: Namespace) -> None:
     from accelerate import PartialState
 
     from stawm.training import train
+    from stawm.training.options import NAMES
 
-    result = train(
-        args.preset,
-        data=args.data,
-        out=args.out,
-        recipe=args.recipe,
-        seed=args.seed,
-        precision=args.precision,
-        validation=args.validation,
-        train_images=args.train_images,
-        start=args.start,
-        transfer_passes=args.transfer_passes,
-        save_every=args.save_every,
-        pictures=args.pictures,
-        compile=args.compile,
-        resize=args.resize,
-        download=args.download,
-        cpu=args.cpu,
-        quiet=args.quiet or args.json,
-        **args.overrides,
-    )
+    options = {name: getattr(args, name) for name in NAMES if name in args}
+    options["quiet"] = options.get("quiet", False) or args.json
+    result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
     if PartialState().is_main_process:
         _print(args, result.evaluation, f"saved {result.checkpoint}")
 
@@ -83,7 +67,7 @@ def evaluate(args: Namespace) -> None:
     from stawm.storage.pretrained import find_model
     from stawm.training import data, evaluate
 
-    model = find_model(args.checkpoint)
+    model = find_model(args.model)
     train, test = _splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
@@ -107,7 +91,7 @@ def diagnose(args: Namespace) -> None:
     import stawm
     from stawm.storage.pretrained import find_model
 
-    model: Any = find_model(args.checkpoint)
+    model: Any = find_model(args.model)
     images = _splits(args, model).test.take(slice(0, args.images)).images[:]
     report = stawm.diagnose(model, images)
     if args.picture:
@@ -120,11 +104,12 @@ def diagnose(args: Namespace) -> None:
 def inspect(args: Namespace) -> None:
     """Show what a checkpoint, an ONNX file or a folder of step graphs says of itself."""
     import stawm
+    from stawm.storage.pretrained import resolve_weights
 
     if graphs.is_graph(args.file):
         graphs.inspect(args)
         return
-    said = stawm.inspect(args.file).as_dict()
+    said = stawm.inspect(resolve_weights(args.file)).as_dict()
     print(json.dumps(said) if args.json else "\n".join(f"{key}: {_readable(value)}" for key, value in said.items()))
 
 

@@ -245,7 +245,7 @@ def _draw(pixels: Tensor, path: Path) -> str | None:
     fitting = [n for n, c in presets.items() if getattr(c, "draws", False) and c.image[0] == pixels.shape[1]]
     if not fitting:
         return None
-    name = min(fitting, key=lambda name: (name != DRAWER, name))
+    name = min(fitting, key=lambda name: (name.partition(".")[0] != DRAWER, name))
     model = build(name, pretrained=True)
     fitted = F.interpolate(pixels, size=tuple(model.config.image[1:]), mode="bicubic").clamp(0, 1)
     viz.drawings(model, fitted, title=f"{name} draws images of another set than it learned from").savefig(path)

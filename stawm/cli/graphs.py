@@ -2,25 +2,23 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+MODEL = "a checkpoint, a folder with one, a preset whose weights come with the package, or user/name on the hub"
+"""What stands for a trained model."""
 
-def add_parsers(subparsers: Any) -> None:
-    """Add the commands to the subparsers of a command line.
 
-    Each sets ``run`` to a function of the parsed arguments, which prints, and raises a `StawmError` where
-    something is wrong.
+def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands to a command line.
+
+    Args:
+        add: Adds a command, given what it runs, its name and words for it, and returns its parser.
     """
-    for name, words, run, fill in (
-        ("export", "write a model as verified ONNX", export, _export),
-        ("verify", "prove that an ONNX file is equal to a model", verify, _verify),
-        ("run", "run an ONNX file over images", run_images, _run),
-    ):
-        parser = subparsers.add_parser(name, help=words, description=f"{words}.")
-        parser.add_argument("--json", action="store_true", help="print JSON")
-        parser.set_defaults(run=run, takes_overrides=False, prog=parser.prog)
-        fill(parser)
+    _export(add(export, "export", "write a model as verified ONNX"))
+    _verify(add(verify, "verify", "prove that an ONNX file is equal to a model"))
+    _run(add(run_images, "run", "run an ONNX file over images"))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -80,12 +78,13 @@ def inspect(args: argparse.Namespace) -> None:
     """Show what the file of a graph is."""
     from stawm.export.file.inspection import inspect
 
-    _print(args, inspect(args.file))
+    _print(args, inspect(Path(args.file)))
 
 
-def is_graph(path: Path) -> bool:
-    """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder."""
-    return path.suffix == ".onnx" or path.is_dir()
+def is_graph(given: str) -> bool:
+    """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder without a checkpoint."""
+    path = Path(given)
+    return path.suffix == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
 def _print(args: argparse.Namespace, found: Any) -> None:
@@ -97,7 +96,7 @@ def _names(text: str) -> list[str]:
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a checkpoint, or a preset whose weights come with the package")
+    parser.add_argument("model", help=MODEL)
     parser.add_argument("out", type=Path, help="the file to write; for a step graph a folder")
     parser.add_argument("--graph", choices=("rollout", "step"), default="rollout", help="all at once, or one by one")
     parser.add_argument("--glimpses", type=int, help="how many are taken; the model's number if left out")
@@ -110,7 +109,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
-    parser.add_argument("model", help="a checkpoint, or a preset whose weights come with the package")
+    parser.add_argument("model", help=MODEL)
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -3,13 +3,17 @@
 import argparse
 import json
 import re
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
+from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.cli import commands, drawing, graphs
+from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
+from stawm.training.options import NAMES, RunOptions
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"
@@ -17,10 +21,33 @@ GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser that says what is wrong in one line, and takes no option by its first letters."""
 
     intermixed = False
     """Whether options may stand between a command's files."""
+    overrides = False
+    """Whether a command takes ``key=value``."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, allow_abbrev=False)
+
+    def overrides_in(self, rest: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
+        """Return what is left of a command line as overrides.
+
+        Raises:
+            ConfigError: It is an unknown option, of another form, or of a name that the command takes otherwise.
+        """
+        unknown = [item for item in rest if item.startswith("-") or not self.overrides]
+        if unknown:
+            meant = nearest(unknown[0].partition("=")[0], self._option_string_actions, limit=3)
+            advice = did_you_mean(meant if unknown[0].startswith("-") else ())
+            raise ConfigError([f"{self.prog} does not know {unknown[0]!r}.{advice} See {self.prog} --help."])
+        found = parse_overrides(rest)
+        taken = [key for key in found if key in vars(args)]
+        if taken:
+            advice = f"is an argument or option of its own; see {self.prog} --help."
+            raise ConfigError([f"{key!r} {advice}" for key in taken])
+        return found
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
         """Parse what is known, and return the rest too."""
@@ -37,23 +64,21 @@ class Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def parse_overrides(items: Sequence[str], allowed: bool, prog: str) -> dict[str, Any]:
+def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
     """Return ``key=value`` arguments as a mapping.
 
     Raises:
-        ConfigError: An argument is of another form, or the command takes none.
+        ConfigError: An argument is of another form.
 
     Examples:
-        >>> parse_overrides(["memory.delta=0.3", "image=3,32,32", "backbone=conv"], True, "stawm train")
+        >>> parse_overrides(["memory.delta=0.3", "image=3,32,32", "backbone=conv"])
         {'memory.delta': 0.3, 'image': [3, 32, 32], 'backbone': 'conv'}
     """
-    found = {}
-    for item in items:
-        match = OVERRIDE.fullmatch(item)
-        if match is None or not allowed:
-            raise ConfigError([f"{prog} does not know {item!r}.{' ' + GRAMMAR if allowed else ''} See {prog} --help."])
-        found[match[1]] = parse_value(match[2])
-    return found
+    matches = {item: OVERRIDE.fullmatch(item) for item in items}
+    faults = [f"{item!r} is not of the form key=value. {GRAMMAR}" for item, match in matches.items() if match is None]
+    if faults:
+        raise ConfigError(faults)
+    return {match[1]: parse_value(match[2]) for match in matches.values() if match}
 
 
 def parse_value(text: str) -> Any:
@@ -72,7 +97,8 @@ def make_parser() -> Parser:
 
     def add(run: Callable[[argparse.Namespace], None], name: str, words: str, *, overrides: bool = False) -> Parser:
         added = subparsers.add_parser(name, help=words, description=f"{words}. {GRAMMAR if overrides else ''}")
-        added.set_defaults(run=run, takes_overrides=overrides, prog=added.prog)
+        added.overrides = overrides
+        added.set_defaults(run=run, parser=added)
         if name != "cite":
             added.add_argument("--json", action="store_true", help="print JSON")
         return added
@@ -85,7 +111,7 @@ def make_parser() -> Parser:
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
-    graphs.add_parsers(subparsers)
+    graphs.add_parsers(add)
     _inspect(add(commands.inspect, "inspect", "show what a checkpoint or an ONNX file says of itself"))
     return parser
 
@@ -94,10 +120,8 @@ def _preset(parser: Parser) -> None:
     parser.add_argument("preset", help="a preset's name; `stawm list preset` shows them")
 
 
-def _checkpoint(parser: Parser) -> None:
-    parser.add_argument(
-        "checkpoint", type=Path, help="a model that stawm.save or stawm train wrote, or a preset with weights"
-    )
+def _model(parser: Parser) -> None:
+    parser.add_argument("model", help=graphs.MODEL)
 
 
 def _data(parser: Parser, *, required: bool = True) -> None:
@@ -124,38 +148,49 @@ def _describe(parser: Parser) -> None:
 
 def _train(parser: Parser) -> None:
     _preset(parser)
-    _data(parser)
+    parser.add_argument("--data", metavar="DATA", required=True, help=DATA)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; a run broken off there goes on")
     parser.add_argument("--recipe", default="fast", help="fast (our own, the default) or paper (its Appendix D)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
-    parser.add_argument("--train-images", type=int, metavar="N", help="learn from the first N training images alone")
-    parser.add_argument(
-        "--start",
-        type=Path,
-        metavar="CHECKPOINT",
-        help="begin with its weights, or those that ship for a preset, not with random ones",
-    )
-    parser.add_argument(
-        "--transfer-passes",
-        type=int,
-        metavar="K",
-        help="of a frozen model, how often glimpses are computed beforehand (default: 1; paper: 0, in each step)",
-    )
-    parser.add_argument(
-        "--save-every", type=float, default=5.0, metavar="MINUTES", help="how often to save the state (default: 5)"
-    )
-    parser.add_argument(
-        "--pictures", type=int, default=5, metavar="EPOCHS", help="how often to draw pictures (default: 5; 0: never)"
-    )
-    parser.add_argument("--compile", action="store_true", help="compile the model with torch.compile")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    hints, meanings = field_hints(RunOptions), field_meanings(RunOptions)
+    for name in NAMES:
+        parser.add_argument(option(name), default=argparse.SUPPRESS, **_taken(hints[name]), help=_help(name, meanings))
+
+
+def option(name: str) -> str:
+    """Return the command line's option for a field.
+
+    Examples:
+        >>> option("train_images")
+        '--train-images'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def _taken(hint: Any) -> dict[str, Any]:
+    """Return how argparse takes a field: a switch, one of some words, or a value of its plain type."""
+    plain = next(arg for arg in _plain_types(hint) if arg is not type(None))
+    if plain is bool:
+        return {"action": "store_true"}
+    if typing.get_origin(plain) is Literal:
+        return {"choices": typing.get_args(plain)}
+    return {"type": plain, "metavar": {int: "N", float: "X"}.get(plain, "WEIGHTS")}
+
+
+def _plain_types(hint: Any) -> list[Any]:
+    if typing.get_origin(hint) is Literal or not typing.get_args(hint):
+        return [hint]
+    args = typing.get_args(hint)[:1] if typing.get_origin(hint) is typing.Annotated else typing.get_args(hint)
+    return [plain for arg in args for plain in _plain_types(arg)]
+
+
+def _help(name: str, meanings: Mapping[str, str]) -> str:
+    default = getattr(RunOptions(), name)
+    shown = f" (default: {default})" if default not in (None, False) else ""
+    return (meanings.get(name, "").removesuffix(".") + shown).replace("%", "%%")
 
 
 def _eval(parser: Parser) -> None:
-    _checkpoint(parser)
+    _model(parser)
     _data(parser)
     parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
     parser.add_argument("--picture", type=Path, help="also draw what was measured")
@@ -164,7 +199,7 @@ def _eval(parser: Parser) -> None:
 
 def _draw(parser: Parser) -> None:
     parser.intermixed = True
-    parser.add_argument("model", help="a checkpoint of a model that draws, or a preset that weights ship for")
+    _model(parser)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
     _data(parser, required=False)
     parser.add_argument("--out", type=Path, default=Path("drawing.png"), help=".png, or .gif for an animation")
@@ -173,11 +208,11 @@ def _draw(parser: Parser) -> None:
 
 
 def _diagnose(parser: Parser) -> None:
-    _checkpoint(parser)
+    _model(parser)
     _data(parser)
     parser.add_argument("--images", type=int, default=256, help="how many images to look at (default: 256)")
     parser.add_argument("--picture", type=Path, help="also draw the measures over the glimpses")
 
 
 def _inspect(parser: Parser) -> None:
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", help=f"an ONNX file, a folder of step graphs, or {graphs.MODEL}")

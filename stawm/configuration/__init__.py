@@ -1,6 +1,6 @@
 """Configurations: what fields they have, what is legal, and how they are overridden."""
 
-from stawm.configuration.config import Config, field_hints, illegal, make, missing, unknown_fields
+from stawm.configuration.config import Config, field_hints, field_meanings, make, missing, plain, unknown_fields
 from stawm.configuration.fields import (
     AT_LEAST_ONE,
     FRACTION,
@@ -8,8 +8,10 @@ from stawm.configuration.fields import (
     POSITIVE,
     Interval,
     coerce,
+    coerce_all,
     describe_hint,
     fits,
+    illegal,
 )
 from stawm.configuration.grammar import Spec, config_class, nest, resolve, split_dotted
 
@@ -22,14 +24,17 @@ __all__ = [
     "Interval",
     "Spec",
     "coerce",
+    "coerce_all",
     "config_class",
     "describe_hint",
     "field_hints",
+    "field_meanings",
     "fits",
     "illegal",
     "make",
     "missing",
     "nest",
+    "plain",
     "resolve",
     "split_dotted",
     "unknown_fields",

@@ -5,15 +5,20 @@ A component's configuration carries its registered name, so it is complete by it
 checkpoint and on the command line.
 """
 
+import ast
 import dataclasses
+import inspect
+import os
+import textwrap
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.configuration.fields import coerce, describe_hint, fits
+from stawm.configuration.fields import coerce_all, illegal
 from stawm.errors import ConfigError
 
 C = TypeVar("C", bound="Config")
@@ -36,10 +41,14 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check every field; raise all faults together."""
-        values = {key: getattr(self, key) for key in field_hints(type(self))}
-        found = [*illegal(type(self), values, self.name).values()] or self.faults()
+        found = self.check(vars(self), self.name) or self.faults()
         if found:
             raise ConfigError(found)
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], owner: str) -> list[str]:
+        """Return what is wrong with values of some or all of the fields, each by itself."""
+        return [*illegal(values, field_hints(cls), owner).values()]
 
     def faults(self) -> list[str]:
         """Return what is wrong between fields; each field by itself is legal already."""
@@ -47,19 +56,22 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def replace(self: C, **changes: Any) -> C:
         """Return a copy with fields changed."""
         return dataclasses.replace(self, **changes)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value of a field as plain JSON values."""
     if isinstance(value, Config):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
 @cache
@@ -69,15 +81,6 @@ def field_hints(cls: type[Config]) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 
-def illegal(cls: type[Config], values: Mapping[str, Any], owner: str) -> dict[str, str]:
-    """Return a sentence for each value that its field does not allow, by the field's name."""
-    return {
-        key: f"{owner}: {key} must be {describe_hint(hint)}; got {values[key]!r}."
-        for key, hint in field_hints(cls).items()
-        if key in values and not fits(values[key], hint)
-    }
-
-
 def make(cls: type[C], fields: Mapping[str, Any], owner: str) -> C:
     """Return the configuration of a class that a mapping describes; what it leaves out is the default.
 
@@ -85,14 +88,16 @@ def make(cls: type[C], fields: Mapping[str, Any], owner: str) -> C:
         ConfigError: Everything that is wrong with it.
     """
     hints = field_hints(cls)
-    values = {key: coerce(value, hints[key]) for key, value in fields.items() if key in hints}
-    unusable = [*missing(cls, values, owner), *illegal(cls, values, owner).values()]
-    faults = [*unknown_fields(fields, hints, owner), *unusable]
+    faults = unknown_fields(fields, hints, owner)
+    values = coerce_all({key: value for key, value in fields.items() if key in hints}, hints)
+    absent = missing(cls, values, owner)
+    if absent:
+        raise ConfigError([*faults, *absent, *cls.check(values, owner)])
     try:
-        config = None if unusable else cls(**values)
+        config = cls(**values)
     except ConfigError as error:
         raise ConfigError([*faults, *error.faults]) from None
-    if config is None or faults:
+    if faults:
         raise ConfigError(faults)
     return config
 
@@ -113,3 +118,19 @@ def unknown_fields(given: Iterable[str], known: Iterable[str], owner: str) -> li
         for key in given
         if key not in known
     ]
+
+
+@cache
+def field_meanings(cls: type[Config]) -> dict[str, str]:
+    """Return what the strings under a configuration's fields say; nothing where the source is not at hand."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            source = textwrap.dedent(inspect.getsource(base))
+        except (OSError, TypeError):
+            continue
+        (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        for field, text in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found

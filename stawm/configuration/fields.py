@@ -3,7 +3,9 @@
 import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -26,13 +28,23 @@ class Interval:
         """Write the range as mathematics does."""
         left = "(" if self.open_low or math.isinf(self.low) else "["
         right = ")" if self.open_high or math.isinf(self.high) else "]"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        low, high = (f"{bound}" if isinstance(bound, int) else f"{bound:g}" for bound in (self.low, self.high))
+        return f"{left}{low}, {high}{right}"
 
 
 POSITIVE = Interval(0, open_low=True)
 NON_NEGATIVE = Interval(0)
 FRACTION = Interval(0, 1)
 AT_LEAST_ONE = Interval(1)
+
+
+def illegal(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str) -> dict[str, str]:
+    """Return a sentence for each value that its field's annotation does not allow, by the field's name."""
+    return {
+        key: f"{owner}: {key} must be {describe_hint(hints[key])}; got {value!r}."
+        for key, value in values.items()
+        if not fits(value, hints[key])
+    }
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -68,6 +80,17 @@ def _is_finite(value: float) -> bool:
         return False
 
 
+WORDS = {
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    bool: "a boolean",
+    Path: "a path",
+    type(None): "None (null)",
+}
+"""What values of plain types are called; on the command line and in JSON, None is null."""
+
+
 def describe_hint(hint: Any) -> str:
     """Say in words what values an annotation allows."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -81,8 +104,12 @@ def describe_hint(hint: Any) -> str:
     if origin is tuple:
         inner = [describe_hint(arg) for arg in args if arg is not Ellipsis]
         return f"a list of {inner[0]}" if Ellipsis in args else f"a list of {len(inner)}: " + ", ".join(inner)
-    words = {int: "an integer", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
-    return words.get(hint) or getattr(hint, "in_words", None) or getattr(hint, "__name__", str(hint))
+    return WORDS.get(hint) or getattr(hint, "in_words", None) or getattr(hint, "__name__", str(hint))
+
+
+def coerce_all(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn JSON's forms into the fields' own."""
+    return {key: coerce(value, hints[key]) for key, value in values.items()}
 
 
 def coerce(value: Any, hint: Any) -> Any:

@@ -32,7 +32,7 @@ def resolve(kind: registry.Kind | str, spec: Spec, current: Config | None = None
     if isinstance(spec, str):
         spec = {"name": spec}
     if not isinstance(spec, Mapping):
-        raise ConfigError([f"A {kind} is given by a name, a mapping or a configuration; got {spec!r}."])
+        raise ConfigError([f"A {kind} must be given by a name, a mapping or a configuration; got {spec!r}."])
     if "name" in spec:
         return make(config_class(kind, spec["name"]), spec, str(spec["name"]))
     if current is None:
@@ -45,11 +45,11 @@ def config_class(kind: registry.Kind | str, name: Any) -> type[Config]:
     """Return the class of a component's configuration.
 
     Raises:
-        ConfigError: The name is no text.
+        ConfigError: The name is not a string.
         UnknownNameError: The component is not registered.
     """
     if not isinstance(name, str):
-        raise ConfigError([f"The name of a {kind} is a text; got {name!r}."])
+        raise ConfigError([f"The name of a {kind} must be a string; got {name!r}."])
     return registry.find(kind, name).load().Config
 
 

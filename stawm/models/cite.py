@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 
 from stawm import registry
-from stawm.catalog.builtin import NETWORKS
+from stawm.catalog.components import NETWORKS
 from stawm.errors import ConfigError
 from stawm.models.construct import components
 from stawm.models.model import Model
@@ -48,7 +48,7 @@ def bibliography(keys: Iterable[str]) -> str:
         keys: Keys into ``stawm/references.bib``, or whole entries, which are kept as they are.
 
     Raises:
-        ConfigError: A key is none of ours.
+        ConfigError: A key is not in that file.
     """
     entries = {_key(key) or key: key for key in keys}
     known = references()

@@ -9,7 +9,7 @@ from stawm.configuration import (
     FRACTION,
     POSITIVE,
     Config,
-    coerce,
+    coerce_all,
     field_hints,
     illegal,
     missing,
@@ -49,9 +49,12 @@ class SharedConfig(Config):
     class_names: tuple[str, ...] = ()
     """The names of the classes, in the order of the logits; may be left empty."""
 
-    def faults(self) -> list[str]:
-        """Return what is wrong between fields."""
-        return faults_between({key: getattr(self, key) for key in field_hints(type(self))}, self.name)
+    @classmethod
+    def check(cls, values: Mapping[str, Any], owner: str) -> list[str]:
+        """Return what is wrong with values of some or all of the fields, and between those that are legal."""
+        wrong = illegal(values, field_hints(cls), owner)
+        legal = {key: value for key, value in values.items() if key not in wrong}
+        return [*wrong.values(), *faults_between(legal, owner)]
 
     def head(self, name: str) -> Any:
         """Return the configuration of one head, or None where the model has no such head."""
@@ -189,37 +192,29 @@ def override(current: SharedConfig, overrides: Mapping[str, Any]) -> SharedConfi
         ConfigError: Everything that is wrong with the overrides.
         UnknownNameError: The one fault is a component that is not registered.
     """
-    return _merge(type(current), current, overrides)
+    return _merge(type(current), current, overrides) if overrides else current
 
 
 def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping[str, Any]) -> SharedConfig:
     hints, faults = field_hints(cls), Faults()
-    doubled: list[str] = []
-    fields = nest(given, doubled)
-    owner = str(fields.get("name", current.name if current else cls.__name__))
-    faults.add(*doubled, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **_present(current)}, owner))
-    known = _present(current)
-    for key in [key for key in fields if key in hints]:
-        known[key] = faults.attempt(_value, cls, key, fields[key], known.get(key), owner)
-    known = {key: value for key, value in known.items() if value is not None}
-    faults.add(*faults_between(known, owner))
-    faults.settle()
-    return cls(**known)
+    present = vars(current) if current else {}
+    twice: list[str] = []
+    fields = nest(given, twice)
+    owner = str(fields.get("name", present.get("name", cls.__name__)))
+    faults.add(*twice, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **present}, owner))
+    known = {key: value for key, value in fields.items() if key in hints}
+    parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known}
+    resolved = {key: faults.attempt(_part, key, part, present.get(key)) for key, part in parts.items()}
+    values = {**present, **coerce_all(known, hints), **resolved}
+    if not faults.errors:
+        return cls(**values)
+    broken = {key for key, part in resolved.items() if part is None}
+    faults.add(*cls.check({key: value for key, value in values.items() if key not in broken}, owner))
+    raise faults.together()
 
 
-def _present(current: SharedConfig | None) -> dict[str, Any]:
-    return {key: getattr(current, key) for key in field_hints(type(current))} if current else {}
-
-
-def _value(cls: type[SharedConfig], key: str, given: Any, present: Any, owner: str) -> Any:
-    if key in PART_KINDS:
-        return resolve(PART_KINDS[key], given, present)
-    if key == "heads":
-        return resolve_heads(given, present or ())
-    value = coerce(given, field_hints(cls)[key])
-    if faults := illegal(cls, {key: value}, owner):
-        raise ConfigError([*faults.values()])
-    return value
+def _part(key: str, given: Any, present: Any) -> Any:
+    return resolve_heads(given, present or ()) if key == "heads" else resolve(PART_KINDS[key], given, present)
 
 
 def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]:
@@ -244,7 +239,9 @@ def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]
         known = [by_name.get(spec, spec) if isinstance(spec, str) else spec for spec in listed]
         found = [faults.attempt(resolve, Kind.HEAD, spec) for spec in known]
     else:
-        raise ConfigError([f"heads are given by a name, a mapping or a list of them; got {given!r}."])
+        raise ConfigError(
+            [f"heads must be given by a name, a mapping, a configuration or a list of these; got {given!r}."]
+        )
     faults.settle()
     return tuple(found)
 

@@ -1,23 +1,18 @@
 """What a registered name stands for, for people and for programs."""
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from stawm import registry
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.configuration import Config, describe_hint, field_hints, missing, resolve
+from stawm.configuration import Config, describe_hint, field_hints, field_meanings, missing, plain, resolve
 from stawm.errors import UnknownNameError
 from stawm.models.construct import construct, without_downloads
+from stawm.models.resolve import config
 from stawm.registry import Kind
-from stawm.storage.pretrained import config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +28,8 @@ class Description:
         fields: For each field of its configuration the ``value`` (a component's default, or the preset's own),
             what is ``legal`` in words, what it ``means``, and whether it is ``required``.
         parameters: How many numbers a preset's model learns; None for a component.
+        recipes: How a preset is trained: by the recipe's name its fields, or the variant that it trains.
+        variants: The variants of a preset, named ``preset.tag``.
     """
 
     kind: str
@@ -42,6 +39,8 @@ class Description:
     cites: tuple[str, ...]
     fields: Mapping[str, Mapping[str, Any]]
     parameters: int | None = None
+    recipes: Mapping[str, Mapping[str, Any] | str] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -51,8 +50,10 @@ class Description:
             "summary": self.summary,
             "origin": self.origin,
             "cites": [*self.cites],
-            "fields": {key: dict(field) for key, field in self.fields.items()},
+            "fields": plain(self.fields),
             "parameters": self.parameters,
+            "recipes": plain(self.recipes),
+            "variants": [*self.variants],
         }
 
     def __str__(self) -> str:
@@ -60,9 +61,14 @@ class Description:
         lines = [f"{self.name} ({self.kind}, {self.origin}): {self.summary}"]
         if self.parameters is not None:
             lines.append(f"  parameters: {self.parameters:,}")
-        for key, field in self.fields.items():
-            value = "required" if field["required"] else _written(field["value"])
-            lines.append(f"  {key} = {value}  ({field['legal']})  {field['means']}".rstrip())
+        for key, said in self.fields.items():
+            value = "required" if said["required"] else _written(said["value"])
+            lines.append(f"  {key} = {value}  ({said['legal']})  {said['means']}".rstrip())
+        if self.recipes:
+            trains = {name: f" (trains {r})" if isinstance(r, str) else "" for name, r in self.recipes.items()}
+            lines.append(f"  recipes: {', '.join(name + words for name, words in trains.items())}")
+        if self.variants:
+            lines.append(f"  variants: {', '.join(self.variants)}")
         if self.cites:
             lines.append(f"  cites: {', '.join(self.cites)}")
         return "\n".join(lines)
@@ -77,7 +83,7 @@ def describe(name: str, /, kind: Kind | str | None = None) -> Description:
 
     Raises:
         UnknownNameError: No kind, or not that kind, has the name.
-        ConfigError: The name takes an argument, and there is none such.
+        ConfigError: The name takes an argument, and the one given is unknown.
 
     Examples:
         >>> import stawm
@@ -99,13 +105,15 @@ def describe(name: str, /, kind: Kind | str | None = None) -> Description:
         cites=entry.cites,
         fields=fields,
         parameters=parameters,
+        recipes=entry.recipes,
+        variants=tuple(registry.variants_of(name)) if found is Kind.PRESET else (),
     )
 
 
 def _kind_of(name: str) -> Kind:
     found = registry.kinds_of(name)
     if not found:
-        known = [other for kind in Kind for other in registry.list_names(kind)]
+        known = [other for kind in Kind for other in registry.list_names(kind, ("*", "*.*"))]
         raise UnknownNameError(
             f"No component is named {name!r}.{did_you_mean(nearest(name, known))} `stawm list KIND` shows them by kind."
         )
@@ -140,22 +148,6 @@ def _fields(cls: type[Config], values: Mapping[str, Any]) -> dict[str, dict[str,
         }
         for key, hint in field_hints(cls).items()
     }
-
-
-@cache
-def field_meanings(cls: type[Config]) -> dict[str, str]:
-    """Return what the strings under a configuration's fields say; nothing where the source is not at hand."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        try:
-            source = textwrap.dedent(inspect.getsource(base))
-        except (OSError, TypeError):
-            continue
-        (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-        for field, text in pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-                found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
-    return found
 
 
 def _written(value: Any) -> str:

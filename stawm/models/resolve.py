@@ -35,28 +35,38 @@ def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
         >>> stawm.config("stawm-mnist-8", **{"memory.delta": 0.3}).memory.delta
         0.3
     """
-    resolved = _resolve(spec)
-    return override(resolved, overrides) if overrides else resolved
+    base, changes = layers(spec)
+    return override(override(base, changes), overrides)
 
 
-def _resolve(spec: ModelSpec, within: tuple[str, ...] = ()) -> SharedConfig:
+def layers(spec: ModelSpec) -> tuple[SharedConfig, Mapping[str, Any]]:
+    """Return what a specification starts from, a preset or a complete configuration, and what it changes of it.
+
+    Raises:
+        ConfigError: It is of no legal form, or what it starts from is not legal.
+        UnknownNameError: It names a preset, or the one fault is a component, that is not registered.
+    """
+    return _layers(spec, ())
+
+
+def _layers(spec: ModelSpec, within: tuple[str, ...]) -> tuple[SharedConfig, Mapping[str, Any]]:
     if isinstance(spec, SharedConfig):
-        return spec
+        return spec, {}
     if isinstance(spec, str):
-        return _preset(spec, within)
+        return _preset(spec, within), {}
     if not isinstance(spec, Mapping):
-        raise ConfigError([f"A model is given by a preset's name, a mapping or a configuration; got {spec!r}."])
+        raise ConfigError([f"A model must be given by a preset's name, a mapping or a configuration; got {spec!r}."])
     if "preset" not in spec:
-        return from_mapping(spec)
-    return override(_preset(spec["preset"], within), {key: value for key, value in spec.items() if key != "preset"})
+        return from_mapping(spec), {}
+    return _preset(spec["preset"], within), {key: value for key, value in spec.items() if key != "preset"}
 
 
 def _preset(name: Any, within: tuple[str, ...]) -> SharedConfig:
     if not isinstance(name, str):
-        raise ConfigError([f"The name of a preset is a text; got {name!r}."])
+        raise ConfigError([f"The name of a preset must be a string; got {name!r}."])
     if name in within:
         raise ConfigError([f"The preset {name!r} is made from itself: {' from '.join((*within, name))}."])
     target = registry.find(Kind.PRESET, name).load()
     found: Any = target() if callable(target) else target
-    resolved = _resolve({"name": name, **found} if isinstance(found, Mapping) else found, (*within, name))
-    return resolved.replace(name=name)
+    base, changes = _layers({**found, "name": name} if isinstance(found, Mapping) else found, (*within, name))
+    return override(base, changes if base.name == name else {**changes, "name": name})

@@ -24,6 +24,8 @@ from stawm.models.model import Model
 from stawm.registry import Kind, find
 from stawm.storage.file import Header, pack, read, read_header, write_atomically
 
+WEIGHTS = "model.safetensors"
+"""What a checkpoint is called in a folder of its own: that of a run, or of a repository."""
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 T = TypeVar("T")
 _MAPPINGS = ("config", "origins", "versions", "provenance")

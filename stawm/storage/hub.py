@@ -19,8 +19,9 @@ from stawm.errors import CheckpointError, InputError
 from stawm.models.cite import cite
 from stawm.models.model import Model
 from stawm.storage import checkpoint
+from stawm.storage.checkpoint import WEIGHTS
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+CONFIG = "config.json"
 CARD = """---
 {{ card_data }}
 ---
@@ -94,7 +95,7 @@ def save_pretrained(model: Model, folder: str | PathLike[str], *, provenance: Ma
         provenance: JSON values to keep with it, such as ``stawm.inspect(path).provenance`` of a run's checkpoint.
 
     Raises:
-        InputError: The provenance is no JSON, or the folder cannot be written.
+        InputError: The provenance is not JSON, or the folder cannot be written.
     """
     try:
         HubModel(model, provenance).save_pretrained(Path(folder))
@@ -115,7 +116,7 @@ def push_to_hub(model: Model, repository: str, *, provenance: Mapping[str, Any] 
         The address of the commit.
 
     Raises:
-        InputError: The provenance is no JSON, or the hub refused; the message says why.
+        InputError: The provenance is not JSON, or the hub refused; the message says why.
     """
     try:
         return HubModel(model, provenance).push_to_hub(

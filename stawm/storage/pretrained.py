@@ -1,29 +1,29 @@
-"""Models by name, with random weights or with those of a checkpoint."""
+"""Models with random weights or with those of a checkpoint: which weights are meant, and what a model takes over."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from stawm import registry
-from stawm.models.config import ModelConfig, SharedConfig
+from stawm.catalog.suggest import did_you_mean, nearest
+from stawm.errors import CheckpointError, ConfigError, InputError
+from stawm.models.config import ModelConfig, SharedConfig, override
 from stawm.models.construct import construct, without_downloads
 from stawm.models.model import Model
-from stawm.models.resolve import ModelSpec, config
+from stawm.models.resolve import ModelSpec, config, layers
 from stawm.registry import Kind
-from stawm.storage.checkpoint import inspect, load, load_weights
-from stawm.storage.shipped import shipped_weights
+from stawm.storage.checkpoint import WEIGHTS, inspect, load, load_weights
+from stawm.storage.shipped import shipped_names, shipped_weights
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 """A repository of the Hugging Face hub, and its revision."""
 
-BELOW_HEADS = (
-    *("image", "glimpses", "glimpse_size", "memory_size", "hidden_size", "where", "pose_limit"),
-    *("mean", "std"),
-    *("context", "backbone", "locator", "memory"),
-)
-"""What a self-supervised model has of the drawing model that it stands on."""
+OF_HEADS = frozenset({"name", "family", "trainable", "dropout", "heads", "class_names", "canvas"})
+"""The fields of a model that are not below its heads; a self-supervised model has all others of the drawing model."""
 
 
 def build(
@@ -33,11 +33,12 @@ def build(
 
     Args:
         spec: A preset's name, a configuration, or a mapping (see `config`).
-        pretrained: Whether to load the weights that ship with the package; or a checkpoint's path, a folder
-            that `stawm.hub.save_pretrained` wrote, or ``user/name`` on the Hugging Face hub (``@revision`` may
-            follow). A preset's name then stands for the model as it was trained, whose configuration is the
-            checkpoint's. A self-supervised model also takes the checkpoint of the drawing model that it stands on, and
-            all of its configuration but the heads.
+        pretrained: Whether to load the weights that ship with the package; or a checkpoint's path, a folder with a
+            ``model.safetensors``, ``user/name`` on the Hugging Face hub (``@revision`` may follow), or the name of
+            another preset whose weights ship. A preset's name then stands for the model as it was trained, such as
+            ``stawm-mnist-8.fast`` for ``stawm-mnist-8``: its configuration is the checkpoint's. A self-supervised
+            model also takes the checkpoint of the drawing model that it stands on, and all of its configuration
+            below the heads. A complete configuration is taken as it is.
         seed: Makes the random weights reproducible, leaving the global generator as it is.
         **overrides: Components to swap and fields to change (see `config`).
 
@@ -48,6 +49,7 @@ def build(
         ConfigError: Everything that is wrong, together.
         UnknownNameError: The one fault is a name that is not registered.
         CheckpointError: The weights are not there, or do not fit.
+        InputError: ``pretrained`` is of no legal form.
 
     Examples:
         >>> import stawm, torch
@@ -55,72 +57,133 @@ def build(
         >>> out = model(torch.rand(2, 1, 16, 16))
         >>> out.logits.shape, out.trace.glimpses.shape
         (torch.Size([2, 10]), torch.Size([2, 3, 1, 8, 8]))
+        >>> stawm.build("stawm-mnist-8", pretrained=True).config.name
+        'stawm-mnist-8.fast'
     """
-    resolved = config(spec, **overrides)
-    if not pretrained:
-        return _seeded(resolved, seed)
-    path = shipped_weights(resolved.name) if pretrained is True else _find_weights(pretrained)
-    if isinstance(spec, str):
-        resolved = config(_as_trained(config(spec), inspect(path).config), **overrides)
-    model = _seeded(without_downloads(resolved), seed)
+    if pretrained is False:
+        return construct_seeded(config(spec, **overrides), seed)
+    path = shipped_weights(layers(spec)[0].name) if pretrained is True else resolve_weights(pretrained)
+    return with_weights(stand_on(spec, inspect(path).config, overrides), path, seed).eval()
+
+
+def with_weights(config: SharedConfig, path: Path, seed: int | None = None) -> Model:
+    """Build the model of a complete configuration with the weights of a checkpoint.
+
+    Args:
+        config: The configuration; what `stand_on` makes of the checkpoint's.
+        path: The checkpoint.
+        seed: Decides what the checkpoint does not: the heads of a self-supervised model.
+
+    Raises:
+        CheckpointError: The weights do not fit, or cannot be read.
+    """
+    model = construct_seeded(without_downloads(config), seed)
     load_weights(model, path)
-    model.config = resolved
-    return model.eval()
+    model.config = config
+    return model
 
 
-def _as_trained(asked: SharedConfig, trained: SharedConfig) -> SharedConfig:
-    """Return what a preset is with the weights of a checkpoint: in another memory they are another model."""
-    if trained.name == asked.name:
-        return trained
-    if getattr(asked, "trainable", "all") == "readout" and isinstance(trained, ModelConfig):
-        return asked.replace(**{field: getattr(trained, field) for field in BELOW_HEADS})
-    return asked
+def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
+    """Return what a model is that takes the weights of a checkpoint.
+
+    A preset's name stands for the model as it was trained: the checkpoint's configuration, where the checkpoint is of
+    that preset or a variant. A model of which only the readout learns stands on the model of the checkpoint, and takes
+    over everything below the heads. Any other model, and a complete configuration, is what it is without the
+    checkpoint. Whatever the user gives is changed in that.
+
+    Args:
+        asked: The model that is asked for.
+        trained: The checkpoint's configuration.
+        given: Overrides of the model (see `config`).
+
+    Raises:
+        ConfigError: The overrides are not legal, or change what the weights of the memory mean.
+        UnknownNameError: A name that is not registered is all that is wrong.
+    """
+    base, changes = layers(asked)
+    by_name = isinstance(asked, str) or (isinstance(asked, Mapping) and "preset" in asked)
+    trainable = {"trainable": getattr(base, "trainable", "all"), **changes, **given}["trainable"]
+    if by_name and trainable == "readout" and _can_stand(base, trained):
+        base = base.replace(**{key: value for key, value in vars(trained).items() if key not in OF_HEADS})
+    elif by_name and _untagged(base) == _untagged(trained):
+        base = trained
+    found = override(override(base, changes), given)
+    _check_form(found, trained)
+    return found
+
+
+def _can_stand(base: SharedConfig, trained: SharedConfig) -> bool:
+    return isinstance(base, ModelConfig) and isinstance(trained, ModelConfig) and trained.trainable == "all"
+
+
+def _untagged(config: SharedConfig) -> str:
+    return config.name.partition(".")[0]
+
+
+def _check_form(config: SharedConfig, trained: SharedConfig) -> None:
+    """Raise a ConfigError where the weights of a memory would mean something else than when they were learned."""
+    if not (isinstance(config, ModelConfig) and isinstance(trained, ModelConfig)):
+        return
+    learned, wanted = (getattr(c.memory, "constrained", None) for c in (trained, config))
+    if config.memory.name == trained.memory.name and learned != wanted:
+        raise ConfigError(
+            [
+                f"The rates to start from were learned with memory.constrained={learned}, and are of another form "
+                f"than with {wanted}: leave it as it was, or train from random weights."
+            ]
+        )
 
 
 def find_model(given: str | Path) -> Model:
-    """Return the model of a checkpoint, or the one of a preset with the weights that ship for it.
+    """Return a trained model, in evaluation mode.
 
     Args:
-        given: A path, or the name of a preset where no file is called so.
+        given: What `resolve_weights` takes.
 
     Raises:
-        CheckpointError: There is no such file, it is damaged, or no weights ship for the preset.
+        CheckpointError: There are no such weights, or they are damaged.
+        InputError: It is neither a string nor a path.
     """
-    return build(str(given), pretrained=True) if _is_preset(given) else load(given)
+    return load(resolve_weights(given))
 
 
-def find_checkpoint(given: str | Path) -> Path:
-    """Return the path of a checkpoint, or of the weights that ship for a preset.
+def resolve_weights(given: str | Path) -> Path:
+    """Return the checkpoint that is meant; every call and command that takes trained weights asks here.
 
     Args:
-        given: A path, or the name of a preset where no file is called so.
+        given: A file; a folder with a ``model.safetensors``, as a run or `stawm.hub.save_pretrained` leaves it; where
+            there is neither, the name of a preset whose weights come with the package, or ``user/name`` on the
+            Hugging Face hub (``@revision`` may follow), which is fetched.
 
     Raises:
-        CheckpointError: No weights ship for the preset.
+        CheckpointError: The preset has no weights, nothing is called so, or the hub gives none.
+        InputError: It is neither a string nor a path, or an empty one.
     """
-    return shipped_weights(str(given)) if _is_preset(given) else Path(given)
-
-
-def _is_preset(given: str | Path) -> bool:
-    """Whether a preset is called so, and no file."""
-    return str(given) in registry.list_names(Kind.PRESET) and not Path(given).exists()
-
-
-def _find_weights(given: str | Path) -> Path:
-    """Return a checkpoint's path, fetched where it names none but a repository."""
-    path = Path(given)
+    if not isinstance(given, (str, os.PathLike)) or not str(given):
+        raise InputError(
+            "Weights must be given by a preset's name, a file, a folder, or user/name on the Hugging Face hub; "
+            f"got {given!r}."
+        )
+    path, name = Path(given), str(given)
     if path.is_dir():
-        return path / "model.safetensors"
-    if path.exists() or path.suffix == ".safetensors" or not (isinstance(given, str) and HUB.fullmatch(given)):
+        return path / WEIGHTS
+    if path.exists() or path.suffix == ".safetensors":
         return path
-    from stawm.storage import hub
+    if Kind.PRESET in registry.kinds_of(name):
+        return shipped_weights(name)
+    if HUB.fullmatch(name):
+        from stawm.storage import hub
 
-    return hub.download(given)
+        return hub.download(name)
+    raise CheckpointError(
+        f"Cannot read {given}: there is no such file, folder or preset.{did_you_mean(nearest(name, shipped_names()))}"
+    )
 
 
-def _seeded(resolved: SharedConfig, seed: int | None) -> Model:
+def construct_seeded(config: SharedConfig, seed: int | None) -> Model:
+    """Construct a model with random weights, which a seed makes reproducible; the global generator is left as it is."""
     if seed is None:
-        return construct(resolved)
+        return construct(config)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too
-        return construct(resolved)
+        return construct(config)

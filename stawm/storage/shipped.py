@@ -12,18 +12,18 @@ def weights_folder() -> Path:
 
 
 def shipped_names() -> list[str]:
-    """Return the presets that weights come for."""
+    """Return the presets and variants that weights come for."""
     return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
 
 
 def shipped_weights(name: str) -> Path:
-    """Return the path of the weights that come with the package for a preset.
+    """Return the path of the weights that come with the package for a preset, or else for a variant of it.
 
     Raises:
-        CheckpointError: None come for that preset.
+        CheckpointError: None come for it.
     """
-    path = weights_folder() / f"{name}.safetensors"
-    if not path.is_file():
-        there = ", ".join(shipped_names()) or "no preset yet"
-        raise CheckpointError(f"No weights come with stawm for {name!r}; they come for: {there}.")
-    return path
+    names = shipped_names()
+    found = next((n for n in names if n == name), next((n for n in names if n.startswith(f"{name}.")), None))
+    if found is None:
+        raise CheckpointError(f"No weights come with stawm for {name!r}; they come for: {', '.join(names) or 'none'}.")
+    return weights_folder() / f"{found}.safetensors"

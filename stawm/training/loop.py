@@ -23,6 +23,7 @@ from stawm.training import state as states
 from stawm.training.data import Examples, Splits
 from stawm.training.divergence import DivergedError
 from stawm.training.learner import Weights
+from stawm.training.options import RunOptions
 from stawm.training.report import Display, Report
 from stawm.training.run import Run
 
@@ -95,10 +96,7 @@ class Loop:
         run: Run,
         out: Path,
         note: Mapping[str, Any],
-        *,
-        quiet: bool = False,
-        save_every: float = 5.0,
-        pictures: int = 0,
+        options: RunOptions,
     ) -> None:
         """Go back to the state in the folder, if there is one.
 
@@ -106,44 +104,45 @@ class Loop:
             run: The run.
             out: Its folder.
             note: What tells this run from another one in the same folder, as JSON values.
-            quiet: Whether to show no progress.
-            save_every: Minutes from one saved state to the next; at the end of an epoch it is saved anyhow.
-            pictures: Every how many epochs pictures are drawn; 0 for never.
+            options: How often it saves, and what it shows.
 
         Raises:
             InputError: The folder holds another run, or the disk has no room for the run's state.
         """
-        self.run, self.out, self.quiet, self.pictures = run, out, quiet, pictures
-        self.note = {"run": dict(note), "config": run.model.config.to_dict()}
+        self.run, self.out, self.options = run, out, options
+        self.note = dict(note)
+        self.identity = {**note, "config": run.model.config.to_dict()}
         self.folder = out / states.FOLDER
         self.history: list[dict[str, Any]] = []
         self.tally = Tally()
         self.speaks = run.accelerator.is_main_process
         self._restore()
         states.check_space(self.folder, run.state_bytes())
-        self.saver = states.Saver(self.folder, save_every, writes=self.speaks)
+        self.saver = states.Saver(self.folder, options.save_every, writes=self.speaks)
 
     def _restore(self) -> None:
         found = states.load(self.folder, self.run.device)
         self.run.accelerator.wait_for_everyone()  # before the first process replaces what another one still reads
         if found is None:
             return
-        if found["note"] != self.note:
-            raise InputError(f"{self.out} holds another run (model, data, recipe or seed differ): give another folder.")
+        noted = found["note"]
+        differ = [key for key, value in self.identity.items() if key not in noted or noted[key] != value]
+        if differ:
+            raise InputError(f"{self.out} holds another run: {', '.join(differ)} differ. Give another folder.")
         self.run.restore(found["run"])
         self.history, self.tally = found["history"], Tally(**found["tally"])
 
     def _save(self) -> None:
         self.saver.save(
             self.run.step,
-            {"note": self.note, "run": self.run.state(), "history": self.history, "tally": self.tally.state()},
+            {"note": self.identity, "run": self.run.state(), "history": self.history, "tally": self.tally.state()},
         )
 
     def go(self, splits: Splits) -> list[dict[str, Any]]:
         """Train to the end, and return the history.
 
         Raises:
-            DivergedError: A number is none, or the loss exploded; the message says what is kept.
+            DivergedError: A number is not finite, or the loss exploded; the message says what is kept.
             StawmError: The folder cannot be written to any more.
         """
         run = self.run
@@ -165,8 +164,8 @@ class Loop:
         return self.history
 
     def _report(self, steps: int) -> Report:
-        display = Display(self.run.recipe.epochs, steps, self.run.step, quiet=self.quiet)
-        return Report(self.out, display, self.history, self.run.step, self.pictures)
+        display = Display(self.run.recipe.epochs, steps, self.run.step, quiet=self.options.quiet)
+        return Report(self.out, display, self.history, self.run.step, self.options.pictures)
 
     def _epoch(self, images: Examples, steps: int, report: Report | None) -> None:
         """Make the steps of an epoch that are left."""
@@ -225,7 +224,7 @@ class Loop:
         run.restore(found["run"])
         path = self.out / LAST_GOOD
         if self.speaks:
-            checkpoint.save(run.result, path, provenance={**self.note["run"], "step": run.step})
+            checkpoint.save(run.result, path, provenance={**self.note, "step": run.step})
         return (
             f"{said or divergence.verdict(run.model, images)} The weights of step {run.step} are kept in {path}: "
             "begin from them with --start, in another folder."

@@ -1,4 +1,8 @@
-"""Recipes: how a model is trained. ``paper`` is the paper's Appendix D, ``fast`` is our own."""
+"""Recipes: how a model is trained. ``paper`` is the paper's Appendix D, ``fast`` is our own.
+
+Which recipes a preset has, its record says (`stawm/catalog/presets.py`); their fields are in
+`stawm/catalog/recipes.py`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from stawm import configuration as base
+from stawm import registry
+from stawm.catalog import recipes as catalogue
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import AT_LEAST_ONE, FRACTION, NON_NEGATIVE, POSITIVE, Interval
 from stawm.errors import ConfigError
+from stawm.registry import Kind
 from stawm.training.data.augment import Augmentation
 
 
@@ -46,10 +53,6 @@ class Recipe(base.Config):
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training images are changed."""
-    model: dict = field(default_factory=dict)
-    """Changes of the model's fields, such as its dropout."""
-    memory: dict = field(default_factory=dict)
-    """Changes of a memory's fields, by the memory's name."""
 
     def freezes_norm(self, step: int, steps_per_epoch: int) -> bool:
         """Return whether batch normalisation uses its running statistics in a step, as it does in use."""
@@ -71,74 +74,6 @@ def one_cycle(progress: float, warm_up: float) -> float:
     return (1 + math.cos(math.pi * min(left, 1))) / 2
 
 
-TURN = Augmentation(rotation=20)
-CROP = Augmentation(crop=4, flip=True)
-CROP_JITTER = CROP.replace(jitter=0.25)
-_MNIST_DRAWING = Recipe(name="paper", epochs=100, decay=0.99, augmentation=TURN)
-_MNIST_CLASSES = _MNIST_DRAWING.replace(epochs=200, milestones=(50, 100, 150, 190, 195))
-_CIFAR_MNV2 = Recipe(name="paper", epochs=300, decay=0.99, milestones=(150, 250), augmentation=CROP)
-_CIFAR_DRAWING = Recipe(name="paper", epochs=100, rate=1e-4, milestones=(50, 90), augmentation=CROP_JITTER)
-
-PAPER: Mapping[str, Recipe] = {
-    "stawm-mnist-8": _MNIST_CLASSES,
-    "stawm-mnist-28": _MNIST_CLASSES,
-    "stawm-mnist-draw-4": _MNIST_DRAWING,
-    "stawm-mnist-draw-6": _MNIST_DRAWING,
-    "stawm-mnist-draw-8": _MNIST_DRAWING,
-    "stawm-mnist-selfsup": _MNIST_DRAWING,
-    "stawm-mnist-sketchpad": _MNIST_DRAWING.replace(epochs=20),
-    "stawm-cifar-mnv2": _CIFAR_MNV2,
-    "stawm-cifar-draw-16": _CIFAR_DRAWING,
-    "stawm-cifar-selfsup": Recipe(name="paper", epochs=50, milestones=(25, 40, 45), augmentation=CROP),
-    "stawm-celeba-draw-32": Recipe(name="paper", epochs=100, rate=1e-4),
-    "bvae-cifar": _CIFAR_DRAWING.replace(rate=5e-4),
-    "mnv2-cifar": _CIFAR_MNV2,
-}
-"""Appendix D by preset; the plain MobileNetV2, which the paper does not train, as the model around it."""
-
-_STABLE = {"hebb-rosenblatt": {"constrained": True, "normalise": 0.9}}
-_DISTORT = Augmentation(rotation=15, shift=0.08, scale=0.12, shear=10)
-_FAST_CLASSES = Recipe(
-    name="fast",
-    epochs=20,
-    optimiser="adamw",
-    rate=1.5e-3,
-    schedule="one-cycle",
-    weight_decay=0.02,
-    clip=1.0,
-    pose_clip=1.0,
-    label_smoothing=0.05,
-    average=0.999,
-    augmentation=_DISTORT,
-    model={"pose_limit": 1.0},
-    memory=_STABLE,
-)
-_FAST_DRAWING = _FAST_CLASSES.replace(
-    label_smoothing=0.0, weight_decay=0.0, rate=1e-3, clip=5.0, pose_clip=None, frozen_norm=0.3, model={}
-)
-_ELASTIC = _DISTORT.replace(elastic=0.03)
-_FAST_MNIST = _FAST_CLASSES.replace(
-    epochs=30, frozen_norm=0.3, augmentation=_ELASTIC, model={"dropout": 0.0, "pose_limit": 1.0}
-)
-_FAST_READOUT = _FAST_CLASSES.replace(epochs=40, rate=0.02, pose_clip=None, model={})
-
-FAST: Mapping[str, Recipe] = {
-    "stawm-digits": _FAST_CLASSES.replace(epochs=60, batch=64, rate=4e-3, average=0.99, pose_clip=None, model={}),
-    "stawm-mnist-8": _FAST_MNIST,
-    "stawm-mnist-28": _FAST_MNIST,
-    "stawm-mnist-selfsup": _FAST_READOUT,
-    "stawm-mnist-sketchpad": _FAST_DRAWING.replace(
-        rate=1.5e-3, label_smoothing=0.05, weight_decay=0.02, augmentation=_ELASTIC, model={"dropout": 0.3}
-    ),
-    "stawm-cifar-mnv2": _FAST_CLASSES.replace(epochs=100, augmentation=CROP),
-    "stawm-cifar-draw-16": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
-    "stawm-cifar-selfsup": _FAST_READOUT.replace(augmentation=CROP),
-    "stawm-celeba-draw-32": _FAST_DRAWING.replace(augmentation=Augmentation(flip=True)),
-    "bvae-cifar": _FAST_DRAWING.replace(augmentation=CROP_JITTER),
-    "mnv2-cifar": _FAST_CLASSES.replace(epochs=100, augmentation=CROP, pose_clip=None, model={}),
-}
-"""Our own, where it is not the common one."""
-
 RecipeSpec: TypeAlias = str | Recipe
 C = TypeVar("C", bound=base.Config)
 
@@ -147,8 +82,8 @@ def find(spec: RecipeSpec, preset: str, *, draws: bool = False, **changes: Any) 
     """Return a recipe for a preset.
 
     Args:
-        spec: ``paper``, ``fast``, or a recipe.
-        preset: The preset's name; a model of another name gets the recipe that is common to its like.
+        spec: The name of a recipe that the preset's record has, ``paper`` or ``fast``, or a recipe.
+        preset: The preset's name; for a model of another name ``fast`` is the recipe that is common to its like.
         draws: Whether the model draws.
         **changes: Fields of the recipe to change; a mapping changes fields of the augmentation.
 
@@ -165,16 +100,54 @@ def find(spec: RecipeSpec, preset: str, *, draws: bool = False, **changes: Any) 
     return changed(_named(spec, preset, draws) if isinstance(spec, str) else spec, changes, "The recipe")
 
 
+def trained_preset(spec: RecipeSpec, preset: str) -> str:
+    """Return the preset that a recipe trains where a preset is asked for: itself, or the variant that its record names.
+
+    Examples:
+        >>> from stawm.training import recipes
+        >>> recipes.trained_preset("fast", "stawm-mnist-8"), recipes.trained_preset("paper", "stawm-mnist-8")
+        ('stawm-mnist-8.fast', 'stawm-mnist-8')
+
+    Raises:
+        ConfigError: Records name each other in a circle.
+    """
+    seen = [preset]
+    while isinstance(spec, str) and isinstance(found := recipes_of(seen[-1]).get(spec), str):
+        if found in seen:
+            raise ConfigError([f"The recipe {spec!r} of {preset!r} leads nowhere: {' to '.join((*seen, found))}."])
+        seen.append(found)
+    return seen[-1]
+
+
+def recipes_of(preset: str) -> Mapping[str, Mapping[str, Any] | str]:
+    """Return the recipes that a preset's record has; none where there is no such preset."""
+    entry = registry.entries(Kind.PRESET).get(preset)
+    return {} if entry is None else entry.recipes
+
+
+def presets_with(recipe: str) -> list[str]:
+    """Return the presets whose record has a recipe of a name."""
+    return [name for name in registry.list_names(Kind.PRESET) if recipe in recipes_of(name)]
+
+
 def _named(spec: str, preset: str, draws: bool) -> Recipe:
+    fields = recipes_of(trained_preset(spec, preset)).get(spec)
+    if isinstance(fields, Mapping):
+        return _from_record({"name": spec, **fields}, f"The recipe {spec!r} of {preset}")
     if spec == "fast":
-        return FAST.get(preset, _FAST_DRAWING if draws else _FAST_CLASSES)
-    if spec != "paper":
-        raise ConfigError(
-            [f"No recipe named {spec!r}.{did_you_mean(nearest(spec, ('paper', 'fast')))} 'paper' or 'fast'."]
-        )
-    if preset not in PAPER:
-        raise ConfigError([f"The paper does not train {preset!r}; it does: {', '.join(PAPER)}. Use the recipe 'fast'."])
-    return PAPER[preset]
+        return _from_record({"name": spec, **(catalogue.DRAWING if draws else catalogue.CLASSES)}, "The recipe 'fast'")
+    if spec == "paper":
+        trained = ", ".join(presets_with("paper"))
+        raise ConfigError([f"The paper does not train {preset!r}; it does: {trained}. Use the recipe 'fast'."])
+    known = sorted({"fast", "paper", *recipes_of(preset)})
+    legal = " or ".join(map(repr, known))
+    raise ConfigError([f"No recipe named {spec!r}.{did_you_mean(nearest(spec, known))} It must be {legal}."])
+
+
+def _from_record(fields: Mapping[str, Any], owner: str) -> Recipe:
+    if faults := base.missing(Recipe, fields, owner):
+        raise ConfigError(faults)
+    return changed(Recipe(name=fields["name"], epochs=1), fields, owner)
 
 
 def changed(present: C, changes: Mapping[str, Any], owner: str) -> C:

@@ -28,7 +28,7 @@ BOARD_EVERY = 20
 BOARD = "tensorboard"
 PICTURES = "pictures"
 LEFT_OUT = {"epoch", "step", "seconds", "images"}
-"""What of an epoch's entry is no curve."""
+"""What of an epoch's entry is not drawn as a curve."""
 ROWS = 8
 """How many images are shown: always the same ones, the first."""
 
@@ -121,7 +121,7 @@ class Display:
             TextColumn("{task.fields[loss]}{task.fields[measured]}"),
             TextColumn("{task.fields[speed]:,.0f} images/s, left"),
             TimeRemainingColumn(),
-            console=Console(),
+            console=Console(stderr=True),
             disable=quiet,
         )
         self.task = self.bar.add_task(

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.pixels import to_unit
-from stawm.storage.pretrained import build
+from stawm.storage.pretrained import construct_seeded, with_weights
 from stawm.training import divergence
 from stawm.training.data import Examples, ImageSet
 from stawm.training.data.augment import augment
@@ -63,7 +63,7 @@ class Run:
         precision: str = "fp32",
         cpu: bool = False,
         compile: bool = False,
-        start: str | Path | None = None,
+        start: Path | None = None,
     ) -> None:
         """Build the model on the device that there is, and the optimiser.
 
@@ -80,7 +80,8 @@ class Run:
         self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
         self.device, self.world = self.accelerator.device, self.accelerator.num_processes
         self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
-        self.model = build(config, seed=seed, pretrained=start or False).to(self.device)
+        model = construct_seeded(config, seed) if start is None else with_weights(config, start, seed)
+        self.model = model.to(self.device)
         self.learner = self.accelerator.prepare_model(self._make_learner())
         if compile:
             on_gpu = self.device.type == "cuda"

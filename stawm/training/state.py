@@ -2,11 +2,9 @@
 
 import contextlib
 import io
-import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 
 from stawm.errors import InputError, StawmError
+from stawm.storage.file import write_atomically
 
 FOLDER = "state"
 """Where in a run's folder its states are kept."""
@@ -28,20 +27,13 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> None:
         state: Tensors and plain values.
 
     Raises:
-        OSError: It cannot be written; the state before is as it was.
+        InputError, OSError: It cannot be written; the state before is as it was.
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     folder.mkdir(parents=True, exist_ok=True)
-    final, new = folder / f"step-{step:09d}.pt", folder / f".new-{uuid.uuid4().hex}"
-    try:
-        with new.open("xb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(final)
-    finally:
-        new.unlink(missing_ok=True)
+    final = folder / f"step-{step:09d}.pt"
+    write_atomically(final, buffer.getvalue())
     for old in folder.iterdir():
         if old != final:
             with contextlib.suppress(OSError):
@@ -109,11 +101,11 @@ def writing(states: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, InputError) as error:
         kept = latest(states)
         goes_on = "There is no state to go on from yet." if kept is None else f"{kept} is kept."
         raise StawmError(
-            f"{states.parent} cannot be written to any more ({error.strerror or error}). {goes_on} "
+            f"{states.parent} cannot be written to any more ({error}). {goes_on} "
             "Make room, and start the same run again: it goes on from what is kept."
         ) from error
 

@@ -12,7 +12,7 @@ from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
 from stawm.training import recipes
 from tests.small import inputs, shaken, small
 
-CASES = [(preset, {}) for preset in sorted(recipes.PAPER) if "mnv2" not in preset]
+CASES = [(preset, {}) for preset in sorted(recipes.presets_with("paper")) if "mnv2" not in preset]
 CASES += [("stawm-mnist-8", {"where": "rnn"}), ("stawm-cifar-mnv2", {"glimpses": 1}), ("mnv2-cifar", {})]
 
 

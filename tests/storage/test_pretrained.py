@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import stawm
 from stawm import registry
-from stawm.catalog.builtin import CATALOG, NETWORKS
+from stawm.catalog.components import CATALOG, NETWORKS
 from stawm.errors import ConfigError, UnknownNameError
 from stawm.models.baseline import Baseline
 from stawm.models.cite import bibliography, references

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -99,7 +100,7 @@ def find_parts(root: Path) -> tuple[Path, Path | None]:
     if root.is_file():
         raise InputError(f"{root} is a file: unpack it, and give the folder.")
     if not root.is_dir():
-        raise InputError(f"{root} is no folder. Give a folder with a folder of images for each class.")
+        raise InputError(f"{root} is not a directory. Give a folder with a folder of images for each class.")
     held_out = next((root / name for name in HELD_OUT if (root / name).is_dir()), None)
     if (root / "train").is_dir():
         return root / "train", held_out
@@ -253,12 +254,8 @@ def budget() -> int:
 
 
 def free_memory() -> int:
-    """Return how many bytes are free; 8 GiB where the system does not say it as Linux does."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 8 << 30)
+    """Return how many bytes are free."""
+    return psutil.virtual_memory().available
 
 
 def _all(do: Callable[[T], object], items: Iterable[T]) -> None:

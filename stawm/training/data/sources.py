@@ -110,7 +110,7 @@ def _not_there(name: str, root: Path, error: Exception) -> str:
     damaged = folders.damaged_idx(root / name / "raw")
     if damaged is not None:
         return f"{damaged} is damaged: remove it, and put a whole one there or download it (--download)."
-    place = "" if root.is_dir() else f" {root} is no folder."
+    place = "" if root.is_dir() else f" {root} is not a directory."
     cure = "Give the folder that holds it, or download it (--download)."
     return f"{name} cannot be read under {root}: {error}{place} {cure}"
 

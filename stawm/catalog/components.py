@@ -27,11 +27,7 @@ def _memory(name: str, target: str, summary: str, *cites: str) -> Entry:
     return _entry(Kind.MEMORY, name, f"stawm.nn.memories.{target}", summary, *cites)
 
 
-def _preset(name: str, target: str, summary: str, *cites: str) -> Entry:
-    return _entry(Kind.PRESET, name, f"stawm.catalog.presets:{target}", summary, *(cites or ("harris2019",)))
-
-
-CATALOG: tuple[Entry, ...] = (
+COMPONENTS: tuple[Entry, ...] = (
     _memory(
         "hebb-rosenblatt",
         "hebb_rosenblatt:HebbRosenblatt",
@@ -129,20 +125,4 @@ CATALOG: tuple[Entry, ...] = (
         "kingma2014",
         "higgins2017",
     ),
-    _preset("stawm-mnist-8", "MNIST_8", "MNIST in 8 glimpses of 8x8."),
-    _preset("stawm-mnist-28", "MNIST_28", "MNIST in 10 glimpses of 28x28."),
-    _preset("stawm-mnist-draw-4", "MNIST_DRAW_4", "Draws MNIST digits in 12 glimpses of 4x4."),
-    _preset("stawm-mnist-draw-6", "MNIST_DRAW_6", "Draws MNIST digits in 12 glimpses of 6x6."),
-    _preset("stawm-mnist-draw-8", "MNIST_DRAW_8", "Draws MNIST digits in 12 glimpses of 8x8."),
-    _preset("stawm-mnist-selfsup", "MNIST_SELFSUP", "Classifies MNIST with what stawm-mnist-draw-6 learned."),
-    _preset("stawm-mnist-sketchpad", "MNIST_SKETCHPAD", "Classifies and draws MNIST digits at once."),
-    _preset("stawm-cifar-mnv2", "CIFAR_MNV2", "CIFAR-10 in 4 glimpses through MobileNetV2."),
-    _preset("stawm-cifar-draw-16", "CIFAR_DRAW_16", "Draws CIFAR-10 pictures in 8 glimpses of 16x16."),
-    _preset("stawm-cifar-selfsup", "CIFAR_SELFSUP", "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned."),
-    _preset("stawm-celeba-draw-32", "CELEBA_DRAW_32", "Draws CelebA faces with learned masks, 8 glimpses of 32x32."),
-    _preset(
-        "bvae-cifar", "BVAE_CIFAR", "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.", "higgins2017"
-    ),
-    _preset("mnv2-cifar", "MNV2_CIFAR", "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.", "harris2019"),
-    _preset("stawm-digits", "DIGITS", "Small digits in 4 glimpses of 8x8: the demo's model."),
 )

@@ -1,0 +1,64 @@
+"""How the presets are trained, as plain data: fields of `stawm.training.Recipe`.
+
+First the paper's Appendix D, then our own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+RecipeFields: TypeAlias = Mapping[str, Any]
+
+TURN: RecipeFields = {"rotation": 20}
+CROP: RecipeFields = {"crop": 4, "flip": True}
+CROP_JITTER: RecipeFields = {**CROP, "jitter": 0.25}
+
+PAPER_MNIST_DRAWING: RecipeFields = {"epochs": 100, "decay": 0.99, "augmentation": TURN}
+PAPER_MNIST_CLASSES: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 200, "milestones": [50, 100, 150, 190, 195]}
+PAPER_MNIST_BOTH: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 20}
+PAPER_CIFAR_CLASSES: RecipeFields = {"epochs": 300, "decay": 0.99, "milestones": [150, 250], "augmentation": CROP}
+"""Also of the plain MobileNetV2, which the paper does not train: as the model around it."""
+PAPER_CIFAR_DRAWING: RecipeFields = {"epochs": 100, "rate": 1e-4, "milestones": [50, 90], "augmentation": CROP_JITTER}
+PAPER_CIFAR_READOUT: RecipeFields = {"epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
+PAPER_CIFAR_BASELINE: RecipeFields = {**PAPER_CIFAR_DRAWING, "rate": 5e-4}
+PAPER_FACES: RecipeFields = {"epochs": 100, "rate": 1e-4}
+
+DISTORT: RecipeFields = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
+ELASTIC: RecipeFields = {**DISTORT, "elastic": 0.03}
+CLASSES: RecipeFields = {
+    "epochs": 20,
+    "optimiser": "adamw",
+    "rate": 1.5e-3,
+    "schedule": "one-cycle",
+    "weight_decay": 0.02,
+    "clip": 1.0,
+    "pose_clip": 1.0,
+    "label_smoothing": 0.05,
+    "average": 0.999,
+    "augmentation": DISTORT,
+}
+"""Of every model that does not draw and has no recipe of its own."""
+DRAWING: RecipeFields = {
+    **CLASSES,
+    "label_smoothing": 0.0,
+    "weight_decay": 0.0,
+    "rate": 1e-3,
+    "clip": 5.0,
+    "pose_clip": None,
+    "frozen_norm": 0.3,
+}
+"""Of every model that draws and has no recipe of its own."""
+MNIST_CLASSES: RecipeFields = {**CLASSES, "epochs": 30, "frozen_norm": 0.3, "augmentation": ELASTIC}
+MNIST_BOTH: RecipeFields = {
+    **DRAWING,
+    "rate": 1.5e-3,
+    "label_smoothing": 0.05,
+    "weight_decay": 0.02,
+    "augmentation": ELASTIC,
+}
+DIGITS: RecipeFields = {**CLASSES, "epochs": 60, "batch": 64, "rate": 4e-3, "average": 0.99, "pose_clip": None}
+READOUT: RecipeFields = {**CLASSES, "epochs": 40, "rate": 0.02, "pose_clip": None}
+CIFAR_CLASSES: RecipeFields = {**CLASSES, "epochs": 100, "augmentation": CROP}
+CIFAR_BASELINE: RecipeFields = {**CIFAR_CLASSES, "pose_clip": None}
+CIFAR_DRAWING: RecipeFields = {**DRAWING, "augmentation": CROP_JITTER}
+CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
+FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}

@@ -1,0 +1,60 @@
+"""The options of a run: everything that can be chosen beside the model, the data and the recipe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE, Config, Interval, field_hints
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Config):
+    """How a run is made.
+
+    The command line's options, the note that tells a run from another one in its folder, and the table in
+    docs/training.md are made from these fields.
+
+    Attributes:
+        without_effect: The fields that leave a run's numbers as they are; a run that is broken off may go on with
+            others. ``cpu`` is among them, as the number of processes is no option at all: a run may move.
+    """
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"name", "save_every", "pictures", "download", "cpu", "quiet"})
+
+    name: str = "options"
+    seed: Annotated[int, Interval(0, 2**32 - 1)] = 0
+    """Decides the weights, the order of the images, augmentation, dropout and sampling."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the convolutions and products; pose, sampling and memory stay in fp32 anyhow."""
+    validation: Annotated[int, NON_NEGATIVE] = 0
+    """How many of the last training images are held out, and measured on while training instead of the test images."""
+    train_images: Annotated[int, AT_LEAST_ONE] | None = None
+    """How many of the first training images are learned from; all that are not held out if left out."""
+    start: str | Path | None = None
+    """Weights to begin with instead of random ones: a preset whose weights ship, a file, a run's folder, or user/name
+    on the Hugging Face hub; a self-supervised model needs those of the drawing model on whose glimpses it stands."""
+    transfer_passes: Annotated[int, NON_NEGATIVE] | None = None
+    """Of a self-supervised model, how often the frozen glimpses of each image are computed before training starts: 1 as
+    it is, more with augmentations, 0 anew in each step; if left out 0 for the paper's recipe, else 1."""
+    save_every: Annotated[float, NON_NEGATIVE] = 5.0
+    """Minutes from one saved state to the next; after an epoch it is saved anyhow."""
+    pictures: Annotated[int, NON_NEGATIVE] = 5
+    """Every how many epochs pictures of glimpses and drawings are made; 0 for never."""
+    compile: bool = False
+    """Compile the model with torch.compile: slower to start, then faster."""
+    resize: bool = False
+    """Bring images of another size to the model's."""
+    download: bool = False
+    """Let torchvision fetch a set that is not there."""
+    cpu: bool = False
+    """Leave a GPU alone."""
+    quiet: bool = False
+    """Show no progress."""
+
+    def note(self) -> dict[str, Any]:
+        """Return the fields that decide a run's numbers, as plain JSON values."""
+        return {key: value for key, value in self.to_dict().items() if key not in self.without_effect}
+
+
+NAMES = tuple(key for key in field_hints(RunOptions) if key != "name")
+"""What can be chosen."""
