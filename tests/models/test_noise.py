@@ -12,7 +12,7 @@ from stawm.heads.output import Noise
 from tests.small import inputs, shaken, tiny
 
 FURTHEST = math.sqrt(math.log(2 / 1e-9) / 2)
-"""How far n numbers' distribution function is from the true one, times √n, in all but one of 10⁹ draws (Massart 1990)."""
+"""How far √n times the distribution function of n numbers is from the true one in all but one of 10⁹ draws (Massart)."""
 
 
 def assert_distributed(numbers: Tensor, like: str) -> None:

@@ -24,7 +24,9 @@ def checked(total: float = 1.0, norm: float = 1.0, first: float = 2.0, largest: 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_loss_or_a_gradient_that_is_not_finite_stops_training(number: float):
     for wrong in ({"total": number}, {"norm": number}):
-        with pytest.raises(DivergedError, match=r"at step 7: its loss or gradient is not finite\. The largest \|e\|² was 3"):
+        with pytest.raises(
+            DivergedError, match=r"at step 7: its loss or gradient is not finite\. The largest \|e\|² was 3"
+        ):
             checked(**wrong)
 
 
