@@ -35,9 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
     no_data = pytest.mark.skip(reason="needs STAWM_DATA, a folder with real data sets")
     for item in items:
-        if "gpu" in item.keywords and not torch.cuda.is_available():
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(no_gpu)
-        if "data" in item.keywords and not os.environ.get("STAWM_DATA"):
+        if item.get_closest_marker("data") and not os.environ.get("STAWM_DATA"):
             item.add_marker(no_data)
 
 

@@ -175,7 +175,7 @@ def _hebb_rosenblatt(memory: HebbRosenblatt, E: Tensor) -> list[dict[str, float]
     delta, eta = float(rates.delta), float(rates.eta)
     drive = eta * E.square().sum(-1)
     factors = abs(1 - delta) + activation.lipschitz * drive
-    lawful = 0 < delta <= 1 and eta >= 0 and float(rates.theta) >= 0
+    lawful = 0 < delta <= 1 and 0 <= eta < math.inf and 0 <= float(rates.theta) < math.inf
     measured = []
     for t in range(1, E.shape[1] + 1):
         f = state.F[:, t - 1]

@@ -22,9 +22,6 @@ MEMORIES: list[dict[str, Any]] = [
     ),
 ]
 CANVASES = registry.list_names("canvas", origin="stawm")
-LOCATORS = registry.list_names("locator", origin="stawm")
-NETWORKS = ["mobilenetv2_100", "resnet18", "convnext_atto", "efficientnet_b0", "vit_tiny_patch16_224"]
-NAMED_MEMORIES = [memory for memory in MEMORIES if memory["name"] in ("hebb-rosenblatt", "fast-weights")]
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -55,27 +52,6 @@ def assert_learns(model: Any) -> None:
 def test_the_listings_are_not_empty() -> None:
     assert len(MEMORIES) >= 8
     assert {"addition", "bernoulli"} <= set(CANVASES)
-    assert {"affine", "crop", "filterbank"} <= set(LOCATORS)
-    assert len(NAMED_MEMORIES) == 6
-
-
-@pytest.mark.parametrize("locator", LOCATORS)
-@pytest.mark.parametrize("canvas", CANVASES)
-@pytest.mark.parametrize("memory", MEMORIES, ids=label)
-def test_any_memory_with_any_canvas_and_locator(memory: dict[str, Any], canvas: str, locator: str) -> None:
-    assert_learns(shaken(tiny(memory=memory, canvas=canvas, locator=locator), 0.05))
-
-
-@pytest.mark.parametrize("canvas", CANVASES)
-@pytest.mark.parametrize("memory", NAMED_MEMORIES, ids=label)
-@pytest.mark.parametrize("network", NETWORKS)
-def test_networks_of_timm_with_everything(network: str, memory: dict[str, Any], canvas: str) -> None:
-    assert_learns(with_network(network, memory=memory, canvas=canvas))
-
-
-def with_network(network: str, **parts: Any) -> Any:
-    sizes = {"glimpses": 2, "glimpse_size": 32, "image": (3, 32, 32), "context": {"layers": "4@3/4"}}
-    return tiny(**sizes, backbone=f"timm:{network}", **parts)
 
 
 def test_a_context_of_timm() -> None:

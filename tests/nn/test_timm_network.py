@@ -58,6 +58,14 @@ def test_a_convolutional_network_keeps_its_own_stride_where_images_are_large_eno
     assert positions(backbone, 64) == 4
 
 
+@pytest.mark.parametrize("size", [(8, 64), (64, 8)])
+def test_the_shorter_side_decides_how_far_the_stride_is_lowered(size: tuple[int, int]):
+    backbone = TimmNetwork(TimmNetwork.Config(name="timm:test_efficientnet"), channels=1, size=size)
+    assert backbone.total_stride == 8
+    inner: Any = backbone.network.eval()
+    assert inner.forward_features(torch.rand(1, 1, *size)).shape[2:] == (size[0] // 8, size[1] // 8)
+
+
 def test_the_earliest_strides_are_lowered():
     backbone = network("mobilenetv2_100", 32, 3, total_stride=8)
     left = [n for n, m in backbone.named_modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]

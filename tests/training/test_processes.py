@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import stawm
+from stawm.training.data.augment import Augmentation
 from stawm.training.learner import Weights, summed_losses
 from stawm.training.recipes import Recipe
 from tests.training import workers
@@ -61,6 +62,25 @@ def test_the_steps_of_two_processes_are_those_of_one(tmp_path: Path):
         for (losses, watched), (expected, also) in zip(two["numbers"], one["numbers"], strict=True):
             assert losses == pytest.approx(expected, rel=1e-5)
             assert watched == pytest.approx(also, rel=1e-4)
+
+
+def test_processes_draw_different_numbers(tmp_path: Path):
+    """Each augments and drops by itself, and the first as it would alone."""
+    batch = (torch.randint(0, 256, (4, 1, 16, 16), dtype=torch.uint8), torch.arange(4))
+    recipe = RECIPE.replace(augmentation=Augmentation(rotation=90))
+    port, model = workers.free_port(), config("classification", dropout=0.5)
+    places = [(0, 2), (1, 2), (0, 1)]
+    waiting = [
+        workers.start(workers.drawn_in_a_step, tmp_path / f"{rank}-{world}", rank, world, port, model, recipe, batch)
+        for rank, world in places
+    ]
+    for process in waiting:
+        process.join()
+    assert [process.exitcode for process in waiting] == [0, 0, 0]
+    first, second, alone = (torch.load(tmp_path / f"{rank}-{world}") for rank, world in places)
+    for name, drawn in first.items():
+        assert torch.equal(drawn, alone[name]), name
+        assert not torch.equal(drawn, second[name]), name
 
 
 def test_weights_of_shares():

@@ -95,6 +95,18 @@ def test_passes_are_augmented_each_by_itself(few: data.Splits, drawing: Path):
     assert torch.equal(again.memory_input, turned.memory_input)
 
 
+def test_a_single_pass_sees_the_images_as_they_are(tmp_path: Path, few: data.Splits, drawing: Path):
+    """Once looked at, an image would be the same in every epoch: augmented, it would only be worse."""
+    plain, turned = (
+        train(READOUT, data=few, out=tmp_path / str(degrees), start=drawing, transfer_passes=1, recipe=recipe, **SHORT)
+        for degrees, recipe in (
+            (degrees, Recipe(name="r", epochs=3, augmentation=Augmentation(rotation=degrees))) for degrees in (0, 90)
+        )
+    )
+    for name, weight in plain.model.state_dict().items():
+        assert torch.equal(turned.model.state_dict()[name], weight), name
+
+
 def test_a_step_takes_one_pass_for_each_image(few: data.Splits, drawing: Path):
     recipe = Recipe(name="r", epochs=1, augmentation=Augmentation(rotation=90))
     run = ReadoutRun(READOUT, recipe, passes=3, start=drawing, cpu=True)

@@ -64,13 +64,27 @@ def train_compiled(out: Path, backend: str) -> None:
     (out / "found.json").write_text(json.dumps({"losses": losses, "graphs": graphs}))
 
 
+def join(rank: int, world: int, port: int) -> None:
+    """Be one of several processes."""
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world}
+    if world > 1:
+        os.environ |= {name: str(value) for name, value in address.items()}
+
+
+def drawn_in_a_step(out: Path, rank: int, world: int, port: int, config: Any, recipe: Recipe, batch: Any) -> None:
+    """Make a step on the same batch in every process; save its augmented images, and what dropout would draw next."""
+    join(rank, world, port)
+    run = Run(config, recipe, cpu=True)
+    run.one_step(*batch, 1)
+    torch.save({"augmented": run.last_inputs[0], "dropout": torch.rand(4)}, out)
+    run.accelerator.end_training()
+
+
 def weights_after_steps(
     out: Path, rank: int, world: int, port: int, config: Any, recipe: Recipe, batches: list[Any]
 ) -> None:
     """Make a step on this process's part of each batch; then the first process saves weights and losses."""
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world}
-    if world > 1:
-        os.environ |= {name: str(value) for name, value in address.items()}
+    join(rank, world, port)
     run = Run(config, recipe, cpu=True)
     numbers = []
     for images, labels in batches:

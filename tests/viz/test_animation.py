@@ -15,7 +15,7 @@ from stawm.viz import sheet
 from stawm.viz.animation import Animation, _sheet
 from stawm.viz.seen import look
 from tests.small import tiny
-from tests.viz.models import SMALL, drawer, frames, pixels, shown, sketchpad, texts
+from tests.viz.models import SMALL, drawer, frames, in_pixels, pixels, shown, sketchpad, texts
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def test_a_frame_shows_the_present_glimpse_canvas_mask_and_answer(canvas: str, w
     for step in range(3):
         axes = panels(model, step)
         assert len(axes) == words
-        corners = (model.locator.frame(out.trace.pose[0]).detach().numpy() + 1) * 8
+        corners = in_pixels(model.locator.frame(out.trace.pose[0]))
         np.testing.assert_allclose(np.stack(frames(axes[0])), corners[: step + 1], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(shown(axes[1]), out.trace.glimpses[0, step, 0].clamp(0, 1).detach(), atol=1e-6)
         np.testing.assert_allclose(shown(axes[2]), out.canvases[0, step, 0].clamp(0, 1).detach(), atol=1e-6)
         (put,) = frames(axes[2])
-        placed = (model.locator.placed_frame(out.trace.inverse_pose[0]).detach().numpy() + 1) * 8
+        placed = in_pixels(model.locator.placed_frame(out.trace.inverse_pose[0]))
         np.testing.assert_allclose(put, placed[step], rtol=1e-5, atol=1e-5)
         if canvas == "bernoulli":
             np.testing.assert_allclose(shown(axes[3]), out.masks[0, step, 0].detach(), atol=1e-6)

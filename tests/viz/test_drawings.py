@@ -11,7 +11,7 @@ from stawm import viz
 from stawm.viz.drawings import as_pixels
 from stawm.viz.seen import look
 from tests.small import shaken
-from tests.viz.models import drawer, frames, pixels, shown, texts
+from tests.viz.models import drawer, frames, in_pixels, pixels, shown, texts
 
 STEPS = 3
 
@@ -46,9 +46,9 @@ def test_what_it_saw_stands_above_what_it_drew(model: Any):
 def test_the_frames_stand_where_it_looked_and_where_it_drew(model: Any):
     blocks, out = panels(model)
     for i, block in enumerate(blocks):
-        looked = (model.locator.frame(out.trace.pose[i]).detach().numpy() + 1) * 8
+        looked = in_pixels(model.locator.frame(out.trace.pose[i]))
         np.testing.assert_allclose(np.stack(frames(block[0][0])), looked, rtol=1e-5, atol=1e-5)
-        put = (model.locator.placed_frame(out.trace.inverse_pose[i]).detach().numpy() + 1) * 8
+        put = in_pixels(model.locator.placed_frame(out.trace.inverse_pose[i]))
         for step in range(STEPS):
             (only,) = frames(block[-1][1 + step])
             np.testing.assert_allclose(only, put[step], rtol=1e-5, atol=1e-5)

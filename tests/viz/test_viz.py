@@ -16,12 +16,13 @@ from stawm.errors import InputError
 from stawm.viz import sheet
 from stawm.viz.looks import spread
 from stawm.viz.seen import look
-from tests.viz.models import SMALL, drawer, frames, pixels, texts
+from tests.small import shaken
+from tests.viz.models import SMALL, drawer, frames, in_pixels, pixels, texts
 
 
 @pytest.fixture(scope="module")
 def classifier() -> Any:
-    return stawm.build("stawm-digits", seed=0, **SMALL)
+    return shaken(stawm.build("stawm-digits", seed=0, **SMALL))
 
 
 def test_the_frames_stand_where_the_model_looked(classifier: Any):
@@ -29,7 +30,7 @@ def test_the_frames_stand_where_the_model_looked(classifier: Any):
     out = classifier.eval()(classifier.normalise(pixels()))
     for row in range(2):
         shown = frames(figure.axes[row * 5])
-        corners = (classifier.locator.frame(out.trace.pose[row]).detach().numpy() + 1) / 2 * 16
+        corners = in_pixels(classifier.locator.frame(out.trace.pose[row]))
         np.testing.assert_allclose(np.stack(shown), corners, rtol=1e-5, atol=1e-5)
 
 
@@ -94,8 +95,8 @@ def test_pictures_are_files(classifier: Any, tmp_path: Path):
 
 
 def test_colour_images_are_shown_in_colour():
-    model = stawm.build("stawm-digits", image=[3, 16, 16], seed=0, **SMALL)
-    image = torch.rand(1, 3, 16, 16)
+    model = stawm.build("stawm-digits", seed=0, **{**SMALL, "image": [3, 16, 20]})
+    image = torch.rand(1, 3, 16, 20)
     shown = np.asarray(viz.looks(model, image).axes[0].images[0].get_array())
     np.testing.assert_allclose(shown, image[0].permute(1, 2, 0).numpy())
 
@@ -108,7 +109,7 @@ def test_what_cannot_be_shown_is_said(classifier: Any):
     with pytest.raises(InputError, match=r"Cannot write .*'xyz' is not supported"):
         sheet.save(viz.looks(classifier, pixels(1)), "a.xyz")
     with pytest.raises(InputError, match="1 or 3 channels; these have 2"):
-        viz.looks(stawm.build("stawm-digits", image=[2, 16, 16], seed=0, **SMALL), torch.rand(1, 2, 16, 16))
+        viz.looks(stawm.build("stawm-digits", seed=0, **{**SMALL, "image": [2, 16, 20]}), torch.rand(1, 2, 16, 20))
 
 
 @given(st.lists(st.floats(0, 1), max_size=6), st.floats(0, 0.3))

@@ -9,7 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.datasets import load_digits
 from torch import Tensor
+from torch.nn import functional as F
 
 from stawm.errors import InputError
 from stawm.training import data
@@ -29,6 +31,20 @@ def test_digits_are_split_without_loss_or_overlap():
     assert everything[0] == everything[1]
     assert rows(first.test.images) != rows(second.test.images)
     assert torch.equal(first.test.images, data.load("digits", seed=0).test.images)
+
+
+def test_digits_are_enlarged_bicubically_with_a_margin_of_two():
+    raw = load_digits()
+    small = torch.tensor(raw.images / 16, dtype=torch.float32)[:, None]
+    large = F.interpolate(small, size=(12, 12), mode="bicubic", align_corners=False).clamp(0, 1)
+    expected = torch.zeros(len(small), 1, 16, 16)
+    expected[:, :, 2:14, 2:14] = large
+    train, test = data.load("digits")
+    pixels = torch.cat([train.images, test.images])
+    assert rows(pixels) == rows((255 * expected).round().byte())
+    labels = dict(zip(map(tuple, pixels.flatten(1).tolist()), torch.cat([train.labels, test.labels]), strict=True))
+    for pixel, label in zip((255 * expected).round().byte().flatten(1).tolist(), raw.target, strict=True):
+        assert labels[tuple(pixel)] == label
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
@@ -81,7 +97,9 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "celeba"
     (folder / "img_align_celeba").mkdir(parents=True)
     for i, name in enumerate(names):
-        Image.new("RGB", (178, 218), (40 * i, 0, 0)).save(folder / "img_align_celeba" / name)
+        portrait = Image.new("RGB", (178, 218), (0, 255, 0))
+        portrait.paste((40 * i, 0, 0), (0, 20, 178, 198))
+        portrait.save(folder / "img_align_celeba" / name, format="PNG")
     (folder / "list_eval_partition.txt").write_text("".join(f"{n} {p}\n" for n, p in zip(names, "000122", strict=True)))
     (folder / "identity_CelebA.txt").write_text("".join(f"{n} 1\n" for n in names))
     for file, columns in (("list_bbox", 4), ("list_landmarks_align", 10), ("list_attr", 40)):
@@ -90,7 +108,26 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
         path.write_text(heading + "".join(f"{n}{' 1' * columns}\n" for n in names))
     train, test = data.load(f"celeba:{tmp_path}", image=(3, 64, 64))
     assert (train.shape, len(train), len(test)) == ((3, 64, 64), 3, 2)
-    assert train.images[2, 0].float().mean() == pytest.approx(80, abs=3)
+    for part, reds in ((train, (0, 40, 80)), (test, (160, 200))):
+        face = part.images[:, :, 1:-1]  # at the edge of the square the filter still sees what is beyond
+        expected = torch.tensor(reds, dtype=torch.uint8).view(-1, 1, 1).expand(-1, 62, 64)
+        assert torch.equal(face[:, 0], expected)
+        assert not face[:, 1:].any(), "what is above and below the square around the face is cut off"
+
+
+@pytest.mark.parametrize("memory", [None, 0])
+@pytest.mark.parametrize(("size", "middle"), [((30, 10), (10, 0, 20, 10)), ((10, 30), (0, 10, 10, 20))])
+def test_images_of_a_folder_are_cut_to_the_square_and_not_squeezed(
+    tmp_path: Path, size: tuple[int, int], middle: tuple[int, int, int, int], memory: int | None
+):
+    image = Image.new("RGB", size, (255, 0, 0))
+    image.paste((0, 0, 200), middle)
+    (tmp_path / "a").mkdir()
+    for name in ("0.png", "1.png"):
+        image.save(tmp_path / "a" / name)
+    train, _ = data.load(f"folder:{tmp_path}", image=(3, 5, 5), resize=True, memory=memory)
+    inner = train.images[:][0, :, 1:-1, 1:-1]  # at the edges the filter still sees what is beyond
+    assert inner.flatten(1).unique(dim=1).flatten().tolist() == [0, 0, 200]
 
 
 @pytest.mark.parametrize("damaged", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
