@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeAlias, TypeVar
 
-from stawm.catalog.entry import BrokenPlugin, Entry, Kind, as_kind, first_line, is_written, name_faults
+from stawm.catalog.entry import BrokenPlugin, Entry, Kind, first_line, is_written, name_faults
 from stawm.catalog.suggest import did_you_mean, edit_distance, natural_key, nearest
 from stawm.errors import ConfigError, UnknownNameError
 
@@ -23,6 +23,19 @@ PLUGIN_SWITCH = "STAWM_PLUGINS"
 T = TypeVar("T")
 Key: TypeAlias = tuple[Kind, str]
 _registered: dict[Key, Entry] = {}
+
+
+def as_kind(kind: Kind | str) -> Kind:
+    """Return the `Kind` of that name.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    try:
+        return Kind(kind)
+    except ValueError:
+        hint = did_you_mean(nearest(str(kind), map(str, Kind)))
+        raise UnknownNameError(f"No kind named {kind!r}.{hint} The kinds are: {', '.join(Kind)}.") from None
 
 
 def register(

@@ -1,5 +1,6 @@
 """Names: listing, looking up, clashes, misspelt ones, and components of other packages."""
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from stawm.registry import Kind
 from tests.plugins import MEMORY, Install
 
 resolve: Any = stawm.config
-NAMES = [(kind, name) for kind in Kind for name in registry.list_names(kind)]
+NAMES = [(kind, name) for kind in Kind for name in registry.list_names(kind, ("*", "*.*"))]
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,50 @@ def test_listing() -> None:
     assert stawm.list_names("canvas", "?ddition") == ["addition"]
     assert stawm.list_names("canvas", "ADDITION") == []
     assert stawm.list_names(Kind.CANVAS, exclude="*") == []
+
+
+def test_variants_are_listed_where_a_pattern_has_a_dot() -> None:
+    assert not [name for name in stawm.list_names() if "." in name]
+    assert stawm.list_names("preset", "stawm-mnist-[28]*.*") == ["stawm-mnist-8.fast", "stawm-mnist-28.fast"]
+    assert stawm.list_names("preset", ["stawm-mnist-8", "*-28.fast"]) == ["stawm-mnist-8", "stawm-mnist-28.fast"]
+    assert stawm.list_names("preset", "*.fast", exclude="stawm-*") == []
+    assert registry.variants_of("stawm-mnist-8") == ["stawm-mnist-8.fast"]
+    assert registry.variants_of("stawm-digits") == []
+
+
+def test_only_presets_have_a_tag() -> None:
+    stawm.register("preset", "mine.a-tag2")({"preset": "stawm-digits"})
+    assert resolve("mine.a-tag2").name == "mine.a-tag2"
+    for name in ("mine.", ".tag", "mine.a.b", "mine.Tag", "mine.a--b"):
+        with pytest.raises(ConfigError, match=r"is not a legal name: .*; a tag may follow a dot"):
+            stawm.register("preset", name)({"preset": "stawm-digits"})
+
+
+def test_recipes_are_kept_with_a_preset_and_refused_elsewhere() -> None:
+    stawm.register("preset", "mine", recipes={"fast": {"epochs": 3}})({"preset": "stawm-digits"})
+    assert registry.find("preset", "mine").recipes == {"fast": {"epochs": 3}}
+    with pytest.raises(ConfigError, match="Recipes are for presets; 'thing' is a memory"):
+        stawm.register("memory", "thing", recipes={"fast": {"epochs": 3}})(Thing)
+
+
+def test_a_clash_of_mappings_is_short() -> None:
+    stawm.register("preset", "mine")({"preset": "stawm-digits", "glimpses": 2})
+    stawm.register("preset", "mine", summary="Again.")({"preset": "stawm-digits", "glimpses": 2})
+    assert registry.find("preset", "mine").summary == "Again."
+    with pytest.raises(ConfigError) as caught:
+        stawm.register("preset", "mine")({"preset": "stawm-digits", "glimpses": 3})
+    assert str(caught.value) == "The preset name 'mine' is taken by a dict (__main__); choose another."
+
+
+def test_variants_are_suggested_where_they_are_meant() -> None:
+    def suggested(name: str) -> list[str]:
+        with pytest.raises(UnknownNameError) as caught:
+            registry.find("preset", name)
+        return re.findall(r"'([^']+)'", str(caught.value).partition("Did you mean ")[2].partition("?")[0])
+
+    assert suggested("stawm-mnist-draw-5") == ["stawm-mnist-draw-4", "stawm-mnist-draw-6", "stawm-mnist-draw-8"]
+    assert suggested("stawm-mnist-8.fats")[0] == "stawm-mnist-8.fast"
+    assert suggested("stawm-mnist-8fast")[0] == "stawm-mnist-8.fast"
 
 
 def test_origin(install_plugin: Install) -> None:
@@ -100,7 +145,7 @@ def test_registering_the_same_class_again_is_no_clash() -> None:
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_no_name_can_be_taken_over(kind: Kind, name: str) -> None:
     before = registry.entries(kind)[name]
-    with pytest.raises(ConfigError, match=f"{kind} name '{name}' is taken by stawm"):
+    with pytest.raises(ConfigError, match=rf"{kind} name '{name}' is taken by .*\(stawm\)"):
         stawm.register(kind, name)(Thing)
     assert registry.entries(kind)[name] == before
 
@@ -122,7 +167,7 @@ def test_a_component_without_a_config() -> None:
 
 @pytest.mark.parametrize("name", ["", "Thing", "my_thing", "a--b", "-a", "a-", "a.b", "a:b", "a b", "é", "²"])
 def test_malformed_names(name: str) -> None:
-    with pytest.raises(ConfigError, match="no legal name: lower case"):
+    with pytest.raises(ConfigError, match="is not a legal name: lower case"):
         stawm.register("memory", name)(Thing)
 
 
@@ -217,7 +262,7 @@ BROKEN: dict[str, tuple[dict[str, str], str, str, str]] = {
     "lacks": ({"lacking": "x = 1"}, "memory.lacks", "lacking:Thing", "has no attribute 'Thing'"),
     "no config": ({"bare": "class Thing: ..."}, "memory.bare", "bare:Thing", "no Config"),
     "clash": ({"clashing": MEMORY}, "memory.fast-weights", "clashing:Mine", "is taken by stawm.nn.memories"),
-    "illegal": ({"illegal": MEMORY}, "memory.My_Mine", "illegal:Mine", "no legal name"),
+    "illegal": ({"illegal": MEMORY}, "memory.My_Mine", "illegal:Mine", "not a legal name"),
     "kind": ({"odd": MEMORY}, "memry.mine", "odd:Mine", "Did you mean 'memory'"),
     "no kind": ({"kindless": MEMORY}, "mine", "kindless:Mine", "The kinds are"),
 }

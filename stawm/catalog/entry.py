@@ -8,9 +8,6 @@ from importlib import import_module
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.errors import UnknownNameError
-
 NAME_FORM = "lower case letters and digits, words joined by single hyphens"
 _WORDS = "[a-z0-9]+(-[a-z0-9]+)*"
 _NAME = re.compile(_WORDS, re.ASCII)
@@ -92,19 +89,6 @@ class BrokenPlugin:
     def __str__(self) -> str:
         """Say which plugin it is and what is wrong with it."""
         return f"{self.kind} {self.name!r} from {self.origin}: {self.reason}"
-
-
-def as_kind(kind: Kind | str) -> Kind:
-    """Return the `Kind` of that name.
-
-    Raises:
-        UnknownNameError: There is no such kind.
-    """
-    try:
-        return Kind(kind)
-    except ValueError:
-        hint = did_you_mean(nearest(str(kind), map(str, Kind)))
-        raise UnknownNameError(f"No kind named {kind!r}.{hint} The kinds are: {', '.join(Kind)}.") from None
 
 
 def is_written(target: Any) -> bool:

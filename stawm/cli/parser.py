@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -151,9 +151,11 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--data", metavar="DATA", required=True, help=DATA)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; a run broken off there goes on")
     parser.add_argument("--recipe", default="fast", help="fast (our own, the default) or paper (its Appendix D)")
-    hints, meanings = field_hints(RunOptions), field_meanings(RunOptions)
+    hints, meanings, usual = field_hints(RunOptions), field_meanings(RunOptions), vars(RunOptions())
     for name in NAMES:
-        parser.add_argument(option(name), default=argparse.SUPPRESS, **_taken(hints[name]), help=_help(name, meanings))
+        words = meanings.get(name, "").removesuffix(".") + (f" (default: {usual[name]})" if usual[name] else "")
+        taken = {"default": argparse.SUPPRESS, "help": words.replace("%", "%%"), **_taken(hints[name])}
+        parser.add_argument(option(name), **taken)
 
 
 def option(name: str) -> str:
@@ -181,12 +183,6 @@ def _plain_types(hint: Any) -> list[Any]:
         return [hint]
     args = typing.get_args(hint)[:1] if typing.get_origin(hint) is typing.Annotated else typing.get_args(hint)
     return [plain for arg in args for plain in _plain_types(arg)]
-
-
-def _help(name: str, meanings: Mapping[str, str]) -> str:
-    default = getattr(RunOptions(), name)
-    shown = f" (default: {default})" if default not in (None, False) else ""
-    return (meanings.get(name, "").removesuffix(".") + shown).replace("%", "%%")
 
 
 def _eval(parser: Parser) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stawm.training.data.augment import Augmentation
     from stawm.training.divergence import DivergedError
     from stawm.training.evaluation import Evaluation, evaluate
+    from stawm.training.options import RunOptions
     from stawm.training.recipes import Recipe
     from stawm.training.trainer import Result, train
 
@@ -21,12 +22,24 @@ _HOMES = {
     "ImageSet": "data",
     "Recipe": "recipes",
     "Result": "trainer",
+    "RunOptions": "options",
     "Splits": "data",
     "evaluate": "evaluation",
     "train": "trainer",
 }
 
-__all__ = ["Augmentation", "DivergedError", "Evaluation", "ImageSet", "Recipe", "Result", "Splits", "evaluate", "train"]
+__all__ = [
+    "Augmentation",
+    "DivergedError",
+    "Evaluation",
+    "ImageSet",
+    "Recipe",
+    "Result",
+    "RunOptions",
+    "Splits",
+    "evaluate",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -145,13 +145,16 @@ def _named(spec: str, preset: str, draws: bool) -> Recipe:
 
 
 def _from_record(fields: Mapping[str, Any], owner: str) -> Recipe:
-    if faults := base.missing(Recipe, fields, owner):
-        raise ConfigError(faults)
-    return changed(Recipe(name=fields["name"], epochs=1), fields, owner)
+    augmentation = fields.get("augmentation", {})
+    if isinstance(augmentation, Mapping):
+        augmentation = base.make(Augmentation, augmentation, f"{owner}'s augmentation")
+    return base.make(Recipe, {**fields, "augmentation": augmentation}, owner)
 
 
 def changed(present: C, changes: Mapping[str, Any], owner: str) -> C:
     """Return a configuration with fields changed; a mapping changes fields of a configuration inside."""
+    if not changes:
+        return present
     hints = base.field_hints(type(present))
     faults = base.unknown_fields(changes, hints, owner)
     if faults:

@@ -174,7 +174,8 @@ def _options(whole: RunOptions | Mapping[str, Any] | None, own: Mapping[str, Any
 
 
 def _unknown(key: str) -> str:
-    spelled = {name: name for name in (*NAMES, *MODEL_FIELDS)} | {f: f"recipe.{f}" for f in field_hints(Recipe)}
+    plain = (*NAMES, *MODEL_FIELDS, "recipe")
+    spelled = {f: f"recipe.{f}" for f in field_hints(Recipe)} | {name: name for name in plain}
     meant = [spelled[name] for name in nearest(key, spelled, limit=3)]
     return (
         f"No option of a run and no field of a model is named {key!r}.{did_you_mean(meant)} "

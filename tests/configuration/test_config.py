@@ -345,12 +345,12 @@ def test_a_family_that_is_none(family: Any) -> None:
 
 @pytest.mark.parametrize("spec", [None, 3, ["stawm-mnist-8"]])
 def test_what_is_no_model(spec: Any, unchecked: None) -> None:
-    with pytest.raises(ConfigError, match="A model is given by"):
+    with pytest.raises(ConfigError, match="A model must be given by"):
         stawm.config(spec)
 
 
 def test_what_is_no_preset() -> None:
-    with pytest.raises(ConfigError, match="name of a preset is a text"):
+    with pytest.raises(ConfigError, match="name of a preset must be a string; got 3"):
         stawm.config({"preset": 3})
 
 

@@ -40,6 +40,7 @@ def test_intervals_in_words() -> None:
     assert str(POSITIVE) == "(0, inf)"
     assert str(Interval()) == "(-inf, inf)"
     assert str(Interval(0, 1, open_high=True)) == "[0, 1)"
+    assert str(Interval(0.25, 2**32 - 1)) == "[0.25, 4294967295]", "whole numbers are written whole"
 
 
 FRACTION_OR_NULL = Optional[Annotated[float, FRACTION]]  # noqa: UP045  (Annotated has no | for the checker)
@@ -67,11 +68,11 @@ def test_what_fits(hint: Any, fitting: list[Any], unfit: list[Any]) -> None:
 
 
 def test_what_fits_in_words() -> None:
-    assert describe_hint(FRACTION_OR_NULL) == "a number in [0, 1] or null"
+    assert describe_hint(FRACTION_OR_NULL) == "a number in [0, 1] or None (null)"
     assert describe_hint(tuple[int, int]) == "a list of 2: an integer, an integer"
-    assert describe_hint(tuple[str, ...]) == "a list of a text"
+    assert describe_hint(tuple[str, ...]) == "a list of a string"
     assert describe_hint(Literal["a", 1]) == "one of 'a', 1"
-    assert describe_hint(bool) == "true or false"
+    assert describe_hint(bool) == "a boolean"
 
 
 def test_coercion_is_what_json_needs_and_no_more() -> None:

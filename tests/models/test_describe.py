@@ -10,12 +10,12 @@ import torch
 import stawm
 from stawm import registry
 from stawm.configuration import Config as BaseConfig
+from stawm.configuration import field_meanings
 from stawm.configuration.fields import FRACTION
 from stawm.errors import ConfigError, UnknownNameError
-from stawm.models.describe import field_meanings
 from stawm.registry import Kind
 
-NAMES = [(kind, name) for kind in Kind for name in registry.list_names(kind)]
+NAMES = [(kind, name) for kind in Kind for name in registry.list_names(kind, ("*", "*.*"))]
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
@@ -45,6 +45,17 @@ def test_presets_show_values_and_count_what_they_learn() -> None:
     assert {key: field["value"] for key, field in found.fields.items()} == model.config.to_dict()
 
 
+def test_presets_show_their_recipes_and_variants() -> None:
+    found = stawm.describe("stawm-mnist-8")
+    assert (found.recipes["fast"], found.variants) == ("stawm-mnist-8.fast", ("stawm-mnist-8.fast",))
+    assert "\n  recipes: paper, fast (trains stawm-mnist-8.fast)\n  variants: stawm-mnist-8.fast\n" in str(found)
+    variant = stawm.describe("stawm-mnist-8.fast")
+    assert (variant.as_dict()["recipes"]["fast"]["epochs"], variant.as_dict()["variants"]) == (30, [])
+    assert "variants" not in str(variant)
+    assert (stawm.describe("crop").recipes, stawm.describe("crop").variants) == ({}, ())
+    assert "recipes" not in str(stawm.describe("crop"))
+
+
 def test_frozen_numbers_do_not_count() -> None:
     model = stawm.build("stawm-mnist-selfsup")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -65,6 +76,8 @@ def test_names_that_take_an_argument() -> None:
 
 
 def test_unknown_names() -> None:
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'stawm-mnist-8\.fast'"):
+        stawm.describe("stawm-mnist-8.fst")
     with pytest.raises(UnknownNameError, match="Did you mean 'fast-weights'"):
         stawm.describe("fast_weights")
     with pytest.raises(UnknownNameError, match="'fast-weights' is a memory, not a canvas"):

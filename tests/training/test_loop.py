@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import stawm
 from stawm.errors import CheckpointError, ConfigError, InputError
 from stawm.storage import shipped
+from stawm.storage.checkpoint import WEIGHTS
 from stawm.training import DivergedError, data, evaluate, train
 from stawm.training import state as states
 from stawm.training.loop import LAST_GOOD, _memory_rates
@@ -19,7 +20,6 @@ from stawm.training.recipes import find
 from stawm.training.report import LOG
 from stawm.training.run import Run
 from stawm.training.state import FOLDER
-from stawm.training.trainer import CHECKPOINT, _with_recipe
 from tests.training.tiny import TINY, weights
 
 SHORT: dict[str, Any] = {"recipe.epochs": 3, "recipe.batch": 16, "cpu": True, "quiet": True}
@@ -41,10 +41,10 @@ def test_it_learns(tmp_path: Path):
 
 def test_the_checkpoint_is_the_model_with_its_provenance(tmp_path: Path, few: data.Splits):
     result = train("stawm-digits", data=few, out=tmp_path, seed=5, **TINY, **SHORT)
-    loaded = stawm.load(tmp_path / CHECKPOINT)
+    loaded = stawm.load(tmp_path / WEIGHTS)
     assert torch.equal(weights(loaded), weights(result.model))
     assert evaluate(loaded, few.test, by_glimpse=True) == result.evaluation
-    provenance = stawm.inspect(tmp_path / CHECKPOINT).provenance
+    provenance = stawm.inspect(tmp_path / WEIGHTS).provenance
     assert provenance["seed"] == 5
     assert provenance["recipe"]["epochs"] == 3
     assert provenance["test"]["error"] == result.evaluation.error
@@ -85,7 +85,7 @@ def test_a_run_that_was_broken_off_goes_on_exactly(
         patch.setattr(Run, "one_step", breaking)
         with pytest.raises(KeyboardInterrupt):
             train("stawm-digits", data=few, out=tmp_path / "b", save_every=every, **model, **SHORT)
-    assert not (tmp_path / "b" / CHECKPOINT).exists()
+    assert not (tmp_path / "b" / WEIGHTS).exists()
     kept = states.load(tmp_path / "b" / FOLDER)
     assert kept is not None
     assert kept["run"]["step"] == (8 if every == 0 else 5)
@@ -112,10 +112,41 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path, few: data.Splits, monke
     )
 
 
-def test_another_run_in_the_same_folder_is_refused(tmp_path: Path, few: data.Splits):
-    train("stawm-digits", data=few, out=tmp_path, **TINY, **SHORT)
-    with pytest.raises(InputError, match="holds another run"):
-        train("stawm-digits", data=few, out=tmp_path, seed=1, **TINY, **SHORT)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, few: data.Splits) -> Path:
+    """The folder of a run that is over, and was made on enlarged images, so that they may be resized."""
+    out = tmp_path_factory.mktemp("begun")
+    train("stawm-digits", data=few, out=out, **TINY, **SHORT)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"precision": "bf16"}, "precision"),
+        ({"validation": 20}, "validation"),
+        ({"train_images": 70}, "train_images"),
+        ({"compile": True}, "compile"),
+        ({"resize": True}, "resize"),
+        ({"start": "{start}"}, "start"),
+        ({"recipe.rate": 0.5}, "recipe"),
+        ({"dropout": 0.25, "seed": 1}, "seed, config"),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused(
+    begun: Path, tmp_path: Path, few: data.Splits, other: dict[str, Any], said: str
+):
+    stawm.save(stawm.build("stawm-digits", **TINY), tmp_path / "m.safetensors")
+    given = {k: tmp_path / "m.safetensors" if v == "{start}" else v for k, v in other.items()}
+    with pytest.raises(InputError, match=rf"holds another run: {said} differ\. Give another folder"):
+        train("stawm-digits", data=few, out=begun, **TINY, **SHORT, **given)
+
+
+@pytest.mark.parametrize("other", [{"quiet": False}, {"pictures": 0}, {"save_every": 0}, {"download": True}])
+def test_what_decides_no_number_may_be_another_when_a_run_goes_on(begun: Path, few: data.Splits, other: dict[str, Any]):
+    again = train("stawm-digits", data=few, out=begun, **{**TINY, **SHORT, **other})
+    assert len(again.history) == 3
 
 
 def at_step(step: int, change: Any) -> Any:
@@ -185,27 +216,6 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
         train("stawm-digits", data=few, out=tmp_path / "x", heads=heads, class_names=[], **TINY, **SHORT)
 
 
-def test_the_recipe_bounds_the_memory_unless_told_otherwise():
-    recipe = find("fast", "stawm-mnist-8")
-    config = stawm.config("stawm-mnist-8")
-    assert not config.memory.constrained
-    bound = _with_recipe(config, recipe, {}).memory
-    assert (bound.constrained, bound.normalise) == (True, 0.9)
-    for given in ({"memory.normalise": 0.5}, {"memory": {"normalise": 0.5}}):
-        chosen = stawm.config("stawm-mnist-8", **given)
-        assert _with_recipe(chosen, recipe, given).memory.normalise == 0.5
-    other = stawm.config("stawm-mnist-8", memory="delta")
-    assert _with_recipe(other, recipe, {"memory": "delta"}).memory == other.memory
-    assert _with_recipe(config, find("paper", "stawm-mnist-8"), {}) == config
-
-
-def test_the_recipe_sets_the_dropout_unless_told_otherwise():
-    recipe = find("fast", "stawm-mnist-8", model={"dropout": 0.1})
-    config = stawm.config("stawm-mnist-8")
-    assert _with_recipe(config, recipe, {}).dropout == 0.1
-    assert _with_recipe(config, recipe, {"dropout": 0.5}).dropout == 0.5
-
-
 def test_every_memory_trains_and_logs_its_rates(tmp_path: Path, few: data.Splits):
     names = stawm.list_names("memory", origin="stawm")
     assert len(names) == 8
@@ -265,19 +275,18 @@ def test_it_can_learn_from_the_first_images_alone(tmp_path: Path, few: data.Spli
 
 
 def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data.Splits, unchecked: None):
-    wrong: dict[str, Any] = {
-        "seed": -1,
-        "precision": "fp16",
-        "validation": -5,
-        "train_images": 0,
-        "transfer_passes": 1.5,
-        "save_every": -1,
-        "pictures": True,
-    }
+    wrong: dict[str, Any] = {"seed": -1, "save_every": True, "glimpses": 0, "recipe.epoch": 3, "precisoin": "bf16"}
     with pytest.raises(ConfigError) as error:
-        train("stawm-digits", data=few, out=tmp_path, **wrong, **TINY, **SHORT)
-    assert len(error.value.faults) == len(wrong)
-    assert all(fault.startswith(name) for fault, name in zip(error.value.faults, wrong, strict=True))
+        train("stawm-digits", data=few, out=tmp_path, **wrong)
+    assert [
+        fault.partition(";")[0].partition("It has")[0].partition("Fields of")[0] for fault in error.value.faults
+    ] == [
+        "options: seed must be an integer in [0, 4294967295]",
+        "options: save_every must be a number in [0, inf)",
+        "No option of a run and no field of a model is named 'precisoin'. Did you mean 'precision'? ",
+        "stawm-digits: glimpses must be an integer in [1, inf)",
+        "The recipe has no field 'epoch'. Did you mean 'epochs'? ",
+    ]
     with pytest.raises(InputError, match="72 images"):
         train("stawm-digits", data=few, out=tmp_path, validation=72, **TINY, **SHORT)
 

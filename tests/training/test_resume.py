@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import stawm
+from stawm.storage.checkpoint import WEIGHTS
 from stawm.training import state as states
 from stawm.training.report import LOG
-from stawm.training.trainer import CHECKPOINT
 from tests.training import workers
 
 STEPS = 30
@@ -21,7 +21,7 @@ STEPS = 30
 def result(out: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     timeless = [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second")} for line in lines]
-    return stawm.load(out / CHECKPOINT).state_dict(), timeless
+    return stawm.load(out / WEIGHTS).state_dict(), timeless
 
 
 def reached(out: Path) -> int:
