@@ -39,13 +39,18 @@ def test_the_twin_has_the_same_functions():
     assert_same_functions(fast, naive)
 
 
+def empty_slots(b: int, m: int, slots: int) -> State:
+    return State(torch.zeros(b, slots, m, dtype=torch.float64), torch.zeros(b, slots, dtype=torch.float64))
+
+
 @given(st.integers(0, 3), st.integers(1, 3), st.integers(0, 3))
 def test_a_memory_of_nothing_reads_zero(b: int, m: int, slots: int):
-    empty = fast.init_state(b, m, slots)
-    for ours, twin in zip(empty, naive.init_state(b, m, slots), strict=True):
+    for ours, twin in zip(fast.init_state(b, m), naive.init_state(b, m), strict=True):
         assert torch.equal(ours, twin)
-    assert torch.equal(fast.read(empty, torch.ones(b, m), Rates(1.0)), torch.zeros(b, m))
-    assert torch.equal(fast.matrix(empty, Rates(1.0)), torch.zeros(b, m, m))
+    for empty in (fast.init_state(b, m, dtype=torch.float64), empty_slots(b, m, slots)):
+        zeros = torch.zeros(b, m, m, dtype=torch.float64)
+        assert torch.equal(fast.read(empty, torch.ones_like(zeros[:, 0]), Rates(1.0)), zeros[:, 0])
+        assert torch.equal(fast.matrix(empty, Rates(1.0)), zeros)
 
 
 @given(stacks(n=1, least_n=1), BETAS)
@@ -72,7 +77,7 @@ def test_unroll_is_its_twin_in_values_and_gradients(stack: Stack, beta: float):
 def test_hand_over_and_empty_slots_change_nothing(stack: Stack, beta: float, slots: int, data: st.DataObject):
     cut = data.draw(st.integers(0, stack.E.shape[1]))
     Y, _ = fast.unroll(stack.E, stack.Q, stack.reads, Rates(beta))
-    start = fast.init_state(stack.E.shape[0], stack.E.shape[2], slots, dtype=torch.float64)
+    start = empty_slots(stack.E.shape[0], stack.E.shape[2], slots)
     _, first = fast.unroll(stack.E[:, :cut], stack.Q[:, :0], [], Rates(beta), start)
     later = [k for k, r in enumerate(stack.reads) if r >= cut]
     reads = [stack.reads[k] - cut for k in later]
@@ -112,7 +117,7 @@ def test_a_sharp_read_returns_the_nearest_pattern_and_a_flat_one_the_mean():
 @pytest.mark.parametrize("size", [1e4, 1e18])
 def test_scores_of_any_size_give_finite_reads(size: float):
     """Also where every score is far below zero, beside an empty slot."""
-    start = fast.init_state(1, 2, 1)
+    start = State(torch.zeros(1, 1, 2), torch.zeros(1, 1))
     E = torch.tensor([[[size, 0.0], [size, 1.0]]], requires_grad=True)
     Y, _ = fast.unroll(E, torch.tensor([[[-size, 0.0], [0.0, 0.0]]]), [2, 0], Rates(1.0), start)
     assert Y[0, 0, 0].item() == pytest.approx(size, rel=1e-6)

@@ -256,7 +256,7 @@ def test_p27_reading_is_linear_and_has_no_identity_term(case: Case, factor: floa
 @pytest.mark.parametrize("form", FORMS)
 def test_p27_an_empty_memory_reads_zero(form: Any):
     memory = HebbRosenblatt(HebbRosenblatt.Config(form=form), memory_size=3)
-    assert torch.equal(memory.read(memory.init_state(2, slots=2), torch.ones(2, 3)), torch.zeros(2, 3))
+    assert torch.equal(memory.read(memory.with_room(memory.init_state(2), 2), torch.ones(2, 3)), torch.zeros(2, 3))
 
 
 @given(stacks(), st.sampled_from(["auto", *FORMS]))

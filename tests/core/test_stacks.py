@@ -51,38 +51,35 @@ def test_stepping_through_reads_where_it_is_asked_for():
     """With a memory that is the list of what was written, a read shows when it happened."""
     E, Q = torch.arange(3.0).view(1, 3, 1) + 1, torch.tensor([10.0, 20.0, 30.0, 40.0]).view(1, 4, 1)
 
-    def write(state: list[Tensor] | None, e: Tensor) -> list[Tensor]:
-        return [*(state or []), e]
+    def write(state: list[Tensor] | None, e: Tensor, twice: Tensor) -> list[Tensor]:
+        return [*(state or []), twice - e]
 
-    def read(state: list[Tensor], q: Tensor) -> Tensor:
-        return q + torch.stack(state).sum(dim=0)
+    def read(state: list[Tensor] | None, q: Tensor) -> Tensor:
+        return q + sum(state or [])
 
-    Y, state = stacks.step_through(E, Q, [3, 0, 1, 3], None, write, read)
-    assert Y.flatten().tolist() == [16, 0, 31, 46]
+    Y, state = stacks.step_through((E, 2 * E), Q, [3, 0, 1, 3], None, write, read)
+    assert Y.flatten().tolist() == [16, 20, 31, 46]
     assert state is not None
-    assert len(state) == 3
-    Y, _ = stacks.step_through(E, Q[:, :1], [0], [torch.tensor([[5.0]])], write, read)
+    assert [e.item() for e in state] == [1, 2, 3]
+    Y, _ = stacks.step_through((E, 2 * E), Q[:, :1], [0], [torch.tensor([[5.0]])], write, read)
     assert Y.item() == 15
 
 
 @pytest.mark.parametrize(
-    ("E", "Q", "reads", "width", "message"),
+    ("E", "Q", "reads", "message"),
     [
-        ((2, 3, 4), (2, 1, 5), [0], None, r"same b and m; got \(2, 3, 4\) and \(2, 1, 5\)"),
-        ((2, 3, 4), (1, 1, 4), [0], None, "same b and m"),
-        ((2, 4), (2, 1, 4), [0], None, "same b and m"),
-        ((2, 3, 4), (2, 1, 4), [0], 5, "The memory is 5 wide; got E of width 4"),
-        ((2, 3, 4), (2, 1, 4), [], None, r"k = 1 queries .*; got \[\]"),
-        ((2, 3, 4), (2, 2, 4), [0, 4], None, r"0 to n = 3 writes; got 4 in \[0, 4\]"),
-        ((2, 3, 4), (2, 1, 4), [-1], None, "got -1"),
+        ((2, 3, 4), (2, 1, 5), [0], r"same b and m; got \(2, 3, 4\) and \(2, 1, 5\)"),
+        ((2, 3, 4), (1, 1, 4), [0], "same b and m"),
+        ((2, 4), (2, 1, 4), [0], "same b and m"),
+        ((2, 3, 4), (2, 1, 4), [], r"k = 1 queries .*; got \[\]"),
+        ((2, 3, 4), (2, 2, 4), [0, 4], r"0 to n = 3 writes; got 4 in \[0, 4\]"),
+        ((2, 3, 4), (2, 1, 4), [-1], "got -1"),
     ],
 )
-def test_wrong_stacks_are_refused(
-    E: tuple[int, ...], Q: tuple[int, ...], reads: list[int], width: int | None, message: str
-):
+def test_wrong_stacks_are_refused(E: tuple[int, ...], Q: tuple[int, ...], reads: list[int], message: str):
     with pytest.raises(InputError, match=message):
-        stacks.check_stack(torch.zeros(E), torch.zeros(Q), reads, width)
-    assert stacks.check_stack(torch.zeros(2, 3, 4), torch.zeros(2, 2, 4), [0, 3], 4) is None
+        stacks.check_stack(torch.zeros(E), torch.zeros(Q), reads)
+    assert stacks.check_stack(torch.zeros(2, 3, 4), torch.zeros(2, 2, 4), [0, 3]) is None
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from stawm.nn.memories.delta import Delta
 from stawm.nn.memories.gated_delta import GatedDelta
 from stawm.nn.memories.oja import Oja
 from stawm.nn.memories.plasticity import Plasticity
+from stawm.nn.testing.memory import one_by_one
 from tests.strategies import assert_near, normal, seeds
 
 EXACT = 1e-10
@@ -102,11 +103,11 @@ def test_the_state_is_a_named_tuple_of_tensors(memory: Memory[Any]):
 def test_unroll_is_the_loop_of_write_and_read(memory: Memory[Any]):
     E, Q = stack()
     Y, state = memory.unroll(E, Q, READS)
-    looped, end = Memory.unroll(memory, E, Q, READS)
+    looped, end = one_by_one(memory, E, Q, READS)
     assert_near(Y, looped, EXACT)
     assert_same_memory(memory, state, end)
     fast = derivatives(memory, memory.unroll, E, Q)
-    slow = derivatives(memory, lambda *x: Memory.unroll(memory, *x), E, Q)
+    slow = derivatives(memory, lambda *x: one_by_one(memory, *x), E, Q)
     for a, b in zip(fast, slow, strict=True):
         assert_near(a, b, 1e-8)
 
@@ -145,7 +146,7 @@ def test_an_empty_memory_reads_the_same_however_it_is_made(memory: Memory[Any]):
 
 def test_slots_change_no_read_and_no_write(memory: Memory[Any]):
     E, Q = stack()
-    plain, roomy = memory.init_state(B), memory.init_state(B, slots=3)
+    plain, roomy = memory.init_state(B), memory.with_room(memory.init_state(B), 3)
     for t in range(N):
         assert_near(memory.read(roomy, Q[:, t]), memory.read(plain, Q[:, t]), EXACT)
         plain, roomy = memory.write(plain, E[:, t]), memory.write(roomy, E[:, t])
@@ -270,7 +271,7 @@ def test_the_same_seed_gives_the_same_bits(memory: Memory[Any]):
 @pytest.mark.parametrize(
     ("width", "reads", "message"),
     [
-        (M + 1, [1], f"{M} wide; got E of width {M + 1}"),
+        (M + 1, [1], rf"E is \(b, n, m\) with m = {M}, the width of the memory; got \(2, 2, {M + 1}\)"),
         (M, [3], "0 to n = 2 writes; got 3"),
         (M, [1, 2], "k = 1 queries"),
     ],
@@ -356,7 +357,7 @@ def test_rates_out_of_their_range_are_refused(name: str, fields: dict[str, Any],
 def test_a_rate_cannot_be_trained_out_of_its_range(name: str, raw: float):
     """P23 for the rates that are learned."""
     memory = build(name, **({"retroactive": True} if name == "backpropamine" else {}))
-    eta: Any = memory.eta
+    eta: Any = memory.raw_eta
     nn.init.constant_(eta, raw)
     assert 0 <= rate(memory) <= 1
 
@@ -364,7 +365,7 @@ def test_a_rate_cannot_be_trained_out_of_its_range(name: str, raw: float):
 @pytest.mark.parametrize("name", ["plasticity", "backpropamine", "oja"])
 def test_a_rate_that_is_not_learnable_stays(name: str):
     memory = build(name, learnable=False, eta=0.3, **({"retroactive": True} if name == "backpropamine" else {}))
-    assert "eta" not in [key for key, p in memory.named_parameters() if p.requires_grad]
+    assert "raw_eta" not in [key for key, p in memory.named_parameters() if p.requires_grad]
     assert rate(memory) == pytest.approx(0.3, abs=1e-7)
     assert any(p.requires_grad for p in memory.parameters())
 
@@ -449,7 +450,7 @@ def test_plasticity_uses_its_own_weights_and_rate(trace: Any):
     memory = build("plasticity", trace=trace)
     assert isinstance(memory, Plasticity)
     E, Q = stack()
-    weights, rates = plasticity_rule.Weights(memory.w, memory.alpha), plasticity_rule.Rates(memory.eta.sigmoid())
+    weights, rates = plasticity_rule.Weights(memory.w, memory.alpha), plasticity_rule.Rates(memory.raw_eta.sigmoid())
     Y, state = plasticity_rule.unroll(E, Q, READS, weights, rates, trace=trace)
     ours, after = memory.unroll(E, Q, READS)
     assert torch.equal(ours, Y)

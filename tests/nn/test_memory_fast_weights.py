@@ -8,8 +8,8 @@ import torch
 from stawm.core import fast_weights as core
 from stawm.core.fast_weights import DenseState, FactoredState
 from stawm.errors import ConfigError, InputError
-from stawm.nn.memories.base import Memory
 from stawm.nn.memories.fast_weights import FastWeights
+from stawm.nn.testing.memory import one_by_one
 
 Config = FastWeights.Config
 
@@ -18,7 +18,7 @@ Config = FastWeights.Config
 def test_rates_act_as_configured(decay: float, eta: float):
     memory = FastWeights(Config(decay=decay, eta=eta), memory_size=3)
     torch.testing.assert_close([*memory.rates], [torch.tensor(decay), torch.tensor(eta)])
-    assert {name: p.shape for name, p in memory.named_parameters()} == {"decay": (), "eta": ()}
+    assert {name: p.shape for name, p in memory.named_parameters()} == {"raw_decay": (), "raw_eta": ()}
     assert not any(p.requires_grad for p in memory.parameters())
 
 
@@ -54,7 +54,7 @@ def test_the_module_is_the_rule(form: Any, kind: type):
     Z, _ = core.unroll(E, Q, [0, 1, 3], core.Rates(0.95, 0.5))
     torch.testing.assert_close(Y, Z)
     assert type(state) is type(memory.init_state(2)) is kind
-    torch.testing.assert_close(Memory.unroll(memory, E, Q, [0, 1, 3])[0], Y)
+    torch.testing.assert_close(one_by_one(memory, E, Q, [0, 1, 3])[0], Y)
     torch.testing.assert_close(memory.read(memory.write(memory.init_state(2), E[:, 0]), Q[:, 1]), Y[:, 1])
     torch.testing.assert_close((memory.matrix(state) @ Q[:, 2, :, None])[..., 0], Y[:, 2])
 
@@ -66,10 +66,9 @@ def test_auto_turns_rows_into_a_matrix_when_they_become_many():
         state = memory.write(state, torch.rand(1, 2))
         kinds.append(type(state))
     assert kinds == [FactoredState] * 3 + [DenseState] * 2
-    slotted = memory.init_state(1, slots=3, dtype=torch.float64)[0]
-    assert (slotted.shape, slotted.dtype) == ((1, 3, 2), torch.float64)
-    assert memory.init_state(1, device=torch.device("meta"))[0].is_meta
-    assert type(memory.init_state(1, slots=4)) is DenseState
+    roomy = memory.with_room(memory.init_state(1, dtype=torch.float64), 3)
+    assert (roomy[0].shape, roomy[0].dtype) == ((1, 3, 2), torch.float64)
+    assert type(memory.with_room(memory.init_state(1), 4)) is DenseState
 
 
 def test_the_layer_norm_is_on_every_read():
@@ -85,7 +84,7 @@ def test_the_layer_norm_is_on_every_read():
     spread = (centred.square().mean(dim=2, keepdim=True) + memory.norm.eps).sqrt()
     torch.testing.assert_close(Y, centred / spread * memory.norm.weight + memory.norm.bias)
     torch.testing.assert_close(memory.read(state, Q[:, 1]), Y[:, 1])
-    torch.testing.assert_close(Memory.unroll(memory, E, Q, [1, 3])[0], Y)
+    torch.testing.assert_close(one_by_one(memory, E, Q, [1, 3])[0], Y)
 
 
 def test_the_matrix_of_a_normed_read_is_its_derivative_at_zero():
@@ -109,5 +108,5 @@ def test_half_precision_is_widened():
 
 
 def test_another_width_is_refused():
-    with pytest.raises(InputError, match="3 wide; got E of width 4"):
+    with pytest.raises(InputError, match=r"with m = 3, the width of the memory; got \(1, 2, 4\)"):
         FastWeights(memory_size=3).unroll(torch.rand(1, 2, 4), torch.rand(1, 1, 4), [2])

@@ -10,8 +10,8 @@ from stawm.core.activations import ACTIVATIONS
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState
 from stawm.core.stacks import Form
 from stawm.errors import ConfigError, InputError
-from stawm.nn.memories.base import Memory
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
+from stawm.nn.testing.memory import one_by_one
 
 Config = HebbRosenblatt.Config
 
@@ -37,7 +37,8 @@ def test_rates_act_as_configured(constrained: bool):
     expected = torch.tensor([0.3, 0.7, 0.0]).double().unbind()
     torch.testing.assert_close([*memory.rates], [*expected], rtol=1e-7, atol=0)
     assert not any(p.requires_grad for p in memory.parameters())
-    assert set(memory.state_dict()) == {"delta", "eta", "theta"}
+    names = ["delta", "eta", "theta"]
+    assert [*memory.state_dict()] == ([f"raw_{name}" for name in names] if constrained else names)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_auto_turns_rows_into_a_matrix_when_they_become_many():
         state = memory.write(state, torch.rand(1, 2))
         kinds.append(type(state))
     assert kinds == [FactoredState] * 3 + [DenseState] * 2
-    assert type(memory.init_state(1, slots=3)) is FactoredState
-    assert type(memory.init_state(1, slots=4)) is DenseState
+    assert type(memory.with_room(memory.init_state(1), 3)) is FactoredState
+    assert type(memory.with_room(memory.init_state(1), 4)) is DenseState
 
 
-def test_slots_device_and_type():
+def test_room_device_and_type():
     memory = HebbRosenblatt(Config(form="factored"), memory_size=3)
-    state = memory.init_state(2, slots=5, dtype=torch.float64)
+    state = memory.with_room(memory.init_state(2, dtype=torch.float64), 5)
     assert [x.shape for x in state] == [(2, 5, 3)] * 2
     assert state[0].dtype == torch.float64
     assert memory.init_state(2)[0].dtype == torch.float32
@@ -133,18 +134,18 @@ def test_normalise_holds_what_is_written():
     assert memory.eta.grad is not None
 
 
-def test_the_module_is_the_base_loop():
+def test_the_module_is_the_loop():
     memory = HebbRosenblatt(Config(normalise=0.9, constrained=True), memory_size=3).double()
     E, Q = torch.randn(2, 4, 3).double(), torch.randn(2, 3, 3).double()
     Y, state = memory.unroll(E, Q, [0, 4, 2])
-    Z, after = Memory.unroll(memory, E, Q, [0, 4, 2])
+    Z, after = one_by_one(memory, E, Q, [0, 4, 2])
     torch.testing.assert_close(Y, Z)
     torch.testing.assert_close(memory.matrix(state), memory.matrix(after))
 
 
 def test_another_width_is_refused():
     memory = HebbRosenblatt(memory_size=3)
-    with pytest.raises(InputError, match="3 wide; got E of width 4"):
+    with pytest.raises(InputError, match=r"with m = 3, the width of the memory; got \(1, 2, 4\)"):
         memory.unroll(torch.rand(1, 2, 4), torch.rand(1, 1, 4), [2])
 
 
