@@ -86,7 +86,7 @@ def authors_names(model: Model, names: Iterable[str]) -> dict[str, str]:
     """
     names = list(names)
     places, layers = _places(model), _layers(names)
-    draws = model.config.head("drawing") is not None
+    draws = model.config.draws
     used = (n for n in names if not _NO_WEIGHT.fullmatch(n) and (draws or not _DRAWING_ONLY.match(n)))
     return {name: _translate(name, places, layers) for name in used}
 
@@ -95,7 +95,7 @@ def _places(model: Model) -> dict[str, str]:
     """Return where the authors' modules are in a model."""
     if isinstance(model, Baseline):
         return {"encoder": "backbone.blocks", **{key: f"heads.drawing.{name}" for key, name in _SKETCHES.items()}}
-    if model.config.head("drawing") is None:
+    if not model.config.draws:
         return _GLIMPSES | _CLASSES
     return _GLIMPSES | _CLASSES | _DRAWING | {key: f"heads.drawing.sketcher.{name}" for key, name in _SKETCHES.items()}
 

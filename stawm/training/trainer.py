@@ -152,7 +152,7 @@ def make_plan(
     faults.add(*(_unknown(key) for key in given if key not in MODEL_FIELDS))
     changes = {key: value for key, value in given.items() if key in MODEL_FIELDS}
     config = faults.attempt(_configure, model, recipe, begun, changes)
-    draws = config is not None and config.head("drawing") is not None
+    draws = config is not None and config.draws
     name = "" if config is None else config.name
     found = faults.attempt(find_recipe, recipe, name, draws=draws, **of_recipe)
     faults.settle()

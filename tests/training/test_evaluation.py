@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,3 +163,11 @@ def test_a_bin_is_plain_json():
     assert Evaluation(images=1, calibration=(Bin(0.5, 1.0, 1),)).as_dict()["calibration"] == (
         {"confidence": 0.5, "accuracy": 1.0, "count": 1},
     )
+
+
+def test_pixels_may_be_bytes_or_floats(images: ImageSet):
+    model = stawm.build("stawm-digits", seed=0, **SMALL)
+    as_floats = replace(images, images=images.images[:].float() / 255)
+    assert evaluate(model, as_floats) == evaluate(model, images)
+    with pytest.raises(InputError, match=r"in \[0, 1\]; got values from 0 to 255"):
+        evaluate(model, replace(images, images=images.images[:].float()))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
@@ -38,13 +38,13 @@ class ImageSet:
     """Images with their classes.
 
     Attributes:
-        images: Pixel values from 0 to 255; `Files`, which are indexed alike, where they do not fit into memory.
+        images: Pixel values from 0 to 255 as bytes, or floats in [0, 1]; `Files`, which are indexed alike, where they do not fit into memory.
         labels: The class of each image.
         class_names: The name of each class.
         masks: Where the figure is, in a set that knows it.
     """
 
-    images: UInt8[Tensor, "count c h w"] | Files
+    images: UInt8[Tensor, "count c h w"] | Float[Tensor, "count c h w"] | Files
     labels: Int[Tensor, "count"]
     class_names: tuple[str, ...]
     masks: Bool[Tensor, "count 1 h w"] | None = None
