@@ -38,7 +38,8 @@ class ImageSet:
     """Images with their classes.
 
     Attributes:
-        images: Pixel values from 0 to 255 as bytes, or floats in [0, 1]; `Files`, which are indexed alike, where they do not fit into memory.
+        images: Pixel values, bytes from 0 to 255 or floats in [0, 1]; `Files`, which are indexed alike, where they do
+            not fit into memory.
         labels: The class of each image.
         class_names: The name of each class.
         masks: Where the figure is, in a set that knows it.
