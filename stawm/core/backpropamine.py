@@ -144,14 +144,4 @@ def _first_write(x: Tensor, M: Tensor, weights: Weights, rates: Rates, clip: flo
     return SimpleState((M[:, None, None] * together).clamp(-clip, clip))
 
 
-__all__ = [
-    "RetroactiveState",
-    "SimpleState",
-    "State",
-    "bound",
-    "init_state",
-    "matrix",
-    "read",
-    "unroll",
-    "write",
-]
+__all__ = ["RetroactiveState", "SimpleState", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]

@@ -27,10 +27,10 @@ class State(NamedTuple):
     """The memory as its matrix.
 
     Attributes:
-        S: (b, m, m), from keys to values.
+        S: (b, d, m), from keys of m numbers to values of d; a memory module has d = m.
     """
 
-    S: Float[Tensor, "b m m"]
+    S: Float[Tensor, "b d m"]
 
 
 def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
@@ -51,12 +51,12 @@ def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: 
     return State(torch.addcmul(state.S, u[:, :, None], k[:, None, :]))
 
 
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
+def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
     """Return S q."""
     return (q[:, None] @ state.S.mT)[:, 0]
 
 
-def matrix(state: State) -> Float[Tensor, "b m m"]:
+def matrix(state: State) -> Float[Tensor, "b d m"]:
     """Return S."""
     return state.S
 

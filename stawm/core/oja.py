@@ -9,40 +9,22 @@ an orthogonal S change, for with SᵀS = I everything is explained.
 Cubic in S, so writes follow one another, but each adds only y zᵀ with z = η (x - Sᵀ y). Unrolled, Sₜ x = S₀ x + Σ_{s<t}
 (zₛ·x) yₛ and Sₜᵀ y = S₀ᵀ y + Σ_{s<t} (yₛ·y) zₛ: with one S₀ for the whole batch, no (b, m, m) is built but the S that
 comes out. That costs about 4nm operations a write besides two products with S₀, against 6m² for the loop over matrices.
-`CHUNK` writes are taken together, and S is built between them.
+`CHUNK` writes are taken together, and S is built between them. The state is that of the delta rule: S, (b, d, m), has a
+row for each of d neurons; a memory module has d = m.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.chunks import earlier, in_chunks
-from stawm.core.stacks import Scalar, as_scalar, check_stack
+from stawm.core.delta import State, matrix, read
+from stawm.core.plasticity import Rates
+from stawm.core.stacks import as_scalar, check_stack
 
 CHUNK = 64
-
-
-class Rates(NamedTuple):
-    """The one rate.
-
-    Attributes:
-        eta: η, how fast S follows.
-    """
-
-    eta: Scalar
-
-
-class State(NamedTuple):
-    """The memory as its matrix.
-
-    Attributes:
-        S: (b, d, m): d neurons, each a row; a memory module has d = m.
-    """
-
-    S: Float[Tensor, "b d m"]
 
 
 def init_state(batch: int, start: Float[Tensor, "d m"]) -> State:
@@ -55,16 +37,6 @@ def write(state: State, x: Float[Tensor, "b m"], rates: Rates) -> State:
     y = read(state, x)
     z = as_scalar(rates.eta, x) * (x - (y[:, None] @ state.S)[:, 0])
     return State(torch.addcmul(state.S, y[:, :, None], z[:, None, :]))
-
-
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
-    """Return S q."""
-    return (q[:, None] @ state.S.mT)[:, 0]
-
-
-def matrix(state: State) -> Float[Tensor, "b d m"]:
-    """Return S."""
-    return state.S
 
 
 def unroll(
@@ -129,3 +101,6 @@ def _chunk(X: Tensor, Q: Tensor, reads: Sequence[int], S: Tensor, rates: Rates) 
         return Q @ S.mT, after
     seen = earlier(n, X)
     return Q @ S.mT + ((Q @ Z.mT) * torch.stack([seen[r] for r in reads])) @ Y, after
+
+
+__all__ = ["Rates", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]

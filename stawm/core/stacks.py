@@ -84,19 +84,8 @@ def step_through(
 ) -> tuple[Float[Tensor, "b k m"], S]:
     """Unroll by one write after the other, where a rule has nothing faster.
 
-    The state may be None for the empty memory: so no zeros need be made to start from, and the first
-    write can be the simple case that it is.
-
-    Args:
-        stacks: What is written, each (b, n, ...).
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        state: The state to start from.
-        write: Returns the state after one write: ``write(state, *entries)``.
-        read: Answers one query.
-
-    Returns:
-        What each query read, and the state after all writes.
+    An entry of each stack, (b, n, ...), makes a write: ``write(state, *entries)``. The state may be None for
+    the empty memory: so no zeros need be made to start from, and the first write can be the simple case that it is.
     """
     answers: dict[int, Tensor] = {}
     for t in range(stacks[0].shape[1] + 1):

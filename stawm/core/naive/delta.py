@@ -29,13 +29,13 @@ def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: 
     return State(table(entry, batch, m, m))
 
 
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
+def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
     """Return Σ_j S_ij q_j."""
-    batch, m = q.shape
-    return table(lambda b, i: sum(state.S[b, i, j] * q[b, j] for j in range(m)), batch, m)
+    batch, d, m = state.S.shape
+    return table(lambda b, i: sum(state.S[b, i, j] * q[b, j] for j in range(m)), batch, d)
 
 
-def matrix(state: State) -> Float[Tensor, "b m m"]:
+def matrix(state: State) -> Float[Tensor, "b d m"]:
     """Return S."""
     return state.S
 

@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stawm.core.delta import State
+from stawm.core.naive.delta import matrix, read
 from stawm.core.naive.tables import table
-from stawm.core.oja import Rates, State
+from stawm.core.plasticity import Rates
 
 
 def init_state(batch: int, start: Float[Tensor, "d m"]) -> State:
@@ -24,17 +26,6 @@ def write(state: State, x: Float[Tensor, "b m"], rates: Rates) -> State:
         return sum(y[b, h] * S[b, h, j] for h in range(d))
 
     return State(table(lambda b, i, j: S[b, i, j] + rates.eta * y[b, i] * (x[b, j] - explained(b, j)), *S.shape))
-
-
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
-    """Return Σ_j S_ij q_j."""
-    batch, d, m = state.S.shape
-    return table(lambda b, i: sum(state.S[b, i, j] * q[b, j] for j in range(m)), batch, d)
-
-
-def matrix(state: State) -> Float[Tensor, "b d m"]:
-    """Return S."""
-    return state.S
 
 
 def unroll(
@@ -58,3 +49,6 @@ def bound(c: float, start: float) -> float:
     if not 0 <= c <= 2 or squared > 2:
         return float("inf")
     return (squared if squared > 1 + c / 2 else 1 + c / 2) ** 0.5
+
+
+__all__ = ["Rates", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]

@@ -49,10 +49,8 @@ class Memory(nn.Module, ABC, Generic[S]):
         super().__init_subclass__(**kwargs)
         for name, own in _FINAL.items():
             if getattr(cls, name) is not getattr(Memory, name):
-                raise TypeError(
-                    f"{cls.__name__} defines {name}, which is final in Memory: it checks its input and keeps full "
-                    f"precision under autocast. Name it {own}."
-                )
+                why = "which is final in Memory: it checks its input and switches autocast off"
+                raise TypeError(f"{cls.__name__} defines {name}, {why}. Name it {own}.")
 
     def __init__(self, config: Config, *, memory_size: int) -> None:
         super().__init__()
@@ -98,10 +96,6 @@ class Memory(nn.Module, ABC, Generic[S]):
     def write(self, state: S, e: Float[Tensor, "b m"]) -> S:
         """Return the state after one write.
 
-        Args:
-            state: The state before it.
-            e: What is written.
-
         Raises:
             InputError: e has another form than (b, m), or another batch than the state.
         """
@@ -113,10 +107,6 @@ class Memory(nn.Module, ABC, Generic[S]):
     @final
     def read(self, state: S, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
         """Project a query through the memory, with no activation and no identity term.
-
-        Args:
-            state: The memory.
-            q: The query.
 
         Raises:
             InputError: q has another form than (b, m), or another batch than the state.
@@ -154,25 +144,20 @@ class Memory(nn.Module, ABC, Generic[S]):
 
     @final
     def with_room(self, state: S, slots: int) -> S:
-        """Return the same memory with empty slots before all entries, so that a write can drop one and not grow.
+        """Return the same memory with a number of empty slots before its entries, for writes to take the place of.
 
-        A memory of fixed size needs none and stays as it is. One that may turn from rows into a matrix is
-        given the form that it would have after as many writes.
-
-        Args:
-            state: The memory.
-            slots: How many.
+        A memory of fixed size stays as it is. One that may turn from rows into a matrix gets the form that
+        it has after as many writes.
 
         Raises:
-            InputError: Their number is negative.
+            InputError: The number is negative.
         """
         if slots < 0:
             raise InputError(f"slots must be 0 or more; got {slots}.")
         with without_autocast(state[0]):
             settled: Any = self._settle(state, slots)
-        rows = {name: value for name, value in settled._asdict().items() if name in self.grows}
-        empty = {name: x.new_zeros(x.shape[0], slots, *x.shape[2:]) for name, x in rows.items()}
-        return settled._replace(**{name: torch.cat([empty[name], x], dim=1) for name, x in rows.items()})
+        rows = {name: x for name, x in settled._asdict().items() if name in self.grows}
+        return settled._replace(**{name: _after_zeros(x, slots) for name, x in rows.items()})
 
     def _check(self, name: str, x: Tensor, form: str, state: S | None) -> None:
         m = self.memory_size
@@ -185,3 +170,7 @@ class Memory(nn.Module, ABC, Generic[S]):
         """Return where an empty state is made and of what type: as the parameters are where left out."""
         own = full_precision(next(self.parameters()))
         return {"device": device or own.device, "dtype": dtype or own.dtype}
+
+
+def _after_zeros(rows: Tensor, slots: int) -> Tensor:
+    return torch.cat([rows.new_zeros(rows.shape[0], slots, *rows.shape[2:]), rows], dim=1)

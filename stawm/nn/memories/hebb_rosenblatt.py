@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stawm.configuration import POSITIVE
+from stawm.configuration import NON_NEGATIVE, POSITIVE, Interval
 from stawm.configuration import Config as BaseConfig
 from stawm.core import hebb_rosenblatt as core
 from stawm.core.activations import ACTIVATIONS
@@ -59,15 +59,12 @@ class HebbRosenblatt(Memory[State]):
 
         def faults(self) -> list[str]:
             """Rates that constraining or normalising could not hold are at fault."""
-            found = []
-            if self.constrained and not 0 < self.delta <= 1:
-                found.append(f"{self.name}: with constrained rates delta must be in (0, 1]; got {self.delta!r}.")
-            if self.constrained:
-                found += [
-                    f"{self.name}: with constrained rates {key} must be in [0, inf); got {value!r}."
-                    for key, value in (("eta", self.eta), ("theta", self.theta))
-                    if value < 0
-                ]
+            ranges = {"delta": Interval(0, 1, open_low=True), "eta": NON_NEGATIVE, "theta": NON_NEGATIVE}
+            found = [
+                f"{self.name}: with constrained rates {key} must be in {legal}; got {getattr(self, key)!r}."
+                for key, legal in ranges.items()
+                if self.constrained and getattr(self, key) not in legal
+            ]
             if self.normalise is not None and not self.constrained and (self.delta <= 0 or self.eta < 0):
                 found.append(
                     f"{self.name}: normalise keeps η|e|² ≤ c·δ, which needs delta > 0 and eta ≥ 0; "
