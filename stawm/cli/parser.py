@@ -39,15 +39,20 @@ class Parser(argparse.ArgumentParser):
         """
         unknown = [item for item in rest if item.startswith("-") or not self.overrides]
         if unknown:
-            meant = nearest(unknown[0].partition("=")[0], self._option_string_actions, limit=3)
-            advice = did_you_mean(meant if unknown[0].startswith("-") else ())
-            raise ConfigError([f"{self.prog} does not know {unknown[0]!r}.{advice} See {self.prog} --help."])
+            meant = self._meant(unknown[0])
+            raise ConfigError([f"{self.prog} does not know {unknown[0]!r}.{meant} See {self.prog} --help."])
         found = parse_overrides(rest)
         taken = [key for key in found if key in vars(args)]
         if taken:
             advice = f"is an argument or option of its own; see {self.prog} --help."
             raise ConfigError([f"{key!r} {advice}" for key in taken])
         return found
+
+    def _meant(self, item: str) -> str:
+        if not item.startswith("-"):
+            return ""
+        flag, known = item.partition("=")[0], list(self._option_string_actions)
+        return did_you_mean([name for name in known if name.startswith(flag)] or nearest(flag, known, limit=3))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
         """Parse what is known, and return the rest too."""

@@ -1,4 +1,4 @@
-"""Weights of the authors' code, moved into the presets that have their like there."""
+"""Weights of the authors' code, moved into the presets that have a counterpart there."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -50,7 +50,7 @@ def load_authors_state_dict(model: Model, state_dict: Mapping[str, Tensor]) -> N
 
     Args:
         model: A preset with ``conv`` stacks, the ``affine`` locator and the ``hebb-rosenblatt``
-            memory with free rates, or the β-VAE: every preset that has its like there.
+            memory with free rates, or the β-VAE: every preset that has a counterpart there.
         state_dict: The state dict, by the authors' names. What their forward pass never uses is
             passed over, and so are the second names under which it lists a module.
 

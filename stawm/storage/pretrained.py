@@ -175,8 +175,9 @@ def resolve_weights(given: str | Path) -> Path:
         from stawm.storage import hub
 
         return hub.download(name)
+    known = {spelled for shipped in shipped_names() for spelled in (shipped, shipped.partition(".")[0])}
     raise CheckpointError(
-        f"Cannot read {given}: there is no such file, folder or preset.{did_you_mean(nearest(name, shipped_names()))}"
+        f"Cannot read {given}: there is no such file, folder or preset.{did_you_mean(nearest(name, known))}"
     )
 
 

@@ -15,8 +15,8 @@ class RunOptions(Config):
     docs/training.md are made from these fields.
 
     Attributes:
-        without_effect: The fields that leave a run's numbers as they are; a run that is broken off may go on with
-            others. ``cpu`` is among them, as the number of processes is no option at all: a run may move.
+        without_effect: The fields that do not decide a run's numbers: it may go on with other values of these.
+            ``cpu`` is among them, since a run may be moved to another machine.
     """
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"name", "save_every", "pictures", "download", "cpu", "quiet"})
@@ -25,7 +25,7 @@ class RunOptions(Config):
     seed: Annotated[int, Interval(0, 2**32 - 1)] = 0
     """Decides the weights, the order of the images, augmentation, dropout and sampling."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the convolutions and products; pose, sampling and memory stay in fp32 anyhow."""
+    """The precision of convolutions and products; pose, sampling and memory always stay in fp32."""
     validation: Annotated[int, NON_NEGATIVE] = 0
     """How many of the last training images are held out, and measured on while training instead of the test images."""
     train_images: Annotated[int, AT_LEAST_ONE] | None = None

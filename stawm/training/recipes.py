@@ -83,7 +83,7 @@ def find(spec: RecipeSpec, preset: str, *, draws: bool = False, **changes: Any) 
 
     Args:
         spec: The name of a recipe that the preset's record has, ``paper`` or ``fast``, or a recipe.
-        preset: The preset's name; for a model of another name ``fast`` is the recipe that is common to its like.
+        preset: The preset's name; for a model of any other name ``fast`` is our common recipe.
         draws: Whether the model draws.
         **changes: Fields of the recipe to change; a mapping changes fields of the augmentation.
 
@@ -120,7 +120,7 @@ def trained_preset(spec: RecipeSpec, preset: str) -> str:
 
 
 def recipes_of(preset: str) -> Mapping[str, Mapping[str, Any] | str]:
-    """Return the recipes that a preset's record has; none where there is no such preset."""
+    """Return the recipes that a preset's record has; an empty mapping for an unknown preset."""
     entry = registry.entries(Kind.PRESET).get(preset)
     return {} if entry is None else entry.recipes
 

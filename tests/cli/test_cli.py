@@ -30,8 +30,8 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return capsys.readouterr().out
 
 
-def fail(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run a command that is wrong, and return the one line that it says."""
+def fail(capsys: pytest.CaptureFixture[str], *argv: str, lines: int = 1) -> str:
+    """Run a command that is wrong, and return what it says: in one line, or in a line a fault."""
     try:
         status = cli.main(argv)
     except SystemExit as stopped:
@@ -39,7 +39,7 @@ def fail(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     said = capsys.readouterr()
     assert status == 1
     assert said.out == ""
-    assert len(said.err.splitlines()) == 1
+    assert len(said.err.splitlines()) == lines
     return said.err
 
 
@@ -71,6 +71,9 @@ def test_listing_needs_no_torch():
 
 def test_describe_and_cite(capsys: pytest.CaptureFixture[str]):
     assert json.loads(run(capsys, "describe", "crop", "--json")) == stawm.describe("crop").as_dict()
+    memory = json.loads(run(capsys, "describe", "fast-weights", "--kind", "memory", "--json"))
+    assert memory["kind"] == "memory"
+    assert "'fast-weights' is a memory, not a canvas" in fail(capsys, "describe", "fast-weights", "--kind", "canvas")
     assert run(capsys, "describe", "crop").strip() == str(stawm.describe("crop"))
     assert run(capsys, "cite", "stawm-mnist-8", "memory=delta").strip() == stawm.cite(
         stawm.config("stawm-mnist-8", memory="delta")
@@ -95,7 +98,7 @@ def test_train_then_eval(capsys: pytest.CaptureFixture[str], tmp_path: Path):
 def test_eval_of_a_preset_whose_weights_ship(capsys: pytest.CaptureFixture[str]):
     said = json.loads(run(capsys, "eval", "stawm-mnist-8", "--data", "digits", "--resize", "--json"))
     assert said["error"] < 0.2  # digits of another set
-    assert "come for: stawm-mnist-8" in fail(capsys, "eval", "stawm-mnist-28", "--data", "digits")
+    assert "come for: stawm-mnist-8.fast" in fail(capsys, "eval", "stawm-mnist-28", "--data", "digits")
 
 
 def test_eval_on_the_last_training_images(capsys: pytest.CaptureFixture[str], checkpoint: Path):
@@ -134,10 +137,35 @@ def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], check
     assert "2.png" in run(capsys, "run", graph, str(tmp_path / "images" / "2.png"), "--device", "cpu")
 
 
-def test_diagnose(capsys: pytest.CaptureFixture[str], checkpoint: Path):
+def test_diagnose(capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path):
     found = json.loads(run(capsys, "diagnose", str(checkpoint), "--data", "digits", "--images", "20", "--json"))
     assert found["images"] == 20
     assert len(found["glimpses"]) == 2
+    picture = str(tmp_path / "p.png")
+    said = run(capsys, "diagnose", str(checkpoint), "--data", "digits", "--images", "20", "--picture", picture)
+    assert "20 images" in said
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert json.loads(run(capsys, "diagnose", str(checkpoint), "--data", "digits", "--json"))["images"] == 256
+
+
+def test_a_run_says_which_variant_it_trains_and_shows_its_progress_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """The result alone is on the standard output, so that it can be kept in a file."""
+    options = ["--data", "digits", "--resize", "--train-images", "32", "--cpu", "--pictures", "0", "recipe.epochs=1"]
+    assert cli.main(["train", "stawm-mnist-8", "--out", str(tmp_path / "a"), *TINY, *options]) == 0
+    said = capsys.readouterr()
+    assert "The recipe 'fast' trains stawm-mnist-8.fast, a variant of stawm-mnist-8.\n" in said.err
+    assert "epoch 1/1" in said.err
+    assert said.out.splitlines()[0] == "360 images"
+    assert f"saved {tmp_path / 'a' / 'model.safetensors'}" in said.out
+    assert "epoch 1" not in said.out
+    assert stawm.inspect(tmp_path / "a" / "model.safetensors").config.name == "stawm-mnist-8.fast"
+    for more in (["--quiet"], ["--json"]):
+        assert cli.main(["train", "stawm-mnist-8", "--out", str(tmp_path / "a"), *TINY, *options, *more]) == 0
+        assert capsys.readouterr().err == ""
+    assert cli.main(["train", "stawm-mnist-8.fast", "--out", str(tmp_path / "a"), *TINY, *options]) == 0
+    assert "variant" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -147,11 +175,30 @@ def test_diagnose(capsys: pytest.CaptureFixture[str], checkpoint: Path):
         (["describe", "stawm-mnst-8"], ["'stawm-mnist-8'"]),
         (["list", "memories"], ["memory"]),
         (["cite", "stawm-mnist-8", "memory.dexta=1"], ["'delta'"]),
-        (["cite", "stawm-mnist-8", "glimpses=0", "hidden_size=none"], ["glimpses", "hidden_size"]),
+        (
+            ["train", "stawm-digits", "--out", "x", "--data", "digits", "--see", "3"],
+            ["does not know '--see'", "Did you mean '--seed'"],
+        ),
+        (["train", "stawm-digits", "--see=3", "--out", "x", "--data", "digits"], ["'--see=3'", "'--seed'"]),
+        (["eval", "m", "--data", "digits", "--pic", "x"], ["'--pic'", "'--picture'"]),
+        (["list", "--exclud", "x"], ["'--exclud'", "'--exclude'"]),
+        (["train", "stawm-digits", "--out", "x", "--data", "digits", "out=y"], ["'out' is an argument or option"]),
+        (["train", "stawm-digits", "--out", "x", "--data", "d", "--seed", "1", "seed=2"], ["'seed' is an argument"]),
         (["cite", "stawm-mnist-8", "memory"], ["'memory'", "key=value"]),
         (["inspect", "nowhere.safetensors"], ["nowhere.safetensors"]),
         (["inspect", "nowhere.onnx"], ["nowhere.onnx"]),
         (["inspect", "a", "b=c"], ["b=c"]),
+        (
+            ["train", "stawm-digits", "--out", "x", "--data", "digits", "--seed", "-1"],
+            ["seed must be an integer in [0"],
+        ),
+        (
+            ["train", "stawm-digits", "--out", "x", "--data", "digits", "--save-every", "nan"],
+            ["save_every must be a number"],
+        ),
+        (["train", "stawm-digits", "--out", "x", "--data", "digits", "sed=1"], ["Did you mean 'seed'"]),
+        (["train", "stawm-digits", "--out", "x", "--data", "digits", "epochs=1"], ["Did you mean 'recipe.epochs'"]),
+        (["eval", "stawm-mnist-8.fst", "--data", "digits"], ["'stawm-mnist-8.fast'"]),
         (["train", "stawm-digits", "--out", "x"], ["--data"]),
         (["train", "stawm-digits", "--out", "{tmp}", "--data", "digit"], ["'digits'"]),
         (["train", "stawm-digits", "--out", "{tmp}", "--data", "digits", "--recipe", "paper"], ["does not train"]),
@@ -164,6 +211,16 @@ def test_bad_input_is_one_clear_line_and_status_1(
     said = fail(capsys, *(arg.replace("{tmp}", str(tmp_path)) for arg in argv))
     assert said.startswith("stawm")
     assert all(word in said for word in words)
+
+
+def test_faults_are_a_line_each(capsys: pytest.CaptureFixture[str]):
+    said = fail(capsys, "cite", "stawm-mnist-8", "glimpses=0", "hidden_size=none", "memory.dexta=1", lines=4)
+    first, *others = said.splitlines()
+    assert first == "stawm: 3 things are wrong:"
+    assert all(line.startswith("  ") for line in others)
+    assert [next(word for word in ("glimpses", "hidden_size", "dexta") if word in line) for line in others] == [
+        *("dexta", "glimpses", "hidden_size")
+    ]
 
 
 def test_a_package_that_is_not_there_is_named_with_its_extra(

@@ -1,6 +1,11 @@
 """Models by name: building, seeding, citing; components by name."""
 
+import contextlib
+import io
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,16 +13,20 @@ import torch
 from torch import Tensor, nn
 
 import stawm
-from stawm import registry
+from stawm import cli, registry
 from stawm.catalog.components import COMPONENTS, NETWORKS
 from stawm.catalog.presets import PRESETS
-from stawm.errors import ConfigError, UnknownNameError
+from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError
 from stawm.models.baseline import Baseline
 from stawm.models.cite import bibliography, references
 from stawm.models.config import SharedConfig
 from stawm.models.construct import construct
 from stawm.models.model import Stawm
+from stawm.storage import pretrained, shipped
+from stawm.storage.pretrained import find_model, resolve_weights
+from stawm.training.trainer import make_plan
 from tests.plugins import MEMORY, Install
+from tests.small import small
 
 
 def weights(model: nn.Module) -> list[Tensor]:
@@ -119,6 +128,115 @@ def test_what_is_no_component() -> None:
         stawm.build_component("memory", "fast-weight", memory_size=3)
     with pytest.raises(ConfigError, match="no field 'name'"):
         stawm.build_component("memory", "fast-weights", memory_size=3, name="delta")
+
+
+# Which weights are meant
+
+
+@pytest.fixture
+def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The same weights as a preset that ships, a file, a folder, and a repository of the hub."""
+    model, folder = small("stawm-digits"), tmp_path / "run"
+    folder.mkdir()
+    for path in (tmp_path / "stawm-digits.safetensors", tmp_path / "m.safetensors", folder / "model.safetensors"):
+        stawm.save(model, path)
+
+    def download(repository: str) -> Path:
+        assert repository == "user/name@v1"
+        return tmp_path / "m.safetensors"
+
+    monkeypatch.setattr(shipped, "weights_folder", lambda: tmp_path)
+    monkeypatch.setattr(stawm.hub, "download", download)
+    return {
+        "preset": "stawm-digits",
+        "file": str(tmp_path / "m.safetensors"),
+        "path": tmp_path / "m.safetensors",
+        "folder": str(folder),
+        "hub": "user/name@v1",
+    }
+
+
+def printed(*argv: Any) -> Any:
+    """What a command prints as JSON."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert cli.main([*map(str, argv), "--json"]) == 0
+    return json.loads(out.getvalue())
+
+
+CALLERS: dict[str, Callable[[Any], Any]] = {
+    "resolve_weights": lambda given: stawm.inspect(resolve_weights(given)).sha256,
+    "build": lambda given: weights(stawm.build("stawm-digits", pretrained=given)),
+    "find_model": lambda given: weights(find_model(given)),
+    "train": lambda given: make_plan("stawm-digits", "fast", {"start": given}).note("given")["start"],
+    "eval": lambda given: printed("eval", given, "--data", "digits")["nll"],
+    "diagnose": lambda given: printed("diagnose", given, "--data", "digits", "--images", 8)["glimpses"],
+    "inspect": lambda given: printed("inspect", given)["sha256"],
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("kind", ["preset", "file", "path", "folder", "hub"])
+def test_weights_are_given_in_the_same_forms_everywhere(placed: dict[str, Any], caller: str, kind: str) -> None:
+    found, expected = CALLERS[caller](placed[kind]), CALLERS[caller](placed["file"])
+    if isinstance(found, list) and isinstance(found[0], Tensor):
+        assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=True))
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("command", ["draw", "export", "verify"])
+@pytest.mark.parametrize("kind", ["preset", "file", "folder", "hub"])
+def test_the_other_commands_ask_the_same_function(
+    command: str, kind: str, placed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stop(Exception):
+        """What follows is not of interest here."""
+
+    def stopped(path: Any) -> None:
+        assert Path(path).read_bytes() == Path(placed["file"]).read_bytes()
+        raise Stop
+
+    monkeypatch.setattr(pretrained, "load", stopped)
+    argv = {
+        "draw": ["draw", placed[kind], "--data", "digits"],
+        "export": ["export", placed[kind], tmp_path / "m.onnx"],
+        "verify": ["verify", tmp_path / "m.onnx", placed[kind]],
+    }[command]
+    with pytest.raises(Stop):
+        cli.main([*map(str, argv)])
+
+
+def test_a_file_or_folder_comes_before_a_preset_of_its_name(
+    placed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_weights("stawm-digits") == tmp_path / "stawm-digits.safetensors"
+    (tmp_path / "stawm-digits").mkdir()
+    assert resolve_weights("stawm-digits") == Path("stawm-digits") / "model.safetensors"
+
+
+@pytest.mark.parametrize("given", ["", None, 3, b"m", ["m"]])
+def test_what_no_weights_can_be_given_by(given: Any, unchecked: None) -> None:
+    for attempt in (resolve_weights, find_model, lambda given: stawm.build("stawm-digits", pretrained=given)):
+        with pytest.raises(
+            InputError, match=re.escape("Weights must be given by a preset's name, a file, a folder, or user/name")
+        ):
+            attempt(given)
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Did you mean 'stawm-mnist-8\.fast'"):
+        resolve_weights("stawm-mnist-8.fst")
+    with pytest.raises(CheckpointError, match=r"Did you mean 'stawm-mnist-8'\?"):
+        resolve_weights("stawm-mnst-8")
+    with pytest.raises(CheckpointError, match="there is no such file, folder or preset"):
+        resolve_weights("a/b/c")
+    with pytest.raises(CheckpointError, match=r"Cannot read .*gone\.safetensors: No such file"):
+        find_model(tmp_path / "gone.safetensors")
+    with pytest.raises(CheckpointError, match=r"Cannot read .*model\.safetensors: No such file"):
+        find_model(tmp_path)
+    with pytest.raises(CheckpointError, match="No weights come with stawm for 'stawm-cifar-mnv2'"):
+        resolve_weights("stawm-cifar-mnv2")
 
 
 # Citations

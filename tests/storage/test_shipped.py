@@ -35,11 +35,15 @@ def test_what_ships_is_on_record_and_whole() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
-    assert name in registry.list_names("preset", origin="stawm")
+    assert name in registry.list_names("preset", "*.*", origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
     assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())
     assert next(model.parameters()).dtype == torch.float32
+    assert model.config == info.config == stawm.config(name)
+    untagged = stawm.build(name.partition(".")[0], pretrained=True)
+    assert untagged.config == model.config, "one name is one model: it says which variant it is"
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in untagged.state_dict().items())
 
 
 @pytest.mark.data
@@ -55,7 +59,7 @@ def test_what_ships_is_as_good_as_it_says(name: str) -> None:
 
 
 def test_weights_that_do_not_come_with_the_package(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="for 'stawm-nothing'; they come for: no preset yet"):
+    with pytest.raises(CheckpointError, match="for 'stawm-nothing'; they come for: none"):
         shipped_weights("stawm-nothing")
     with pytest.raises(CheckpointError, match="No weights come with stawm"):
         stawm.build(tiny(name="stawm-nothing").config, pretrained=True)
@@ -84,16 +88,51 @@ def test_shipping_a_run_and_building_it_by_name(folder: Path, tmp_path: Path) ->
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
+def test_a_preset_is_found_by_its_variant(folder: Path) -> None:
+    for name in ("stawm-mnist-8.fast", "stawm-mnist-8.other", "stawm-mnist-28.fast", "stawm-mnist-28"):
+        (folder / f"{name}.safetensors").write_bytes(b"")
+    assert shipped_weights("stawm-mnist-8").name == "stawm-mnist-8.fast.safetensors"
+    assert shipped_weights("stawm-mnist-8.other").name == "stawm-mnist-8.other.safetensors"
+    assert shipped_weights("stawm-mnist-28").name == "stawm-mnist-28.safetensors", "its own before a variant's"
+    with pytest.raises(CheckpointError, match=r"come for: stawm-mnist-28, stawm-mnist-28\.fast, stawm-mnist-8\.fast"):
+        shipped_weights("stawm-mnist-8.fas")
+
+
 def test_a_presets_name_stands_for_the_model_as_it_was_trained(folder: Path) -> None:
-    """A recipe may have changed what the memory makes of its parameters: with the preset's own it is another model."""
+    """A checkpoint of the first version has the preset's name and the variant's form, and keeps both."""
     trained = shaken(small("stawm-mnist-8", memory={"constrained": True, "normalise": 0.9}))
     path = folder / "stawm-mnist-8.safetensors"
     stawm.save(trained, path)
+    assert stawm.load(path).config.name == "stawm-mnist-8"
     for pretrained in (True, path, str(path)):
         built = stawm.build("stawm-mnist-8", pretrained=pretrained, dropout=0.1)
         assert built.config == trained.config.replace(dropout=0.1)
+    assert stawm.build("stawm-mnist-8.fast", pretrained=path).config == trained.config
     own = stawm.build(stawm.config(trained.config, dropout=0.2), pretrained=path)
     assert own.config == trained.config.replace(dropout=0.2)
+
+
+def test_weights_that_ship_are_written_anew_under_the_name_of_their_variant(folder: Path) -> None:
+    """In one command, whatever they were called before; the numbers and the provenance stay."""
+    old = folder / "stawm-mnist-draw-6.safetensors"
+    before = stawm.build("stawm-mnist-draw-6.fast", name="stawm-mnist-draw-6", seed=0)
+    stawm.save(before, old, provenance={"seed": 3}, dtype=torch.float16)
+    (folder / "checksums.json").write_text(json.dumps({old.name: "0"}))
+    new = folder / "stawm-mnist-draw-6.fast.safetensors"
+    for path in (old, new):
+        assert ship(path) == new
+        assert sorted(file.name for file in folder.iterdir()) == ["checksums.json", new.name]
+        assert faults() == []
+    after = stawm.load(new)
+    assert after.config == stawm.config("stawm-mnist-draw-6.fast")
+    assert all(
+        torch.equal(v.half().float(), after.state_dict()[k])
+        for k, v in before.state_dict().items()
+        if v.is_floating_point()
+    )
+    assert stawm.inspect(new).provenance == {"seed": 3}
+    stawm.save(stawm.build("stawm-mnist-draw-6.fast", name="stawm-mnist-draw-6", dropout=0.1), old)
+    assert ship(old) == old, "what is not the variant keeps its name"
 
 
 def test_a_self_supervised_preset_stands_on_the_drawing_model_as_it_was_trained(tmp_path: Path) -> None:

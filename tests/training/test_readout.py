@@ -153,15 +153,16 @@ def test_the_self_supervised_presets_can_be_kept(preset: str):
 
 
 def test_the_memory_comes_with_its_weights(tmp_path: Path, few: data.Splits):
-    """Rates of a bounded memory mean something else in a free one: a recipe does not change which it is."""
+    """Rates of a bounded memory mean something else in a free one: what is trained has that of the checkpoint."""
+    readout = {"preset": "stawm-digits", "trainable": "readout", "heads": CLASSES}
     for constrained in (True, False):
         path = tmp_path / f"{constrained}.safetensors"
         memory = {"constrained": constrained, "normalise": 0.5 if constrained else None}
         stawm.save(stawm.build(DRAWING, memory=memory, seed=3), path)
-        recipe = Recipe(name="r", epochs=1, rate=1e-9, memory={"hebb-rosenblatt": {"constrained": not constrained}})
-        options: dict[str, Any] = {**SHORT, "recipe.epochs": 1, "start": path, "recipe": recipe}
-        run = train(READOUT, data=few, out=tmp_path / str(constrained), **options)
+        options: dict[str, Any] = {**SHORT, "recipe.epochs": 1, "start": path, "recipe.rate": 1e-9}
+        run = train(readout, data=few, out=tmp_path / str(constrained), **options)
         assert (run.model.config.memory.constrained, run.model.config.memory.normalise) == (*memory.values(),)
+        assert (run.model.config.mean, run.model.config.glimpses) == ((0.0,), 3)
         torch.testing.assert_close(run.model.memory.rates.eta, torch.tensor(0.4))
         with pytest.raises(ConfigError, match=f"constrained={constrained}, and are of another form"):
-            train(READOUT, data=few, out=tmp_path / "x", memory={"constrained": not constrained}, **options)
+            train(readout, data=few, out=tmp_path / "x", memory={"constrained": not constrained}, **options)

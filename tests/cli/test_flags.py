@@ -1,0 +1,234 @@
+"""Every flag of every command arrives where it is meant, at a value that is not the usual one."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import stawm
+from stawm import cli, registry, training
+from stawm.cli import demo as demos
+from stawm.cli.parser import make_parser, option
+from stawm.export import triton
+from stawm.export.proof import verification
+from stawm.export.serve import folder, session
+from stawm.export.write import exporting
+from stawm.storage import pretrained
+from stawm.training import data
+from stawm.training.options import NAMES
+from tests.training.test_options import OTHERS
+
+
+class Said(SimpleNamespace):
+    """What a command prints, whatever it is."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return vars(self)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Replace a public function by one that notes what it is called with."""
+
+    def listen(module: Any, name: str, gives: Any = None) -> dict[str, Any]:
+        calls: dict[str, Any] = {}
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            calls.update(kwargs, args=args)
+            return gives(*args, **kwargs) if callable(gives) else gives if gives is not None else Said(done=True)
+
+        monkeypatch.setattr(module, name, noted)
+        return calls
+
+    return listen
+
+
+def run(*argv: Any) -> None:
+    assert cli.main([*map(str, argv)]) == 0
+
+
+def options_of(command: str) -> set[str]:
+    """The options that a command has, but for help and JSON."""
+    parser: Any = make_parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    found = commands.choices[command]._option_string_actions
+    return {name for name in found if name.startswith("--")} - {"--help", "--json"}
+
+
+TRAIN: dict[str, list[str]] = {
+    name: [option(name), *([] if value is True else [str(value)])] for name, value in OTHERS.items()
+}
+
+
+def test_every_option_of_a_command_is_tried_here():
+    tried = {
+        "train": {"--data", "--out", "--recipe", *(flags[0] for flags in TRAIN.values())},
+        "eval": {"--data", "--resize", "--download", "--validation", "--picture", "--looks"},
+        "draw": {"--data", "--resize", "--download", "--out", "--count", "--seed"},
+        "diagnose": {"--data", "--resize", "--download", "--images", "--picture"},
+        "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton"},
+        "verify": set(),
+        "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
+        "list": {"--exclude"},
+        "describe": {"--kind"},
+        "cite": set(),
+        "inspect": set(),
+        "demo": {"--data", "--out"},
+    }
+    assert {command: options_of(command) for command in tried} == tried
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_of_train_arrives_alone(heard: Any, name: str):
+    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    run("train", "stawm-digits", "--data", "digits", "--out", "x", *TRAIN[name])
+    expected = str(OTHERS[name]) if name == "start" else OTHERS[name]
+    assert calls["options"] == {"quiet": False, name: expected}
+
+
+def test_everything_given_to_train_arrives(heard: Any):
+    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    flags = [flag for flags in TRAIN.values() for flag in flags]
+    run("train", "stawm-digits", "--data", "mnist:x", "--out", "y", "--recipe", "paper", "memory.eta=1", *flags)
+    assert calls.pop("options") == {name: str(value) if name == "start" else value for name, value in OTHERS.items()}
+    assert calls == {
+        "args": ("stawm-digits",),
+        "data": "mnist:x",
+        "out": Path("y"),
+        "recipe": "paper",
+        "memory.eta": 1,
+    }
+
+
+def test_train_prints_json_quietly(heard: Any, capsys: pytest.CaptureFixture[str]):
+    calls = heard(training, "train", Said(evaluation=Said(error=0.5), checkpoint="m"))
+    run("train", "stawm-digits", "--data", "digits", "--out", "x", "--json")
+    assert calls["options"] == {"quiet": True}
+    assert calls["recipe"] == "fast"
+    assert json.loads(capsys.readouterr().out) == {"error": 0.5}
+
+
+@pytest.fixture
+def digits(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A small model, and a few images for it."""
+    model = stawm.build("stawm-digits", seed=0, memory_size=8, hidden_size=16, glimpses=2).eval()
+    monkeypatch.setattr(pretrained, "find_model", lambda given: model)
+    return model
+
+
+@pytest.mark.parametrize("command", ["eval", "diagnose"])
+def test_the_data_of_a_command_arrive(heard: Any, digits: Any, command: str):
+    splits = data.load("digits")
+    calls = heard(data, "load", splits)
+    run(command, "m", "--data", "mnist:x")
+    assert (calls["args"], calls["resize"], calls["download"]) == (("mnist:x",), False, False)
+    assert calls["image"] == (1, 16, 16)
+    for flag in ("resize", "download"):
+        run(command, "m", "--data", "mnist:x", f"--{flag}")
+        assert (calls["resize"], calls["download"]) == (flag == "resize", flag == "download")
+
+
+def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    model = stawm.build("stawm-digits", heads="drawing", class_names=[], glimpses=1, memory_size=8, hidden_size=16)
+    monkeypatch.setattr(pretrained, "find_model", lambda given: model.eval())
+    splits = data.load("digits")
+    loaded, drawn = heard(data, "load", splits), heard(stawm.viz, "drawings", stawm.viz.drawings)
+    out = tmp_path / "p.png"
+    for flags, resize, download in (([], False, False), (["--resize"], True, False), (["--download"], False, True)):
+        run("draw", "m", "--data", "mnist:x", "--out", out, *flags)
+        assert (loaded["args"], loaded["resize"], loaded["download"]) == (("mnist:x",), resize, download)
+        assert torch.equal(drawn["args"][1], splits.test.images[:4].float() / 255)
+    run("draw", "m", "--data", "mnist:x", "--out", out, "--count", 2, "--seed", 5)
+    order = torch.randperm(len(splits.test), generator=torch.Generator().manual_seed(5))
+    assert torch.equal(drawn["args"][1], splits.test.images[order[:2]].float() / 255)
+    assert out.is_file()
+
+
+EXPORT = {"graph": "rollout", "glimpses": None, "precision": "fp32", "opset": 18, "outputs": None, "sample": False}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], {}),
+        (["--graph", "step"], {"graph": "step"}),
+        (["--glimpses", 3], {"glimpses": 3}),
+        (["--precision", "fp16"], {"precision": "fp16"}),
+        (["--opset", 22], {"opset": 22}),
+        (["--outputs", "logits, pose,"], {"outputs": ["logits", "pose"]}),
+        (["--sample"], {"sample": True}),
+    ],
+)
+def test_the_options_of_export_arrive(heard: Any, digits: Any, flags: list[Any], expected: dict[str, Any]):
+    calls = heard(exporting, "to_onnx")
+    run("export", "m", "x.onnx", *flags)
+    assert calls == {"args": (digits, Path("x.onnx")), **EXPORT, **expected}
+
+
+def test_triton_arrives(heard: Any, digits: Any, capsys: pytest.CaptureFixture[str]):
+    heard(exporting, "to_onnx", Said(ok=True))
+    served = heard(triton, "write_repository", Said(name="m"))
+    run("export", "m", "x.onnx", "--triton", "models", "--json")
+    assert served["args"] == (Path("x.onnx"), Path("models"))
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "triton": {"name": "m"}}
+    run("export", "m", "x.onnx", "--triton", "models")
+    assert capsys.readouterr().out.count("Said(") == 2
+
+
+def test_what_is_verified_arrives(heard: Any, digits: Any):
+    calls = heard(verification, "verify")
+    run("verify", "x.onnx", "m")
+    assert calls == {"args": (Path("x.onnx"), digits)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "of_model", "of_run"),
+    [
+        ([], {}, {}),
+        (["--device", "cpu"], {"device": "cpu"}, {}),
+        (["--allow-fallback"], {"allow_fallback": True}, {}),
+        (["--threads", 3], {"threads": 3}, {}),
+        (["--until", 0.9], {}, {"until": 0.9}),
+        (["--save", "d"], {}, {"save": Path("d")}),
+    ],
+)
+def test_the_options_of_run_arrive(heard: Any, flags: list[Any], of_model: dict[str, Any], of_run: dict[str, Any]):
+    opened, ran = heard(session, "OnnxModel", Said(model=True)), heard(folder, "run_folder")
+    run("run", "x.onnx", "images", *flags)
+    assert opened == {"args": (Path("x.onnx"),), "device": "auto", "allow_fallback": False, "threads": None, **of_model}
+    assert ran == {"args": (Said(model=True), Path("images")), "until": None, "save": None, **of_run}
+
+
+def test_the_options_of_demo_arrive(heard: Any, capsys: pytest.CaptureFixture[str]):
+    calls = heard(demos, "demo")
+    run("demo")
+    assert calls == {"args": ("digits", Path("demo")), "quiet": False}
+    run("demo", "--data", "mnist:x", "--out", "y", "--json", "glimpses=2")
+    assert calls == {"args": ("mnist:x", Path("y")), "quiet": True, "glimpses": 2}
+
+
+def test_the_options_of_list_arrive(capsys: pytest.CaptureFixture[str]):
+    run("list", "preset", "stawm-mnist-[28]*", "bvae*", "--exclude", "*-28", "--exclude", "*draw*")
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["bvae-cifar", "stawm-mnist-8"]
+    run("list", "preset", "stawm-mnist-8.*", "--json")
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["stawm-mnist-8.fast"]
+    run("list", "memory")
+    assert capsys.readouterr().out.splitlines()[0].startswith("  ")
+    assert [line.split()[0] for line in _lines(capsys, "list", "memory")] == stawm.list_names("memory")
+
+
+def _lines(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
+    run(*argv)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_list_says_which_plugins_are_broken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    broken = registry.BrokenPlugin("memory", "mine", "theirs 1.0", "it is torn")
+    monkeypatch.setattr(registry, "broken_plugins", lambda: (broken,))
+    run("list", "memory")
+    assert capsys.readouterr().err == f"cannot be used: {broken}\n"
