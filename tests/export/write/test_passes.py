@@ -125,7 +125,7 @@ def test_a_value_rounded_to_half_precision_stays_rounded() -> None:
     model = parsed("c = Cast <to = 10> (x)  d = Cast <to = 1> (c)  y = Neg (d)", "float[b] x", "float[b] y")
     clean(model)
     session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
-    (y,) = session.run(["y"], {"x": np.array([1 + 2**-12, 2.0], dtype=np.float32)})
+    y: Any = session.run(["y"], {"x": np.array([1 + 2**-12, 2.0], dtype=np.float32)})[0]
     assert y.tolist() == [-1.0, -2.0]
 
 
