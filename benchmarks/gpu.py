@@ -27,7 +27,7 @@ ROUNDS = 31
 Variants = dict[str, Callable[[], object]]
 
 
-def onnx_variants(model: Model, images: torch.Tensor, folder: Path, device: str) -> Variants:
+def onnx_variants(model: Model, pixels: torch.Tensor, folder: Path, device: str) -> Variants:
     """Export in both precisions, and open each with and without captured graphs."""
     made: Variants = {}
     for precision in ("fp32", "fp16"):
@@ -38,7 +38,7 @@ def onnx_variants(model: Model, images: torch.Tensor, folder: Path, device: str)
         for captured in (False, True) if device == "cuda" else (False,):
             onnx = OnnxModel(path, device=device, batch_size=max(BATCHES), cuda_graphs=captured)  # pyright: ignore[reportArgumentType]
             name = f"ONNX Runtime, {precision}{', CUDA graphs' if captured else ''}"
-            made[name] = _synchronised(lambda onnx=onnx: onnx(images), device)
+            made[name] = _synchronised(lambda onnx=onnx: onnx(pixels), device)
     return made
 
 
@@ -76,9 +76,9 @@ def measure(preset: str, device: str, batches: tuple[int, ...], rounds: int, com
     model = stawm.build(preset, seed=0).eval()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for batch in batches:
-            images = torch.randn(batch, *model.config.image, generator=torch.Generator().manual_seed(1)).to(device)
-            made = onnx_variants(model.cpu(), images, Path(folder), device)
-            made |= torch_variants(model, images, device, compiled)
+            pixels = torch.rand(batch, *model.config.image, generator=torch.Generator().manual_seed(1)).to(device)
+            made = onnx_variants(model.cpu(), pixels, Path(folder), device)
+            made |= torch_variants(model, model.normalise(pixels), device, compiled)
             timings = interleaved(made, rounds)
             for name, timing in timings.items():
                 rows.append({"preset": preset, "batch": batch, "variant": name, **as_dict(timing)})

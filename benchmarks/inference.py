@@ -22,19 +22,19 @@ GOALS = {("stawm-mnist-8", 128): 12.0, ("stawm-mnist-8", 1): 5.0, ("stawm-cifar-
 REFERENCE, EXPORTED, AWAKE = "authors' loop", "stawm, ONNX Runtime", "stawm, ONNX Runtime, threads awake"
 
 
-def variants(model: Stawm, images: torch.Tensor, folder: Path) -> dict[str, Callable[[], object]]:
+def variants(model: Stawm, pixels: torch.Tensor, folder: Path) -> dict[str, Callable[[], object]]:
     """Make what is measured: the reference, ours eager, ours exported."""
     path = folder / f"{model.config.name}.onnx"
     if not path.exists():
         stawm.export.to_onnx(model, path, outputs=["logits"], batches=(1, 3))
     threads = torch.get_num_threads()
     asleep, awake = (stawm.export.OnnxModel(path, "cpu", threads=threads, spinning=on) for on in (False, True))
-    reference = AuthorsLoop(model).eval()
+    reference, images = AuthorsLoop(model).eval(), model.normalise(pixels)
     return {
         REFERENCE: lambda: reference(images),
         "stawm, eager": lambda: model(images),
-        EXPORTED: lambda: asleep(images),
-        AWAKE: lambda: awake(images),
+        EXPORTED: lambda: asleep(pixels),
+        AWAKE: lambda: awake(pixels),
     }
 
 
@@ -45,8 +45,8 @@ def measure(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for preset, batch, rounds in QUICK if quick else CASES:
             model = stawm.build(preset, seed=0).eval()
-            images = torch.randn(batch, *model.config.image, generator=torch.Generator().manual_seed(1))
-            timings = interleaved(variants(model, images, Path(folder)), rounds)
+            pixels = torch.rand(batch, *model.config.image, generator=torch.Generator().manual_seed(1))
+            timings = interleaved(variants(model, pixels, Path(folder)), rounds)
             rows.append({"preset": preset, "batch": batch, "timings": {n: as_dict(t) for n, t in timings.items()}})
             print(preset, batch, {n: f"{t.median * 1e3:.1f} ms" for n, t in timings.items()}, flush=True)
     return rows

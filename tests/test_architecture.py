@@ -1,9 +1,10 @@
 """Imports run one way: each module may import from its own layer and from the layers above it in the list."""
 
 import ast
+import graphlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ LAYERS = (
     ("export",),
     ("cli", "__main__", "__init__"),
 )
+EXPORT_ARROWS = {
+    "table": set(),
+    "graphs": set(),
+    "file": {"graphs", "table"},
+    "run": {"graphs"},
+    "proof": {"file", "graphs", "run", "table"},
+    "write": {"file", "graphs", "proof", "run"},
+    "serve": {"file", "graphs", "run", "table"},
+    "bulk": {"serve"},
+    "triton": {"file"},
+}
+"""What each folder of `stawm.export` imports of the others; the package itself imports on first use."""
 CORE_MAY_IMPORT = {"torch", "einops", "jaxtyping"}
 
 
@@ -105,3 +118,44 @@ def test_core_knows_only_tensors(module: str):
 )
 def test_an_arrow_back_is_seen(module: str, source: str):
     assert _arrows_back(module, source)
+
+
+def _circle(sources: Mapping[str, str]) -> list[str]:
+    """The modules of a circle of imports, wherever in a module they stand; empty where there is none."""
+    arrows = {module: {name for name in _imports(source) if name in sources} for module, source in sources.items()}
+    try:
+        graphlib.TopologicalSorter({m: to - {m} for m, to in arrows.items()}).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_imports_go_round_in_a_circle():
+    """Imports inside functions included: a circle that waits for a call is one all the same."""
+    assert _circle({module: path.read_text() for module, path in MODULES.items()}) == []
+
+
+def test_a_circle_is_seen():
+    late = "def build():\n    from stawm.storage import hub\n"
+    there = {"stawm.storage.pretrained": late, "stawm.storage.hub": "import torch\n", "stawm.errors": ""}
+    assert _circle(there) == []
+    back = {"stawm.storage.hub": "def download():\n    from stawm.storage.pretrained import build\n"}
+    assert set(_circle(there | back)) == {"stawm.storage.pretrained", "stawm.storage.hub"}
+
+
+@pytest.mark.parametrize("folder", EXPORT_ARROWS)
+def test_inside_export_imports_run_one_way(folder: str):
+    def of(module: str) -> str:
+        return module.split(".")[2]
+
+    inside = [module for module in MODULES if module.startswith("stawm.export.")]
+    assert {of(module) for module in inside} == set(EXPORT_ARROWS)
+    found = {
+        of(name)
+        for module in inside
+        if of(module) == folder
+        for name in _imports(MODULES[module].read_text())
+        if name.startswith("stawm.export.")
+    }
+    assert found - {folder} == EXPORT_ARROWS[folder]
+    assert all(folder not in EXPORT_ARROWS[other] for other in EXPORT_ARROWS[folder])

@@ -8,6 +8,7 @@ from typing import Any
 
 MODEL = "a checkpoint, a folder with one, a preset whose weights come with the package, or user/name on the hub"
 """What stands for a trained model."""
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
 
 def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -38,6 +39,7 @@ def export(args: argparse.Namespace) -> None:
             opset=args.opset,
             outputs=args.outputs,
             sample=args.sample,
+            device=args.device,
         )
     except VerificationError as error:
         _print(args, error.report)
@@ -59,7 +61,7 @@ def verify(args: argparse.Namespace) -> None:
     from stawm.storage.pretrained import find_model
 
     try:
-        _print(args, verify(args.graph, find_model(args.model)))
+        _print(args, verify(args.graph, find_model(args.model), device=args.device))
     except VerificationError as error:
         _print(args, error.report)
         raise
@@ -104,12 +106,14 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opset", type=int, default=18)
     parser.add_argument("--outputs", type=_names, help="fields of the output, commas between")
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
     parser.add_argument("--triton", type=Path, metavar="DIR", help="also put the graph into a Triton model repository")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
     parser.add_argument("model", help=MODEL)
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the graph is run")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +121,6 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, help="a folder of images, or one image")
     parser.add_argument("--until", type=float, help="of a step graph: look until it is so certain, say 0.99")
     parser.add_argument("--save", type=Path, metavar="DIR", help="save what is drawn there")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "tensorrt"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--allow-fallback", action="store_true", help="let the CPU stand in for a GPU")
     parser.add_argument("--threads", type=int, help="how many threads a run on the CPU takes")

@@ -1,6 +1,5 @@
 """What is taken out of a traced graph: batch normalisation, nodes that change nothing, and traces of its making."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -92,23 +91,24 @@ def _initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
 
 def remove_idle_nodes(graph: ir.Graph) -> None:
     """Remove nodes that give what they are given."""
-    for node, source in list(_idle(graph)):
-        _bypass(graph, node, source)
+    for node in list(graph):
+        source = _same_value(node)
+        if source is not None:
+            _bypass(graph, node, source)
 
 
-def _idle(graph: ir.Graph) -> Iterator[tuple[ir.Node, ir.Value]]:
-    for node in graph:
-        source = node.inputs[0] if node.inputs else None
-        if source is None or node.outputs[0].is_graph_output():
-            continue
-        before = source.producer()
-        if node.op_type == "Cast" and before is not None and before.op_type == "Cast" and _is_exact(before):
-            source = before.inputs[0] or source
-        same_shape = source.shape is not None and source.shape == node.outputs[0].shape
-        same_type = source.dtype is not None and source.dtype == node.outputs[0].dtype
-        needless = {"Identity": True, "Expand": same_shape, "Reshape": same_shape, "Cast": same_type}
-        if needless.get(node.op_type, False):
-            yield node, source
+def _same_value(node: ir.Node) -> ir.Value | None:
+    """Return the value that a node only repeats, if it does."""
+    source = node.inputs[0] if node.inputs else None
+    if source is None or node.outputs[0].is_graph_output():
+        return None
+    before = source.producer()
+    if node.op_type == "Cast" and before is not None and before.op_type == "Cast" and _is_exact(before):
+        source = before.inputs[0] or source
+    same_shape = source.shape is not None and source.shape == node.outputs[0].shape
+    same_type = source.dtype is not None and source.dtype == node.outputs[0].dtype
+    repeats = {"Identity": True, "Expand": same_shape, "Reshape": same_shape, "Cast": same_type}
+    return source if repeats.get(node.op_type, False) else None
 
 
 def _is_exact(cast: ir.Node) -> bool:

@@ -12,12 +12,14 @@ from PIL import Image
 
 import stawm
 from stawm.cli import graphs as commands
-from stawm.errors import InputError
-from stawm.export import VerificationError, to_onnx
+from stawm.errors import ExportError, InputError
+from stawm.export import DeviceError, OnnxModel, VerificationError, to_onnx
 from stawm.export.bulk import Predictor
+from stawm.export.file.metadata import GraphInfo
+from stawm.export.graphs.fields import OnnxOutput
 from stawm.export.serve.folder import find_images, run_folder
 from stawm.export.triton import write_repository
-from tests.export.broken import broken, set_weight
+from tests.export.broken import broken, set_metadata, set_weight
 from tests.export.opened import opened
 from tests.small import small
 
@@ -60,6 +62,29 @@ def test_looking_at_a_folder_takes_as_many_glimpses_as_needed(pictures: Path, st
     graph = opened(steps)
     assert {answer.glimpses for answer in run_folder(graph, pictures, until=0.01).answers} == {1}
     assert {answer.glimpses for answer in run_folder(graph, pictures, until=1.0).answers} == {3}
+
+
+class Drawer(OnnxModel):
+    """Stands for a graph: draws every image a tenth brighter than it is."""
+
+    def __init__(self, info: GraphInfo) -> None:
+        self.info, self.batch_size = info, 2
+
+    def __call__(self, pixels: Any, **options: Any) -> OnnxOutput:
+        return OnnxOutput(canvas=pixels + 0.1)
+
+
+def test_the_error_of_a_drawing_is_that_of_its_pixels(pictures: Path, painting: Path, tmp_path: Path) -> None:
+    """The painter's mean is 0.3 and its deviation 0.35: against normalised images the error would be others."""
+    drawer: Any = Drawer(opened(painting).info)
+    found = run_folder(drawer, pictures, save=tmp_path / "drawn")
+    assert [answer.error for answer in found.answers] == pytest.approx([0.01] * 3, rel=1e-4)
+    for answer in found.answers:
+        assert answer.drawing is not None
+        wanted = (read(answer.path).float() + 25.5).clamp(0, 255)
+        assert (read(answer.drawing).float() - wanted).abs().max() <= 0.5 + 1e-3
+    assert {answer.label for answer in found.answers} == {None}
+    assert {answer.glimpses for answer in found.answers} == {3}
 
 
 def test_what_is_drawn_is_measured_and_saved(pictures: Path, painting: Path, tmp_path: Path) -> None:
@@ -142,6 +167,42 @@ def test_the_configuration_is_of_tritons_own_schema(rollout: Path, painting: Pat
         assert json.loads(config.parameters["stawm.mean"].string_value) == [0.3]
 
 
+def test_a_configuration_says_what_was_asked_for(rollout: Path, tmp_path: Path) -> None:
+    served = write_repository(rollout, tmp_path, name="a", max_batch=4, delay=0)
+    text = (served.folder / "config.pbtxt").read_text()
+    assert "max_batch_size: 4\n" in text
+    assert "preferred_batch_size: [4]" in text
+    assert "max_queue_delay_microseconds: 0" in text
+    assert 'input { name: "image" data_type: TYPE_FP32 dims: [1, 12, 12] }' in text
+    assert 'output { name: "logits" data_type: TYPE_FP32 dims: [10] label_filename: "labels.txt" }' in text
+    assert 'output { name: "pose" data_type: TYPE_FP32 dims: [3, 6] }' in text
+    assert 'key: "stawm.std" value { string_value: "[0.35]" }' in text
+    write_repository(rollout, tmp_path, name="b", max_batch=128)
+    assert "preferred_batch_size: [8, 32, 128]" in (tmp_path / "b" / "config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize("options", [{"max_batch": 0}, {"delay": -1}])
+def test_what_triton_cannot_be_asked_for(options: dict[str, int], rollout: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="max_batch must be at least 1 and delay at least 0"):
+        write_repository(rollout, tmp_path, **options)  # pyright: ignore[reportArgumentType]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_is_the_next_number_beside_other_folders(rollout: Path, tmp_path: Path) -> None:
+    for name in ("1", "3", "notes"):
+        (tmp_path / "stawm-digits" / name).mkdir(parents=True)
+    assert write_repository(rollout, tmp_path).version == 4
+
+
+def test_a_file_that_contradicts_itself_is_not_served(rollout: Path, tmp_path: Path) -> None:
+    def change(proto: Any) -> None:
+        set_metadata(proto, "stawm.graph", lambda text: text.replace('"glimpses": 3', '"glimpses": 4'))
+
+    with pytest.raises(ExportError, match="contradicts its graph: pose is"):
+        write_repository(broken(rollout, tmp_path / "m.onnx", change), tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
 def test_triton_serves_rollouts(steps: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a step graph"):
         write_repository(steps, tmp_path)
@@ -175,6 +236,10 @@ def test_the_commands(
     answers = json.loads(call(capsys, "run", str(graph), str(pictures), "--device", "cpu", "--json"))["answers"]
     assert [answer["glimpses"] for answer in answers] == [1, 1, 1]
     assert "confidence" in call(capsys, "run", str(graph), str(pictures), "--device", "cpu")
+    with pytest.raises(DeviceError, match="an NVIDIA GPU"):
+        call(capsys, "verify", str(graph), str(checkpoint), "--device", "cuda")
+    with pytest.raises(DeviceError, match="an NVIDIA GPU"):
+        call(capsys, "export", str(checkpoint), str(tmp_path / "gpu.onnx"), "--glimpses", "1", "--device", "tensorrt")
     commands.inspect(argparse.Namespace(file=graph, json=True))
     assert json.loads(capsys.readouterr().out)["glimpses"] == 1
     assert commands.is_graph(graph)

@@ -23,6 +23,7 @@ from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
 from stawm.heads.output import Noise
 from tests.export.broken import broken, set_metadata
 from tests.export.opened import answers, opened
+from tests.moments import MOMENTS, assert_distributed
 from tests.small import inputs
 
 
@@ -227,6 +228,56 @@ def test_noise_of_another_kind_or_form_is_refused(painting: Path, graph: Any, pa
         opened(painting)(images, noise=Noise(latent=torch.zeros(2, 1, 4)))
 
 
+class NotRun(Exception):
+    """Ends a call before the graph runs."""
+
+
+def test_noise_that_is_not_given_is_distributed_as_it_should_be(
+    painting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def keep(_: HostRunner, inputs: dict[str, torch.Tensor]) -> None:
+        given.update(inputs)
+        raise NotRun
+
+    graph = opened(painting, batch_size=10_000)
+    monkeypatch.setattr(HostRunner, "__call__", keep)
+    with pytest.raises(NotRun):
+        graph(torch.rand(9_000, 1, 12, 12), generator=torch.Generator().manual_seed(0))
+    assert given["noise_latent"].shape == (9_000, 3, 4)
+    assert given["noise_mask"].shape == (9_000, 3, 1, 12, 12)
+    for kind in MOMENTS:
+        assert_distributed(kind, given[f"noise_{kind}"])
+
+
+def test_noise_is_drawn_as_the_model_draws_it(painting: Path, painter: Any) -> None:
+    pixels, _ = inputs(painter)
+    found = opened(painting)(pixels, generator=torch.Generator().manual_seed(3))
+    expected = answers(painter, pixels, sample=True, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(found.canvas, expected.canvas, atol=1e-5)
+    assert torch.allclose(found.masks, expected.masks, atol=1e-5)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_images_that_are_normalised_already_are_refused(graph: Any, steps: Path, classifier: Any) -> None:
+    pixels, _ = inputs(classifier)
+    for call in (graph, opened(steps).look):
+        with pytest.raises(
+            InputError, match=r"must be in \[0, 1\]; got values from -0\.\d+ to .*normalises them itself"
+        ):
+            call(classifier.normalise(pixels))
+        with pytest.raises(InputError, match=r"must be in \[0, 1\]"):
+            call((pixels * 255).numpy())
+
+
+def test_the_graph_itself_takes_normalised_images(graph: Any, rollout: Path, classifier: Any) -> None:
+    pixels, _ = inputs(classifier)
+    session = open_session(read_graphs(rollout)["rollout"].data, "cpu", allow_fallback=False, threads=1)
+    found = HostRunner(session)({"image": classifier.normalise(pixels)})["logits"]
+    assert torch.equal(found, graph(pixels).logits)
+
+
 def test_a_gpu_that_is_not_there_is_no_reason_to_use_the_cpu(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "has_gpu", lambda: False)
     with pytest.raises(DeviceError, match="'cuda' needs an NVIDIA GPU, and none can be seen"):
@@ -272,6 +323,92 @@ def test_tensorrt_refuses_what_it_would_sample_wrongly(rollout: Path, tmp_path: 
 
     with pytest.raises(ExportError, match="TensorRT samples by the nearest pixel"):
         OnnxModel(broken(rollout, tmp_path / "m.onnx", change), device="tensorrt")
+
+
+@pytest.mark.parametrize(("batch_size", "usual"), [(64, 32), (8, 8), (1, 1)])
+def test_tensorrt_builds_for_all_batches_up_to_the_largest(
+    batch_size: int, usual: int, rollout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def on_the_cpu(data: bytes, device: str, *, trt_shapes: Any = (), **options: Any) -> Any:
+        asked.update(device=device, trt_shapes=trt_shapes)
+        return open_session(data, "cpu", allow_fallback=False, threads=1)
+
+    monkeypatch.setattr("stawm.export.serve.session.open_session", on_the_cpu)
+    OnnxModel(rollout, device="tensorrt", batch_size=batch_size)
+    assert asked == {
+        "device": "tensorrt",
+        "trt_shapes": [f"image:{size}x1x12x12" for size in (1, usual, batch_size)],
+    }
+    OnnxModel(rollout, device="cuda", batch_size=batch_size)
+    assert asked == {"device": "cuda", "trt_shapes": ()}
+
+
+@pytest.fixture
+def opening(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What ONNX Runtime is asked for, on a machine that has everything."""
+    asked: dict[str, Any] = {"entries": {}}
+
+    class Options(providers.ort.SessionOptions):
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            asked["entries"][key] = value
+
+    class Session(providers.ort.InferenceSession):
+        def __init__(self, data: bytes, options: Any, providers: Any, enable_fallback: int) -> None:
+            asked.update(providers=dict(providers), threads=options.intra_op_num_threads, fallback=enable_fallback)
+
+        def get_providers(self) -> list[str]:
+            return list(asked["providers"])
+
+    monkeypatch.setattr(providers, "has_gpu", lambda: True)
+    monkeypatch.setattr(providers.ort, "SessionOptions", Options)
+    monkeypatch.setattr(providers.ort, "InferenceSession", Session)
+    monkeypatch.setattr(providers.ort, "preload_dlls", lambda: None, raising=False)
+    names = [*providers.WANTED.values()]
+    monkeypatch.setattr(providers.ort, "get_available_providers", lambda: names)
+    return asked
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_cuda_is_opened_as_asked(on: bool, opening: dict[str, Any]) -> None:
+    open_session(b"", "cuda", allow_fallback=False, threads=3, cuda_graphs=on, tf32=on)
+    options = {"use_tf32": str(int(on)), "enable_cuda_graph": str(int(on))}
+    assert opening["providers"] == {"CUDAExecutionProvider": options}
+    assert opening["entries"]["session.disable_cpu_ep_fallback"] == "1"
+    assert (opening["threads"], opening["fallback"]) == (3, 0)
+
+
+def test_the_cpu_stands_in_for_single_nodes_where_that_is_allowed(opening: dict[str, Any]) -> None:
+    open_session(b"", "cuda", allow_fallback=True, threads=None)
+    assert list(opening["providers"]) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert "session.disable_cpu_ep_fallback" not in opening["entries"]
+    assert (opening["threads"], opening["fallback"]) == (0, 1)
+
+
+def test_the_cpu_alone_is_opened_for_the_cpu(opening: dict[str, Any]) -> None:
+    open_session(b"", "cpu", allow_fallback=False, threads=None)
+    assert opening["providers"] == {"CPUExecutionProvider": {}}
+    assert opening["entries"] == {"session.intra_op.allow_spinning": "0", "session.force_spinning_stop": "1"}
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_tensorrt_is_opened_with_its_profile_and_its_cache(
+    on: bool, opening: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shapes = ("image:1x3", "image:2x3", "image:4x3") if on else ()
+    open_session(b"", "tensorrt", allow_fallback=False, threads=None, trt_shapes=shapes, cuda_graphs=on)
+    assert list(opening["providers"]) == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    found = opening["providers"]["TensorrtExecutionProvider"]
+    cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(tmp_path / "stawm" / "tensorrt")}
+    profile = {
+        "trt_profile_min_shapes": "image:1x3",
+        "trt_profile_opt_shapes": "image:2x3",
+        "trt_profile_max_shapes": "image:4x3",
+        "trt_cuda_graph_enable": "1",
+    }
+    assert found == cache | (profile if on else {})
 
 
 def test_profiles_of_tensorrt() -> None:
