@@ -154,6 +154,24 @@ def test_mistakes_are_told_by_how_often_they_happen():
     assert "most often no mistake" in str(Evaluation(images=1, confusion=((1, 0), (0, 0)), class_names=names[:2]))
 
 
+def test_only_the_most_frequent_mistakes_are_told():
+    confusion = tuple(tuple(7 * t + a if t != a else 100 for a in range(4)) for t in range(4))
+    told = str(Evaluation(images=9, confusion=confusion, class_names=tuple("abcd")))
+    pairs = [
+        "d taken for c (23)",
+        "d taken for b (22)",
+        "d taken for a (21)",
+        "c taken for d (17)",
+        "c taken for b (15)",
+    ]
+    assert told.endswith(f"most often {', '.join(pairs)}")
+
+
+def test_the_models_names_come_before_the_images(model: Model, images: ImageSet):
+    plain = replace(images, class_names=tuple("abcdefghij"))
+    assert evaluate(model, plain, by_class=True).class_names == model.config.class_names == tuple("0123456789")
+
+
 def test_classes_without_a_name_are_numbered(images: ImageSet):
     model = stawm.build("stawm-digits", heads={"classification": {"classes": 12}}, class_names=[], **SMALL)
     assert evaluate(model, images, by_class=True).class_names == (*"0123456789", "10", "11")

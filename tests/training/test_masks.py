@@ -79,6 +79,17 @@ def test_every_figure_is_what_a_loop_over_pixels_gives(model: Model, sets: tuple
     assert [found.brightness] == pytest.approx(expected["brightness"], rel=1e-6)
 
 
+def test_thresholds_are_chosen_on_no_more_images_than_that(
+    model: Model, sets: tuple[ImageSet, ImageSet], monkeypatch: pytest.MonkeyPatch
+):
+    train, test = sets
+    expected = mask_iou(model, test, train.take(slice(0, 2)))
+    monkeypatch.setattr("stawm.training.masks.FITTED", 2)
+    assert mask_iou(model, test, train) == expected
+    monkeypatch.setattr("stawm.training.masks.FITTED", 9)
+    assert mask_iou(model, test, train) != expected
+
+
 @pytest.mark.parametrize("ground", [10, 245])
 def test_brightness_finds_figures_that_stand_out_by_it(model: Model, ground: int):
     """Light on dark or dark on light: the side of the threshold is chosen too."""

@@ -12,7 +12,7 @@ import stawm
 from stawm.errors import StawmError
 from stawm.training import data, train
 from stawm.training.loop import Tally
-from stawm.training.report import BOARD, PICTURES, Board, Log, draw_pictures, flat
+from stawm.training.report import BOARD, PICTURES, Board, Display, Log, draw_pictures, flat
 from tests.training.tiny import TINY
 
 SHORT: dict[str, Any] = {"recipe.epochs": 5, "recipe.batch": 16, "cpu": True, "quiet": True}
@@ -38,6 +38,7 @@ def test_curves_are_on_the_board(drawn: tuple[Path, list[dict[str, Any]]]):
     watched = {"train/gradient_norm", "train/largest_input", "train/images_per_second"}
     measured = {"epoch/error", "epoch/mse", "epoch/rate", "epoch/loss/total", "epoch/rates/eta"}
     assert losses | watched | measured <= set(found.Tags()["scalars"])
+    assert not {f"epoch/{name}" for name in ("epoch", "step", "seconds", "images")} & set(found.Tags()["scalars"])
     errors = [(event.step, event.value) for event in found.Scalars("epoch/error")]
     assert errors == [(entry["step"], pytest.approx(entry["error"])) for entry in history]
     assert [event.step for event in found.Scalars("train/gradient_norm")] == [1, 21]
@@ -58,6 +59,39 @@ def test_no_pictures_where_there_are_none_to_make(few: data.Splits, tmp_path: Pa
     assert draw_pictures(stawm.build("bvae-cifar"), few.test, "") == {}
     train("stawm-digits", data=few, out=tmp_path, pictures=0, **TINY, **{**SHORT, "recipe.epochs": 1})
     assert not (tmp_path / PICTURES).exists()
+
+
+def test_pictures_are_of_the_first_eight_images_with_their_classes(few: data.Splits):
+    model = stawm.build("stawm-digits", **TINY)
+    axes = draw_pictures(model, few.test, "a title")["looks"].axes
+    scenes = axes[:: TINY["glimpses"] + 2]
+    assert [axis.texts[0].get_text() for axis in scenes] == [f"truly {k}" for k in few.test.labels[:8].tolist()]
+    nameless = stawm.build("stawm-digits", class_names=[], **TINY)
+    assert not draw_pictures(nameless, few.test, "")["looks"].axes[0].texts
+
+
+def test_the_bar_tells_epoch_losses_and_what_was_measured():
+    bar = Display(3, 10, 12, quiet=True)
+
+    def told() -> tuple[Any, ...]:
+        task = bar.bar.tasks[0]
+        return task.description, task.completed, task.total, task.fields["loss"], task.fields["measured"]
+
+    assert told() == ("epoch 2/3", 12, 30, "", "")
+    bar.step(19, {"classification": 0.123456, "kl": 2.0, "total": 2.123456}, 5.0)
+    bar.measured({"error": 0.0312, "mse": 0.01})
+    assert told() == ("epoch 2/3", 19, 30, "classification 0.123  kl 2", "  error 3.12%  mse 0.0100")
+    bar.step(30, {"kl": 1.0}, 5.0)
+    bar.measured({})
+    assert told() == ("epoch 3/3", 30, 30, "kl 1", ""), "the last step belongs to the last epoch"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_quiet_bar_shows_nothing(capsys: pytest.CaptureFixture[str], quiet: bool):
+    with Display(1, 2, quiet=quiet) as bar:
+        bar.step(1, {"kl": 1.0}, 5.0)
+    shown = "".join(capsys.readouterr())
+    assert (shown == "") == quiet
 
 
 def test_a_run_that_goes_on_hides_what_it_says_again(tmp_path: Path):

@@ -8,6 +8,7 @@ from torch import nn
 
 import stawm
 from stawm.training import data
+from stawm.training.data.augment import Augmentation
 from stawm.training.recipes import Recipe, find
 from stawm.training.run import Run
 from tests.training.tiny import TINY, weights
@@ -39,6 +40,23 @@ def test_batch_normalisation_is_frozen_for_the_last_steps(few: data.Splits):
     assert torch.equal(seen[2], seen[3])
     assert run.model.training
     assert not norm.training
+
+
+def test_every_step_and_every_seed_draws_numbers_of_its_own(few: data.Splits):
+    recipe = Recipe(name="r", epochs=1, augmentation=Augmentation(rotation=90))
+
+    def drawn(seed: int) -> list[torch.Tensor]:
+        run = Run(stawm.config("stawm-digits", **TINY), recipe, seed=seed, cpu=True)
+        found = []
+        for _ in range(2):
+            run.one_step(few.train.images[:4], few.train.labels[:4], 10)
+            found += [run.last_inputs[0].flatten(), torch.rand(9)]
+        return found
+
+    first, again, other = drawn(0), drawn(0), drawn(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[:2], first[2:], strict=True))
 
 
 def test_rate_clip_and_decay_reach_the_optimiser(few: data.Splits):

@@ -120,3 +120,16 @@ def test_it_is_due_when_the_minutes_are_over(tmp_path: Path):
     assert not silent.due
     silent.save(1, {})
     assert states.latest(tmp_path) is None
+
+
+def test_the_minutes_begin_anew_with_each_saved_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    now = 100.0
+    monkeypatch.setattr(states.time, "monotonic", lambda: now)
+    saver = states.Saver(tmp_path, 2)
+    for minutes, due in ((1.9, False), (0.2, True), (0.1, True)):
+        now += 60 * minutes
+        assert saver.due == due
+    saver.save(1, {})
+    for minutes, due in ((1.9, False), (0.1, True)):
+        now += 60 * minutes
+        assert saver.due == due

@@ -48,12 +48,27 @@ def test_scale_changes_all_directions_alike(seed: int, scale: float):
     assert (1 / factors <= 1 + scale + 1e-12).all()
 
 
+def test_images_grow_as_often_as_they_shrink():
+    poses = random_poses(500, (8, 5), Augmentation(scale=0.3), generator(), torch.zeros((), dtype=torch.float64))
+    factors = 1 / poses[:, 0, 0]
+    assert 0.7 <= factors.min() < 0.72
+    assert 1.28 < factors.max() <= 1.3
+
+
+def test_every_whole_shift_of_a_crop_is_as_likely():
+    poses = random_poses(2500, (8, 5), Augmentation(crop=2), generator(), torch.zeros((), dtype=torch.float64))
+    for shifts, side in zip(poses[:, :, 2].T, (5, 8), strict=True):
+        pixels = (shifts * side / 2).round().long() + 2
+        assert (torch.bincount(pixels, minlength=5) - 500).abs().max() < 120  # 500 of each, six deviations of 20
+
+
 def test_shear_keeps_areas():
-    poses = random_poses(50, (8, 5), Augmentation(shear=30), generator(), torch.zeros((), dtype=torch.float64))
+    poses = random_poses(500, (8, 5), Augmentation(shear=30), generator(), torch.zeros((), dtype=torch.float64))
     sheared = in_pixels(poses, 8, 5)
-    torch.testing.assert_close(torch.linalg.det(sheared), torch.ones(50, dtype=torch.float64))
-    angles = sheared[:, 0, 1].atan().abs().rad2deg()
-    assert 5 < angles.max() <= 30
+    torch.testing.assert_close(torch.linalg.det(sheared), torch.ones(500, dtype=torch.float64))
+    angles = sheared[:, 0, 1].atan().rad2deg()
+    assert -30 <= angles.min() < -28
+    assert 28 < angles.max() <= 30  # that 500 angles stay below 28 has a chance of (29/30)^500 = 4e-8
 
 
 @given(st.integers(0, 2**31), st.floats(0, 90), st.booleans())
@@ -129,6 +144,13 @@ def test_a_warp_is_smooth_and_as_large_as_asked():
     knots = warp[:, ::27, ::27].flatten()  # the corners are points of the lattice: Gaussian, of deviation 2 * 0.03
     assert abs(knots.std().item() - 0.06) < 4 * 0.06 / math.sqrt(2 * len(knots))
     assert warp.diff(dim=1).square().mean() < warp.square().mean() / 10
+
+
+def test_a_warp_bends_between_the_points_of_its_lattice_too():
+    """Bicubic: a bilinear one would be straight there, and have a kink at each."""
+    warp = random_warp(torch.zeros(20, 1, 41, 41, dtype=torch.float64), 0.03, generator())
+    bent = warp.diff(n=2, dim=2).abs() > 1e-6
+    assert bent.double().mean() > 0.9
 
 
 def test_a_warp_moves_what_it_displaces():

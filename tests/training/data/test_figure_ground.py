@@ -77,6 +77,21 @@ def test_a_seed_repeats_the_images_and_another_gives_others(monkeypatch: pytest.
     assert not torch.equal(images, paste(digits, photographs, (9, 8), 5)[0])
 
 
+def test_colours_keep_their_distance_from_the_ground_and_use_all_that_is_left():
+    """Of 256 steps around the circle, 128 are too near; a distance of 64 is seen, and none below."""
+    images, masks = paste(some_digits(400), flat_photographs([128]), (9, 8), 0)
+    colours = torch.stack([i[:, m[0]][:, 0] for i, m in zip(images, masks, strict=True)]).long()
+    distances = (colours - 128).abs()
+    assert 64 - 1 <= distances.min() < 64 + 3
+    assert distances.max() > 125
+
+
+def test_a_pixel_is_figure_where_the_digit_covers_half_of_it_or_more():
+    digits = torch.tensor([126, 127, 128, 129], dtype=torch.uint8).view(1, 1, 2, 2)
+    _, masks = paste(digits, flat_photographs([10], size=(2, 2)), (2, 2), 0)
+    assert masks.flatten().tolist() == [False, False, True, True]
+
+
 def test_digits_are_lighter_and_darker_than_their_ground():
     images, masks = paste(some_digits(200), flat_photographs([128]), (9, 8), 0)
     brighter = [bool(i[0][m[0]].float().mean() > 128) for i, m in zip(images, masks, strict=True)]
@@ -104,6 +119,17 @@ def test_the_set_by_name(roots: tuple[Path, Path], image: tuple[int, int, int] |
     assert train.masks is not None
     assert train.masks.shape == (6, 1, *train.shape[1:])
     assert not torch.equal(train.masks[:4], test.masks)
+
+
+def test_digits_to_test_on_are_pasted_elsewhere_than_those_to_learn_from(tmp_path: Path):
+    """Digits and photographs are the same here: only where they are put can differ."""
+    for part in ("train", "t10k"):
+        make_idx(tmp_path / "MNIST" / "raw" / f"{part}-images-idx3-ubyte", np.full((8, 28, 28), 255))
+        make_idx(tmp_path / "MNIST" / "raw" / f"{part}-labels-idx1-ubyte", np.zeros(8))
+    for part in ("train", "test"):
+        make_folder(tmp_path / "photographs" / part, {"a": 1}, size=(40, 40))
+    train, test = data.load(f"figure-ground:{tmp_path},{tmp_path / 'photographs'}")
+    assert not torch.equal(train.masks, test.masks)
 
 
 def test_the_set_for_larger_images_is_resized_with_its_masks(roots: tuple[Path, Path]):

@@ -106,6 +106,14 @@ def test_what_fits_is_held_and_what_does_not_is_streamed(tmp_path: Path):
     assert isinstance(folders.open_images(paths, 3, None, size - 1), Files)
 
 
+def test_what_is_free_is_what_linux_says_is_available(monkeypatch: pytest.MonkeyPatch):
+    said = "MemTotal:  5000 kB\nMemFree:  100 kB\nMemAvailable:  3000 kB\n"
+    monkeypatch.setattr(folders.Path, "read_text", lambda self: said)
+    assert folders.free_memory() == 3000 * 1024
+    monkeypatch.setattr(folders.Path, "read_text", lambda self: Path("/nowhere").read_bytes())
+    assert folders.free_memory() == 8 * 1024**3
+
+
 def test_the_budget_is_shared_between_processes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(folders, "free_memory", lambda: 1200)
     assert folders.budget() == 600
@@ -149,6 +157,10 @@ def test_an_image_of_16_bits_is_not_clipped_in_silence(tmp_path: Path, memory: i
     Image.fromarray(np.full((6, 5), 40_000, dtype=np.uint16)).save(tmp_path / "a" / "1.png")
     with pytest.raises(InputError, match=r"1\.png has more than 8 bits a channel.*save it with 8"):
         data.load(f"folder:{tmp_path}", memory=memory)
+    (tmp_path / "a" / "1.png").unlink()
+    Image.fromarray(np.full((6, 5), 0.5, dtype=np.float32)).save(tmp_path / "a" / "2.tiff")
+    with pytest.raises(InputError, match=r"2\.tiff has more than 8 bits a channel"):
+        data.load(f"folder:{tmp_path}", memory=memory)
 
 
 @pytest.mark.parametrize("memory", [None, 0])
@@ -183,6 +195,12 @@ def test_the_part_to_test_on_has_three_names(tmp_path: Path, name: str):
     make_folder(tmp_path / "train", {"a": 3})
     make_folder(tmp_path / name, {"a": 2})
     assert [len(part) for part in data.load(f"folder:{tmp_path}")] == [3, 2]
+
+
+def test_of_several_parts_to_test_on_the_one_called_so_counts(tmp_path: Path):
+    for name, count in (("train", 3), ("valid", 1), ("val", 2), ("test", 4)):
+        make_folder(tmp_path / name, {"a": count})
+    assert [len(part) for part in data.load(f"folder:{tmp_path}")] == [3, 4]
 
 
 def test_a_folder_with_a_part_to_test_on_and_none_to_train_on_is_refused(tmp_path: Path):

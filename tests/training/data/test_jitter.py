@@ -57,3 +57,15 @@ def test_a_colour_image_changes_in_saturation_too():
     for factors in (brightness, contrast, saturation):
         assert_spread(factors)
     assert_apart(brightness, contrast, saturation)
+
+
+def test_what_becomes_too_bright_is_cut_off_before_the_next_change():
+    """The factors are those of a dark image of the same form under the same generator."""
+    dark, bright = (image.view(1, 1, 1, 3) for image in (LEVELS, LEVELS + 0.44))
+    changed, seen = drawn(dark), drawn(bright)
+    brightness = changed.mean(dim=(1, 2, 3)) / LEVELS.mean()
+    contrast = (changed[:, 0, 0, 1] - changed[:, 0, 0, 0]) / (brightness * (LEVELS[1] - LEVELS[0]))
+    for one, b, c in zip(seen, brightness.tolist(), contrast.tolist(), strict=True):
+        expected = adjust_contrast(adjust_brightness(bright[0], b), c)
+        torch.testing.assert_close(one, expected, rtol=0, atol=1e-12)
+    assert (seen == 1).any()

@@ -1,5 +1,6 @@
 """Data sets: what is read is what lies there, and what is wrong is named with its cure."""
 
+import pickle
 from itertools import chain
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.datasets import cifar
+from torchvision.transforms.functional import resize
 
 from stawm.errors import InputError
 from stawm.training import data
-from stawm.training.data import ImageSet
+from stawm.training.data import ImageSet, folders
 from tests.training.files import make_folder, make_idx
 
 
@@ -59,7 +62,24 @@ def test_mnist_is_read_from_its_own_files(tmp_path: Path, name: str):
     assert np.array_equal(train.images.numpy()[:, 0], images["train"])
     assert np.array_equal(test.images.numpy()[:, 0], images["t10k"])
     assert test.labels.tolist() == [0, 1, 2]
+    names = {"mnist": tuple("0123456789"), "fashion-mnist": ("T-shirt/top", "Trouser", "Pullover")}[name]
     assert len(train.class_names) == 10
+    assert train.class_names[: len(names)] == names
+
+
+def test_cifar_is_read_from_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # it compares hashes of the real files
+    monkeypatch.setattr(cifar.CIFAR10, "_check_integrity", lambda self: True)
+    folder, pixels = tmp_path / "cifar-10-batches-py", np.random.default_rng(0).integers(0, 256, (6, 3072), np.uint8)
+    folder.mkdir()
+    for k, name in enumerate((*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")):
+        (folder / name).write_bytes(pickle.dumps({"data": pixels[k : k + 1], "labels": [k]}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [*"abcdefghij"]}))
+    train, test = data.load(f"cifar10:{tmp_path}")
+    assert np.array_equal(train.images.flatten(1).numpy(), pixels[:5])
+    assert np.array_equal(test.images.flatten(1).numpy(), pixels[5:])
+    assert (train.shape, train.labels.tolist(), test.labels.tolist()) == ((3, 32, 32), [0, 1, 2, 3, 4], [5])
+    assert train.class_names == tuple("abcdefghij")
 
 
 def test_a_folder_is_read_pixel_by_pixel(tmp_path: Path):
@@ -89,6 +109,15 @@ def test_a_folder_can_be_read_grey_and_resized(tmp_path: Path):
     assert train.shape == (1, 4, 4)
 
 
+def test_a_colour_read_as_grey_is_as_bright_as_it_appears(tmp_path: Path):
+    for name, colour in (("red", (255, 0, 0)), ("green", (0, 255, 0)), ("blue", (0, 0, 255))):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (2, 2), colour).save(tmp_path / name / "0.png")
+    images, _, names = folders.read_classes(tmp_path, 1, None)
+    levels = dict(zip(names, images[:, 0, 0, 0].tolist(), strict=True))
+    assert levels == {"blue": 29, "green": 150, "red": 76}, "255 times 0.114, 0.587 and 0.299"
+
+
 def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from torchvision.datasets import CelebA
 
@@ -113,6 +142,7 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
         expected = torch.tensor(reds, dtype=torch.uint8).view(-1, 1, 1).expand(-1, 62, 64)
         assert torch.equal(face[:, 0], expected)
         assert not face[:, 1:].any(), "what is above and below the square around the face is cut off"
+    assert data.load(f"celeba:{tmp_path}", image=(3, 20, 30)).train.shape == (3, 20, 30)
 
 
 @pytest.mark.parametrize("memory", [None, 0])
@@ -160,6 +190,13 @@ def test_what_is_not_there_is_named_with_the_cure(tmp_path: Path, source: str, w
     with pytest.raises(InputError) as caught:
         data.load(source.replace("{empty}", str(tmp_path)))
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("side", [4, 40])
+def test_sets_are_resized_as_torchvision_resizes_them_with_every_pixel_counted(side: int):
+    own, resized = data.load("digits").test, data.load("digits", image=(1, side, side), resize=True).test
+    expected = resize(own.images.float(), [side, side], antialias=True).round().clamp(0, 255)
+    assert torch.equal(resized.images.float(), expected)
 
 
 def test_images_of_another_form_than_the_model_takes_are_refused():
