@@ -171,7 +171,7 @@ def resolve_weights(given: str | Path) -> Path:
         return path
     if Kind.PRESET in registry.kinds_of(name):
         return shipped_weights(name)
-    if HUB.fullmatch(name):
+    if isinstance(given, str) and HUB.fullmatch(name):
         from stawm.storage import hub
 
         return hub.download(name)

@@ -26,7 +26,7 @@ from stawm.training.evaluation import Evaluation, check_classes, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
 from stawm.training.readout import ReadoutRun, can_keep
-from stawm.training.recipes import Recipe, RecipeSpec, trained_preset
+from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
 from stawm.training.run import Run
 
@@ -152,9 +152,7 @@ def make_plan(
     faults.add(*(_unknown(key) for key in given if key not in MODEL_FIELDS))
     changes = {key: value for key, value in given.items() if key in MODEL_FIELDS}
     config = faults.attempt(_configure, model, recipe, begun, changes)
-    draws = config is not None and config.draws
-    name = "" if config is None else config.name
-    found = faults.attempt(find_recipe, recipe, name, draws=draws, **of_recipe)
+    found = faults.attempt(_recipe, recipe, config, of_recipe)
     faults.settle()
     assert config is not None
     assert found is not None
@@ -188,6 +186,15 @@ def _configure(
 ) -> SharedConfig:
     spec = trained_spec(model, recipe)
     return resolve_config(spec, **changes) if begun is None else stand_on(spec, begun.config, changes)
+
+
+def _recipe(recipe: RecipeSpec, config: SharedConfig | None, changes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe; where the model is not legal, which is said already, only the changes are checked."""
+    if config is not None:
+        found = find_recipe(recipe, config.name, draws=config.draws)
+    else:
+        found = recipe if isinstance(recipe, Recipe) else Recipe(name=recipe, epochs=1)
+    return changed(found, changes, "The recipe")
 
 
 def trained_spec(model: ModelSpec, recipe: RecipeSpec) -> ModelSpec:

@@ -21,7 +21,7 @@ def digits(**overrides: Any) -> Stawm:
 
 
 def images(count: int = 5) -> Tensor:
-    return torch.randn(count, 1, 16, 16, generator=torch.Generator().manual_seed(1)).double()
+    return torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(1)).double()
 
 
 def with_drive(model: Stawm, scale: float) -> Stawm:

@@ -36,6 +36,7 @@ def shapes(model: Any, made: dict[str, Any], b: int) -> dict[str, tuple[int, ...
     if "drawing" in made["heads"]:
         found |= {"canvas": (b, c, h, w), "canvases": (b, n, c, h, w), "inverse_pose": (b, n, p)}
         found |= {"mu": (b, n, 4), "logvar": (b, n, 4)}
+        found |= {"sketches": (b, n, c + (made["canvas"] == "bernoulli"), g, g)}
         found |= {"masks": (b, n, 1, h, w)} if made["canvas"] == "bernoulli" else {}
     return found
 

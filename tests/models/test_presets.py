@@ -145,6 +145,14 @@ def test_every_preset_at_full_size(name: str) -> None:
         assert model.loop.what.weight.shape == (found.memory_size, found.hidden_size)
 
 
+def sketch_size(model: Any) -> tuple[int, ...]:
+    """Channels, height and width of what the decoder of a preset draws (Appendix D; docs/errata.md)."""
+    canvas, config = model.heads["drawing"].canvas, model.config
+    side = {"stawm-mnist-draw-8": 10, "stawm-mnist-sketchpad": 10, "stawm-celeba-draw-32": 31}
+    size = side.get(config.name, config.glimpse_size)
+    return canvas.sketch_channels, size, size
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_runs_forward_and_backward(name: str) -> None:
     model = small(name)
@@ -163,6 +171,7 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
         g, m = model.config.glimpse_size, model.config.memory_size
         expected |= {"pose": (2, n, 6), "glimpses": (2, n, c, g, g), "memory_input": (2, n, m)}
         expected |= {"canvases": (2, n, c, h, w), "inverse_pose": (2, n, 6)} if drawing else {}
+        expected |= {"sketches": (2, n, *sketch_size(model))} if drawing else {}
         expected |= {"masks": (2, n, 1, h, w)} if drawing and model.config.canvas.name == "bernoulli" else {}
     assert shapes == expected
     assert all(value.isfinite().all() for value in tensors(found).values())

@@ -84,7 +84,7 @@ def test_all_that_was_renamed_is_known(tmp_path: Path) -> None:
 
 def test_the_weights_that_ship_are_of_the_first_form_and_load() -> None:
     """`stawm-mnist-8` was trained with constrained rates."""
-    path = Path(stawm.__file__).parent / "weights" / "stawm-mnist-8.safetensors"
+    path = Path(stawm.__file__).parent / "weights" / "stawm-mnist-8.fast.safetensors"
     _, found = read(path)
     model: Any = stawm.load(path)
     assert model.memory.config.constrained

@@ -153,6 +153,24 @@ def test_a_misspelt_keyword_is_answered_from_options_model_and_recipe(slip: str,
         plan("stawm-digits", **{slip: 3})
 
 
+def test_a_model_that_is_not_legal_is_no_fault_of_the_recipe():
+    for recipe in ("paper", "fast", Recipe(name="r", epochs=1)):
+        with pytest.raises(ConfigError) as caught:
+            plan("stawm-mnist-8", recipe, glimpses=0, **{"recipe.rate": -1})
+        assert [fault.partition(" must")[0] for fault in caught.value.faults] == [
+            *("stawm-mnist-8.fast: glimpses" if recipe == "fast" else "stawm-mnist-8: glimpses",),
+            f"{recipe if isinstance(recipe, str) else 'r'}: rate",
+        ]
+    with pytest.raises(UnknownNameError, match="Did you mean 'stawm-mnist-8'"):
+        plan("stawm-mnst-8", "paper")
+
+
+@pytest.mark.parametrize("field", ["spec", "preset", "draws"])
+def test_no_field_of_a_recipe_is_taken_for_something_else(field: str):
+    with pytest.raises(ConfigError, match=f"The recipe has no field '{field}'"):
+        plan("stawm-digits", **{f"recipe.{field}": "x"})
+
+
 def test_overrides_reach_model_and_recipe():
     found = plan("stawm-digits", **{"memory.delta": 0.3, "recipe.augmentation.shear": 3, "recipe.epochs": 2})
     assert found.config == stawm.config("stawm-digits", **{"memory.delta": 0.3})
