@@ -162,7 +162,7 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
     c, h, w = model.config.image
     shapes = {key: tuple(value.shape) for key, value in tensors(found).items()}
     expected: dict[str, tuple[int, ...]] = {}
-    n = getattr(model.config, "glimpses", 1)
+    n = model.config.glimpses or 1
     if classes:
         expected |= {"logits": (2, 10)}
     if drawing:

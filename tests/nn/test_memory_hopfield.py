@@ -20,7 +20,7 @@ def test_beta_is_that_of_attention_or_what_is_configured(beta: float | None, exp
 
 
 def test_beta_is_positive():
-    with pytest.raises(ConfigError, match=r"beta must be a number in \(0, inf\) or None \\(null\\); got 0.0"):
+    with pytest.raises(ConfigError, match=r"beta must be a number in \(0, inf\) or None \(null\); got 0.0"):
         Config(beta=0.0)
 
 
