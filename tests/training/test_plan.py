@@ -258,6 +258,14 @@ def test_going_on_from_a_presets_own_checkpoint_keeps_its_configuration(tmp_path
     assert other == stawm.config("stawm-mnist-28.fast"), "another preset is what it is"
 
 
+def test_a_readout_goes_on_from_its_own_checkpoint_with_its_heads(drawn: Path, selfsup: str, tmp_path: Path):
+    """It stands on a model that learned all; a checkpoint of a readout is the model itself."""
+    learned = stawm.build(selfsup, pretrained=drawn, dropout=0.25, **{"heads.classification.dropout": 0.5})
+    stawm.save(learned, tmp_path / "m.safetensors")
+    assert stawm.build(selfsup, pretrained=tmp_path / "m.safetensors").config == learned.config
+    assert plan(selfsup, start=tmp_path / "m.safetensors").config == learned.config
+
+
 def test_another_form_of_the_same_memory_is_refused(drawn: Path, selfsup: str):
     words = "learned with memory.constrained=True, and are of another form than with False"
     for attempt in (
