@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 
@@ -113,12 +114,31 @@ def test_train_prints_json_quietly(heard: Any, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == {"error": 0.5}
 
 
+def test_of_several_processes_one_prints(
+    heard: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    heard(training, "train", Said(evaluation=Said(error=0.5), checkpoint="m"))
+    monkeypatch.setattr(accelerate, "PartialState", lambda: SimpleNamespace(is_main_process=False))
+    run("train", "stawm-digits", "--data", "digits", "--out", "x")
+    assert capsys.readouterr().out == ""
+
+
 @pytest.fixture
 def digits(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A small model, and a few images for it."""
     model = stawm.build("stawm-digits", seed=0, memory_size=8, hidden_size=16, glimpses=2).eval()
     monkeypatch.setattr(pretrained, "find_model", lambda given: model)
     return model
+
+
+def test_everything_is_measured_and_fitted_on_what_is_not_measured(heard: Any, digits: Any):
+    splits = data.load("digits")
+    heard(data, "load", splits)
+    calls = heard(training, "evaluate")
+    run("eval", "m", "--data", "mnist:x")
+    assert calls == {"args": (digits, splits.test), "by_glimpse": True, "by_class": True, "fit": splits.train}
+    run("eval", "m", "--data", "mnist:x", "--validation", 10)
+    assert (len(calls["fit"]), len(calls["args"][1])) == (len(splits.train) - 10, 10)
 
 
 @pytest.mark.parametrize("command", ["eval", "diagnose"])
@@ -147,6 +167,19 @@ def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch,
     order = torch.randperm(len(splits.test), generator=torch.Generator().manual_seed(5))
     assert torch.equal(drawn["args"][1], splits.test.images[order[:2]].float() / 255)
     assert out.is_file()
+
+
+@pytest.mark.parametrize(("heads", "known"), [("drawing", False), (["classification", "drawing"], True)])
+def test_classes_are_shown_where_they_are_told_apart(
+    heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heads: Any, known: bool
+):
+    names = {} if known else {"class_names": []}
+    model = stawm.build("stawm-digits", heads=heads, glimpses=1, memory_size=8, hidden_size=16, **names)
+    monkeypatch.setattr(pretrained, "find_model", lambda given: model.eval())
+    calls = heard(stawm.viz, "animate", Said(save=lambda out: None))
+    run("draw", "m", "--data", "digits", "--count", 3, "--out", tmp_path / "p.gif")
+    _, _, labels = calls["args"]
+    assert labels.tolist() == data.load("digits").test.labels[:3].tolist() if known else labels is None
 
 
 EXPORT = {"graph": "rollout", "glimpses": None, "precision": "fp32", "opset": 18, "outputs": None, "sample": False}

@@ -278,6 +278,13 @@ def test_a_model_cites_exactly_what_it_uses() -> None:
     assert "maddison2017" not in keys(stawm.cite(stawm.config("stawm-mnist-8", canvas="bernoulli"))), "it does not draw"
 
 
+def test_a_preset_is_cited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all("harris2019" in entry.cites for entry in PRESETS if not entry.name.startswith("bvae"))
+    monkeypatch.setattr(registry, "_registered", {})
+    stawm.register("preset", "mine", cites=["oja1982"])({"preset": "stawm-mnist-8"})
+    assert keys(stawm.cite("mine")) == ["harris2019", "jaderberg2015", "oja1982"]
+
+
 def test_networks_of_timm_cite_timm_and_what_is_known() -> None:
     assert {"wightman2019", "sandler2018"} <= set(keys(stawm.cite("stawm-cifar-mnv2")))
     swapped = stawm.config("stawm-cifar-mnv2", backbone="timm:resnet18")

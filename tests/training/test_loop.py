@@ -13,7 +13,7 @@ import stawm
 from stawm.errors import CheckpointError, ConfigError, InputError
 from stawm.storage import shipped
 from stawm.storage.checkpoint import WEIGHTS
-from stawm.training import DivergedError, data, evaluate, train
+from stawm.training import DivergedError, data, evaluate, train, trainer
 from stawm.training import state as states
 from stawm.training.loop import LAST_GOOD, _memory_rates
 from stawm.training.recipes import find
@@ -209,6 +209,10 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
         train("stawm-digits", data=few, out=tmp_path / "file", **TINY, **SHORT)
     with pytest.raises(ConfigError, match="'epochs'"):
         train("stawm-digits", data=few, out=tmp_path, **TINY, **{"recipe.epoch": 3})
+    enlarged = data.ImageSet(few.test.images.repeat(1, 1, 2, 2), few.test.labels, few.test.class_names)
+    for part in (data.Splits(few.train, enlarged), data.Splits(enlarged, few.test)):
+        with pytest.raises(InputError, match="takes images of 1x16x16; got 40 of 1x32x32"):
+            train("stawm-digits", data=part, out=tmp_path / "x", validation=10, **TINY, **SHORT)
     heads = {"classification": {"classes": 3}}
     with pytest.raises(InputError, match="takes images of 3x32x32; got 72 of 1x16x16"):
         train("stawm-cifar-draw-16", data=few, out=tmp_path / "x", **SHORT)
@@ -263,6 +267,21 @@ def test_a_validation_part_is_held_out_of_training(tmp_path: Path, few: data.Spl
     assert result.evaluation.images == 40
 
 
+def test_thresholds_are_fitted_on_all_training_images(
+    tmp_path: Path, few: data.Splits, monkeypatch: pytest.MonkeyPatch
+):
+    fitted = []
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        fitted.append(kwargs["fit"])
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "evaluate", noted)
+    train("stawm-digits", data=few, out=tmp_path, validation=20, train_images=30, **TINY, **SHORT)
+    assert len(fitted) == 1
+    assert fitted[0] is few.train
+
+
 def test_it_can_learn_from_the_first_images_alone(tmp_path: Path, few: data.Splits):
     some = train("stawm-digits", data=few, out=tmp_path / "a", validation=20, train_images=30, **TINY, **SHORT)
     cut = data.Splits(few.train.take(slice(0, 30)), few.train.take(slice(-20, None)))
@@ -299,7 +318,8 @@ def test_it_starts_from_weights_that_ship(tmp_path: Path, few: data.Splits, monk
     by_path = train("stawm-digits", data=few, out=tmp_path / "b", start=start, **TINY, **SHORT)
     for name, weight in by_name.model.state_dict().items():
         assert torch.equal(weight, by_path.model.state_dict()[name]), name
-    assert stawm.inspect(by_name.checkpoint).provenance["start"] == "stawm-digits"
+    noted = stawm.inspect(by_name.checkpoint).provenance
+    assert (noted["start"], noted["start_sha256"]) == ("stawm-digits", stawm.inspect(start).sha256)
     with pytest.raises(CheckpointError, match="No weights come with stawm for 'stawm-cifar-mnv2'"):
         train("stawm-digits", data=few, out=tmp_path / "c", start="stawm-cifar-mnv2", **TINY, **SHORT)
 

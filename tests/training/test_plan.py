@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import stawm
 from stawm import registry
@@ -11,11 +12,12 @@ from stawm.configuration import field_hints
 from stawm.errors import ConfigError, UnknownNameError
 from stawm.models.config import ModelConfig
 from stawm.storage.pretrained import OF_HEADS
-from stawm.training import RunOptions, recipes
+from stawm.training import RunOptions, recipes, trainer
 from stawm.training.recipes import Recipe
 from stawm.training.trainer import MODEL_FIELDS, make_plan
 from tests.small import small
 from tests.training.test_options import OTHERS
+from tests.training.tiny import weights
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +124,27 @@ def test_options_come_in_three_forms():
         assert found.options == RunOptions(**few, transfer_passes=0)
     mixed = plan("stawm-digits", options={"seed": 3}, cpu=True).options
     assert (mixed.seed, mixed.cpu) == (3, True)
+
+
+def test_options_reach_the_run(tmp_path: Path):
+    stawm.save(small("stawm-digits"), tmp_path / "m.safetensors")
+    options = {"seed": 3, "precision": "bf16", "cpu": True, "compile": True}
+    run = trainer._make_run(plan("stawm-digits", options=options, memory_size=8, hidden_size=12, glimpses=1))
+    assert (run.seed, run.precision, run.compiled, run.device.type) == (3, "bf16", True, "cpu")
+    seeded = stawm.build(run.model.config, seed=3)
+    assert torch.equal(weights(run.model), weights(seeded))
+    started = trainer._make_run(plan("stawm-digits", start=tmp_path / "m.safetensors", cpu=True))
+    assert torch.equal(weights(started.model), weights(small("stawm-digits")))
+    assert (started.seed, started.precision, started.compiled) == (0, "fp32", False)
+
+
+@pytest.mark.parametrize("flag", ["resize", "download"])
+def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, flag: str):
+    calls: dict[str, Any] = {}
+    monkeypatch.setattr(trainer.datasets, "load", lambda source, **kwargs: calls.update(kwargs, source=source))
+    trainer._load(plan("stawm-digits", **{flag: True}), "mnist:x")
+    others = {"resize": False, "download": False, flag: True}
+    assert calls == {"source": "mnist:x", "image": (1, 16, 16), **others}
 
 
 def test_an_option_that_is_given_twice():
@@ -256,6 +279,14 @@ def test_going_on_from_a_presets_own_checkpoint_keeps_its_configuration(tmp_path
         assert stawm.build(asked, pretrained=path, dropout=0.5).config == found
     other = plan("stawm-mnist-28", start=path).config
     assert other == stawm.config("stawm-mnist-28.fast"), "another preset is what it is"
+
+
+def test_a_readout_goes_on_from_its_own_checkpoint_with_its_heads(drawn: Path, selfsup: str, tmp_path: Path):
+    """It stands on a model that learned all; a checkpoint of a readout is the model itself."""
+    learned = stawm.build(selfsup, pretrained=drawn, dropout=0.25, **{"heads.classification.dropout": 0.5})
+    stawm.save(learned, tmp_path / "m.safetensors")
+    assert stawm.build(selfsup, pretrained=tmp_path / "m.safetensors").config == learned.config
+    assert plan(selfsup, start=tmp_path / "m.safetensors").config == learned.config
 
 
 def test_another_form_of_the_same_memory_is_refused(drawn: Path, selfsup: str):
