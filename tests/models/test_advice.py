@@ -9,6 +9,7 @@ from torch import Tensor
 
 import stawm
 from stawm.models.diagnosis import Diagnosis
+from tests.small import shaken
 
 WORDS = {
     "finite": "The memory is not finite: go back",
@@ -38,8 +39,8 @@ def model_of(ones: int, size: int = 8, query: float = 0.0, **rates: float) -> An
     return model
 
 
-def images() -> Tensor:
-    return torch.rand(3, 1, 16, 16, dtype=torch.float64)
+def images(count: int = 3) -> Tensor:
+    return torch.rand(count, 1, 16, 16, dtype=torch.float64)
 
 
 def advised(report: Diagnosis) -> set[str]:
@@ -73,6 +74,7 @@ STEEP = {"theta": 12.0, "eta": 0.01}
         (2, {"eta": -0.01}, {"rates"}),
         (2, {"theta": -0.01, "eta": 0.05}, {"rates", "silent"}),
         (2, {"eta": math.nan}, {"finite", "rates", "writes"}),
+        (1, {"theta": 12.0, "eta": 1e153}, {"finite", "writes", "gradient"}),  # only from the third write on
         (2, {"eta": math.inf}, {"finite", "writes", "gradient"}),
     ],
 )
@@ -92,6 +94,25 @@ def test_advice_names_the_numbers_it_follows_from() -> None:
     assert saturated.startswith("62% of the last responses")
     (rates,) = stawm.diagnose(model_of(2, eta=-0.01), images()).advice
     assert "got δ 0.2, η -0.01, θ 0.5" in rates
+
+
+def test_the_worst_glimpse_decides_on_the_writes() -> None:
+    """Of a model that sees something else each time, with an η by which half of its writes are contractions."""
+    free = {"constrained": False, "normalise": None}
+    plain: dict[str, Any] = {"mean": [0.0], "std": [1.0], "hidden_size": 8, "memory_size": 8, "memory": free}
+    model = shaken(stawm.build("stawm-digits", seed=0, **plain), 0.3).double().eval()
+    seen = images(20)
+    with torch.no_grad():
+        driven = model(seen).trace.memory_input.square().sum(-1)
+        model.memory.eta.copy_(model.memory.delta / driven.median())
+    report = stawm.diagnose(model, seen)
+    shares = [health.contracting or 0.0 for health in report.glimpses]
+    drives = [health.drive_max or 0.0 for health in report.glimpses]
+    assert min(shares) < max(shares)
+    assert min(drives) < max(drives)
+    (line,) = [line for line in report.advice if WORDS["writes"] in line]
+    assert line.startswith(f"Up to {1 - min(shares):.0%} of")
+    assert f"(η|e|² reaches {max(drives):.3g}," in line
 
 
 @pytest.mark.parametrize("glimpses", [1, 2, 6])

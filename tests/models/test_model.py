@@ -422,6 +422,13 @@ def test_the_vae_draws_its_latent_while_training() -> None:
     assert torch.equal(zero, canvas(1, sample=False))
 
 
+def test_the_vae_draws_pixels_that_are_never_quite_black_or_white() -> None:
+    """A sigmoid makes them, which saturates nowhere, and not a limit, beyond which nothing would learn."""
+    model = small("bvae-cifar").eval()
+    canvas = model(inputs(model)[0]).canvas
+    assert ((canvas > 0) & (canvas < 1)).all()
+
+
 def test_a_baseline_with_both_heads() -> None:
     model = stawm.build("bvae-cifar", heads=("drawing", "classification"))
     images, labels = inputs(model)

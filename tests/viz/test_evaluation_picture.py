@@ -41,6 +41,8 @@ def test_every_count_of_the_confusion_stands_in_its_cell():
 def test_the_reliability_diagram_has_a_point_for_each_bin_with_answers():
     axis = axes(MEASURED)["how far its certainty holds"]
     assert axis.collections[-1].get_offsets().tolist() == [[0.6, 0.5], [0.9, 1.0]]
+    gaps = [segment.tolist() for segment in axis.collections[0].get_segments()]
+    assert gaps == [[[0.6, 0.6], [0.6, 0.5]], [[0.9, 0.9], [0.9, 1.0]]], "from what was said to what came true"
     small, large = axis.collections[-1].get_sizes()
     assert small < large
     assert texts(axis) == ["calibration error 7.0%"]

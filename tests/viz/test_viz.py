@@ -48,6 +48,30 @@ def test_the_answer_under_each_glimpse_is_the_models(classifier: Any):
             assert axis.texts[0].get_color() == wanted
 
 
+def test_the_course_follows_the_classes_that_were_likeliest_at_some_time(classifier: Any):
+    label = 3
+    figure = viz.looks(classifier, pixels(1), torch.tensor([label]))
+    chances = classifier.eval()(classifier.normalise(pixels(1)), glimpse_logits=True).glimpse_logits[0].exp().detach()
+    likeliest = chances.max(dim=0).values.argsort(descending=True)[:3].tolist()
+    (course,) = figure.axes[-1].child_axes
+    assert [list(line.get_xdata()) for line in course.lines] == [[1, 2, 3]] * 3
+    for line, said, index in zip(course.lines, course.texts, likeliest, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), chances[:, index], rtol=1e-4)
+        assert said.get_text() == str(index)
+        assert line.get_color() == said.get_color() == (sheet.RIGHT if index == label else sheet.FAINT)
+
+
+def test_columns_are_headed_by_what_they_show(classifier: Any):
+    steps = ["glimpse 1", "glimpse 2", "glimpse 3"]
+    writes = ["W after 1", "W after 2", "W after 3"]
+    for figure, words in (
+        (viz.looks(classifier, pixels(1), title="t"), ["where it looked", *steps, "how sure of what", "t"]),
+        (viz.drawings(drawer("addition"), pixels(1), title="t"), ["where it looks", *steps, "target", "t"]),
+        (viz.memories(classifier, pixels(1), title="t"), ["image", *writes, "t"]),
+    ):
+        assert [text.get_text() for text in figure.texts] == words
+
+
 def test_each_glimpse_is_shown_as_it_was_seen(classifier: Any):
     figure = viz.looks(classifier, pixels(1))
     out = classifier.eval()(classifier.normalise(pixels(1)))
@@ -75,7 +99,21 @@ def test_memories_are_the_matrices_after_each_write(memory: str):
             state = model.memory.write(state, seen.trace.memory_input[:, t])
         read = model.memory.read(state, query).detach()
         torch.testing.assert_close(torch.einsum("bij,bj->bi", found[:, step], query), read)
-    assert len(viz.memories(model, pixels()).axes) == 2 * 4
+    axes = viz.memories(model, pixels()).axes
+    assert len(axes) == 2 * 4
+    for row in range(2):
+        image, *written = axes[row * 4 : row * 4 + 4]
+        np.testing.assert_allclose(image.images[0].get_array(), pixels()[row, 0])
+        reach = found[row].abs().max().item()
+        for axis, matrix in zip(written, found[row], strict=True):
+            np.testing.assert_allclose(axis.images[0].get_array(), matrix)
+            assert axis.images[0].get_clim() == pytest.approx((-reach, reach))
+        assert texts(written[-1]) == [f"± {reach:.2g}"]
+
+
+def test_a_memory_that_holds_nothing_is_called_empty():
+    model: Any = stawm.build("stawm-digits", memory={"theta": 0.0}, seed=0, **SMALL)
+    assert texts(viz.memories(model, pixels(1)).axes[-1]) == ["empty"]
 
 
 def test_pictures_leave_the_model_as_it_was(classifier: Any):
@@ -129,4 +167,17 @@ def test_health_shows_the_measures_that_there_are(memory: str, panels: int):
     drawn = {line.get_label(): list(line.get_ydata()) for axis in axes for line in axis.lines}
     limits = {"delta"} if memory == "hebb-rosenblatt" else set()
     assert set(drawn) == {*report.columns(), *limits} - {"glimpse"}
-    assert drawn["norm"] == [health.norm for health in report.glimpses]
+    for name in drawn.keys() - limits:
+        assert drawn[name] == [getattr(health, name) for health in report.glimpses], name
+    assert all(drawn[name] == [report.rates[name]] * 2 for name in limits)
+
+
+def test_advice_stands_below_in_the_colour_of_what_is_wrong():
+    model: Any = stawm.build("stawm-digits", memory={"constrained": False}, memory_size=8, hidden_size=16)
+    for delta, colour in ((0.5, sheet.RIGHT), (1.5, sheet.WRONG)):
+        with torch.no_grad():
+            model.memory.delta.fill_(delta)
+        report = stawm.diagnose(model, torch.rand(3, 1, 16, 16))
+        said = viz.health(report).texts[-1]
+        assert (said.get_text(), said.get_color()) == ("\n".join(report.advice) or "nothing to mend", colour)
+        assert report.healthy == (colour == sheet.RIGHT)
