@@ -17,7 +17,6 @@ class ContractError(StawmError, AssertionError):
     """A component breaks its contract; ``broken`` maps the name of a check to what it found."""
 
     def __init__(self, component: str, broken: Mapping[str, str]) -> None:
-        """Say which checks failed, and what each found."""
         self.broken = dict(broken)
         lines = [f"{component} breaks its contract in {len(broken)} of its checks:"]
         super().__init__("\n".join([*lines, *(f"  {name}: {found}" for name, found in broken.items())]))
