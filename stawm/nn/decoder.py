@@ -15,10 +15,8 @@ class Decoder(nn.Module):
 
     Each layer undoes the size of the layer that it mirrors exactly: the pixels that a stride drops
     come back as output padding, unless that is left out. ReLU stands between the layers and not
-    after the last; where the stack is normalised, every layer is, the last one too.
-
-    Attributes:
-        in_features: f, the width of the latent: the stack's flattened output.
+    after the last; where the stack is normalised, every layer is, the last one too. The width f of the latent,
+    ``in_features``, is that of the stack's flattened output.
     """
 
     def __init__(
