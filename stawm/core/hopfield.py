@@ -77,13 +77,9 @@ def unroll(
 
 
 def bound(e: float, beta: float) -> float:
-    """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|².
+    """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|² of the greatest |e|.
 
     The read itself is a mean of patterns, so it is no longer than the longest of them.
-
-    Args:
-        e: The greatest |e|.
-        beta: β.
     """
     return beta * e**2
 
