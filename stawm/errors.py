@@ -16,7 +16,6 @@ class ConfigError(StawmError, ValueError):
     """A configuration is not legal; ``faults`` lists everything that is wrong with it."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        """Keep every fault and show them all in one message."""
         self.faults = tuple(faults)
         super().__init__("\n".join(self.faults))
 
@@ -37,7 +36,6 @@ class Faults:
     """Collects what is wrong with a configuration, so that all of it is raised together."""
 
     def __init__(self) -> None:
-        """Start with nothing wrong."""
         self.errors: list[ConfigError | UnknownNameError] = []
 
     def attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

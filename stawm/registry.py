@@ -159,7 +159,7 @@ def list_names(
     exclude: str | Sequence[str] = (),
     origin: str | None = None,
 ) -> list[str]:
-    """List registered names in natural order; nothing is imported for it.
+    """List registered names, the numbers in them compared as numbers; nothing is imported for it.
 
     A preset's variants, named ``preset.tag``, are listed only where a pattern contains a dot: ``"*.*"`` lists all.
 
@@ -168,9 +168,6 @@ def list_names(
         pattern: Wildcards (``*``, ``?``, ``[...]``), one or several; a name that matches any is kept.
         exclude: Wildcards of names to leave out.
         origin: Keep only what this distribution brought.
-
-    Returns:
-        The names, with numbers in them compared as numbers.
 
     Raises:
         UnknownNameError: There is no such kind.

@@ -54,17 +54,7 @@ def _preset(
     trained: Mapping[str, Any] | None = None,
     cites: tuple[str, ...] = ("harris2019",),
 ) -> tuple[Entry, ...]:
-    """Return the record of a preset, and that of its variant where there is one.
-
-    Args:
-        name: The preset's name.
-        summary: One sentence for listings.
-        fields: The model.
-        fast: Our recipe.
-        paper: The paper's recipe, where it has one.
-        trained: In what the model that our recipe trains differs; there is no variant where left out.
-        cites: What to cite.
-    """
+    """Return a preset's record, and its variant's where our recipe trains a model that differs in ``trained``."""
     by_name: dict[str, RecipeFields | str] = {} if paper is None else {"paper": paper}
     record = Entry(
         kind=Kind.PRESET,

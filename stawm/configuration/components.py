@@ -37,9 +37,6 @@ def build_component(kind: registry.Kind | str, spec: Spec, /, **given: Any) -> A
         spec: A name, a mapping with ``name``, or a configuration.
         **given: The sizes that the component needs, and fields of its configuration.
 
-    Returns:
-        The module.
-
     Raises:
         ConfigError: A size is missing, or a field does not exist or is not legal.
         UnknownNameError: The component is not registered.

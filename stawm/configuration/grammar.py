@@ -12,16 +12,13 @@ Spec: TypeAlias = str | Config | Mapping[str, Any]
 
 
 def resolve(kind: registry.Kind | str, spec: Spec, current: Config | None = None) -> Config:
-    """Resolve one component's specification by the override grammar.
+    """Return the complete, checked configuration that a component's specification means by the override grammar.
 
     Args:
         kind: The component's kind.
         spec: A name (swaps the component), a mapping with ``name`` (swaps and sets), a mapping
             without it (changes fields of the present one), or a configuration.
         current: The present configuration, if there is one.
-
-    Returns:
-        A complete, checked configuration.
 
     Raises:
         ConfigError: Everything that is wrong with the specification.

@@ -27,12 +27,7 @@ def base_grid(
 ) -> Float[Tensor, "3 h w"]:
     """Return (x', y', 1) for each pixel.
 
-    Args:
-        height: h, in pixels.
-        width: w, in pixels.
-        align_corners: Whether -1 and 1 are the centres of the outermost pixels, not their outer edges.
-        dtype: Of what type.
-        device: Where.
+    With ``align_corners`` -1 and 1 are the centres of the outermost pixels, not their outer edges.
     """
     y = _axis(height, align_corners, dtype, device)
     x = _axis(width, align_corners, dtype, device)
@@ -46,14 +41,10 @@ def _axis(pixels: int, align_corners: bool, dtype: torch.dtype | None, device: t
 
 
 def grid(pose: Float[Tensor, "b 6"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
-    """Return where each pixel looks.
+    """Return where each pixel looks; ``base`` is what `base_grid` gives.
 
     A product and a sum rather than a matrix product: matrix products are rounded to TF32 on some
     GPUs, which would move what is looked at.
-
-    Args:
-        pose: A, row by row.
-        base: What `base_grid` gives.
     """
     terms = pose.unflatten(1, (2, 3, 1, 1)) * base
     return terms.sum(dim=2).permute(0, 2, 3, 1)
@@ -66,14 +57,7 @@ def sample(
     align_corners: bool = False,
     padding: Padding = "zeros",
 ) -> Float[Tensor, "b c i j"]:
-    """Interpolate images bilinearly.
-
-    Args:
-        image: The images.
-        grid: Where to look, as (x, y).
-        align_corners: As in `base_grid`.
-        padding: What stands outside the image.
-    """
+    """Interpolate images bilinearly at the points (x, y) of a grid; ``padding`` says what stands outside the image."""
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
 
 

@@ -23,22 +23,13 @@ from stawm.core.stacks import as_scalar, check_stack, step_through
 
 
 class SimpleState(NamedTuple):
-    """The memory as its trace.
-
-    Attributes:
-        H: (b, m, m), from the neurons that send to those that receive.
-    """
+    """The memory as its trace H, from the neurons that send to those that receive."""
 
     H: Float[Tensor, "b m m"]
 
 
 class RetroactiveState(NamedTuple):
-    """The memory as its trace, and what is eligible to enter it.
-
-    Attributes:
-        H: (b, m, m), from the neurons that send to those that receive.
-        E: The eligibility trace, (b, m, m).
-    """
+    """The memory as its trace H, and the eligibility trace E of what may enter it."""
 
     H: Float[Tensor, "b m m"]
     E: Float[Tensor, "b m m"]
@@ -99,21 +90,10 @@ def unroll(
     clip: float = 1.0,
     retroactive: bool = False,
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
+    """Write a whole stack and read after chosen writes, as `stawm.core` says.
 
-    Args:
-        E: What is written.
-        modulation: M of each write.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        weights: w, α.
-        rates: η of the eligibility trace.
-        state: The memory to start from, whose form then counts; an empty one where left out.
-        clip: What no entry of H exceeds.
-        retroactive: The form of the empty memory.
-
-    Returns:
-        What each query read, and the memory after all writes.
+    There is an M for each write; no entry of H exceeds the clip. Whether the memory is retroactive is read from the
+    state where there is one.
     """
     check_stack(E, Q, reads)
 

@@ -13,12 +13,7 @@ from torch import Tensor
 
 
 def add(sketches: Float[Tensor, "b n c h w"], start: float) -> Float[Tensor, "b n c h w"]:
-    """Return C_0 + Σ U after each sketch, before the sigmoid.
-
-    Args:
-        sketches: U, placed on the canvas.
-        start: C_0.
-    """
+    """Return C_0 + Σ U after each placed sketch U, before the sigmoid; C_0 is ``start``."""
     return sketches.cumsum(dim=1) + start
 
 
@@ -30,12 +25,7 @@ def over(
 
 
 def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"]) -> Float[Tensor, "b n c h w"]:
-    """Return the canvas after each sketch is put over an empty one.
-
-    Args:
-        sketches: U, placed on the canvas.
-        masks: B.
-    """
+    """Return the canvas after each placed sketch U, through its mask B, is put over an empty one."""
     first, *drawn = (sketches * masks).split(1, dim=1)
     canvases = [first]
     for kept, added in zip((1 - masks).split(1, dim=1)[1:], drawn, strict=True):

@@ -27,9 +27,6 @@ def in_chunks(
         reads: For each query the number of writes (0 to n) after which it is read.
         state: The state to start from, or None.
         size: The most writes that a part is given.
-
-    Returns:
-        What each query read, and the state after all writes.
     """
     n = stacks[0].shape[1]
     if n <= size:

@@ -12,12 +12,7 @@ from torch import Tensor
 
 
 def grid(pose: Float[Tensor, "b 3"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
-    """Return where each pixel looks.
-
-    Args:
-        pose: (x_0, y_0, s).
-        base: What `stawm.core.affine.base_grid` gives.
-    """
+    """Return where each pixel looks; ``base`` is what `stawm.core.affine.base_grid` gives."""
     numbers = pose.unflatten(1, (3, 1, 1))
     looks = numbers[:, 2:] * base[:2] + numbers[:, :2]
     return looks.permute(0, 2, 3, 1)

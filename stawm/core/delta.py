@@ -24,11 +24,7 @@ CHUNK = 32
 
 
 class State(NamedTuple):
-    """The memory as its matrix.
-
-    Attributes:
-        S: (b, d, m), from keys of m numbers to values of d; a memory module has d = m.
-    """
+    """The memory as its matrix S, from keys of m numbers to values of d; a memory module has d = m."""
 
     S: Float[Tensor, "b d m"]
 
@@ -69,19 +65,7 @@ def unroll(
     reads: Sequence[int],
     state: State | None = None,
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
-
-    Args:
-        K: The keys.
-        V: The values.
-        beta: β of each write.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        state: The memory to start from; an empty one where left out.
-
-    Returns:
-        What each query read, and the memory after all writes.
-    """
+    """Write a whole stack and read after chosen writes, as `stawm.core` says, of keys K, values V and β of each."""
     check_stack(K, Q, reads)
     return in_chunks(_chunk, (K, V, beta), Q, reads, state, CHUNK)
 

@@ -31,21 +31,13 @@ class Rates(NamedTuple):
 
 
 class DenseState(NamedTuple):
-    """The memory as its matrix.
-
-    Attributes:
-        A: (b, m, m).
-    """
+    """The memory as its matrix."""
 
     A: Float[Tensor, "b m m"]
 
 
 class FactoredState(NamedTuple):
-    """The memory as what was written, newest last; rows of zeros are empty slots and change nothing.
-
-    Attributes:
-        E: (b, t, m).
-    """
+    """The memory as what was written, newest last; rows of zeros are empty slots and change nothing."""
 
     E: Float[Tensor, "b t m"]
 
@@ -111,19 +103,10 @@ def unroll(
     *,
     form: Form = "auto",
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
+    """Write a whole stack and read after chosen writes, as `stawm.core` says.
 
-    Args:
-        E: What is written.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        rates: λ, η.
-        state: The memory to start from; an empty one where left out.
-        form: "factored" keeps rows, "dense" builds A; "auto" is factored while the memory has
-            fewer than 2m rows. A dense state stays dense.
-
-    Returns:
-        What each query read, and the memory after all writes.
+    The form "factored" keeps rows, "dense" builds A; "auto" is factored while the memory has fewer than 2m rows.
+    A dense state stays dense.
     """
     check_stack(E, Q, reads)
     state = None if state is None else settle(state, form, E.shape[1], rates)

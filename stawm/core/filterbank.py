@@ -28,14 +28,7 @@ def centre(pose: Float[Tensor, "b 5"], height: int, width: int) -> tuple[Float[T
 def filters(
     pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int
 ) -> tuple[Float[Tensor, "b g w"], Float[Tensor, "b g h"]]:
-    """Return F_x and F_y, whose rows are weights that sum to one.
-
-    Args:
-        pose: g̃_x, g̃_y, log σ², log δ̃, log γ.
-        glimpse: g, the filters along each axis.
-        height: h, of the image.
-        width: w, of the image.
-    """
+    """Return F_x and F_y, whose rows are weights that sum to one, for an image's height and width."""
     delta = spacing(pose, glimpse, height, width)
     falloff = (-pose[:, 2:3]).exp() / -2
     x, y = centre(pose, height, width)

@@ -51,20 +51,7 @@ def unroll(
     reads: Sequence[int],
     state: State | None = None,
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
-
-    Args:
-        K: The keys.
-        V: The values.
-        beta: β of each write.
-        alpha: α of each write.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        state: The memory to start from; an empty one where left out.
-
-    Returns:
-        What each query read, and the memory after all writes.
-    """
+    """Write a whole stack and read after chosen writes, as `stawm.core` says, of keys K, values V, β and α of each."""
     check_stack(K, Q, reads)
     if K.shape[1] == 0:
         return delta.unroll(K, V, beta, Q, reads, state)

@@ -47,11 +47,7 @@ class Rates(NamedTuple):
 
 
 class DenseState(NamedTuple):
-    """The memory as its matrix.
-
-    Attributes:
-        W: (b, m, m).
-    """
+    """The memory as its matrix."""
 
     W: Float[Tensor, "b m m"]
 
@@ -150,21 +146,11 @@ def unroll(
     phi: Phi = relu6,
     form: Form = "auto",
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
+    """Write a whole stack and read after chosen writes, as `stawm.core` says.
 
-    Args:
-        E: What is written.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        rates: δ, η, θ.
-        state: The memory to start from; an empty one where left out.
-        orientation: "paper" projects with W, "appendix" with Wᵀ.
-        phi: The response function.
-        form: "factored" keeps rows and never builds W; "dense" builds it; "auto" is factored while
-            the memory has fewer than 2m rows. A dense state stays dense.
-
-    Returns:
-        What each query read, and the memory after all writes.
+    The orientation "paper" projects with W, "appendix" with Wᵀ; phi is the response function. The form "factored"
+    keeps rows and never builds W, "dense" builds it; "auto" is factored while the memory has fewer than 2m rows.
+    A dense state stays dense.
     """
     check_stack(E, Q, reads)
     state = None if state is None else settle(state, form, E.shape[1], rates)

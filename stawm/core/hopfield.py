@@ -17,11 +17,7 @@ from stawm.core.stacks import Scalar, as_scalar, check_stack, decay_rows
 
 
 class Rates(NamedTuple):
-    """The one constant.
-
-    Attributes:
-        beta: β, the inverse temperature: how sharply a read picks the pattern nearest to the query.
-    """
+    """The one constant: β, the inverse temperature, how sharply a read picks the pattern nearest to the query."""
 
     beta: Scalar
 
@@ -69,18 +65,7 @@ def unroll(
     rates: Rates,
     state: State | None = None,
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes, in one masked attention.
-
-    Args:
-        E: What is written.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        rates: β.
-        state: The memory to start from; one of nothing where left out.
-
-    Returns:
-        What each query read, and the memory after all writes.
-    """
+    """Write a whole stack and read after chosen writes, as `stawm.core` says, in one masked attention."""
     check_stack(E, Q, reads)
     after = State(E, torch.ones_like(E[..., 0])) if state is None else _append(state, E)
     if not reads:
@@ -92,13 +77,9 @@ def unroll(
 
 
 def bound(e: float, beta: float) -> float:
-    """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|².
+    """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|² of the greatest |e|.
 
     The read itself is a mean of patterns, so it is no longer than the longest of them.
-
-    Args:
-        e: The greatest |e|.
-        beta: β.
     """
     return beta * e**2
 

@@ -19,11 +19,6 @@ def reparameterise(
 ) -> Float[Tensor, "..."]:
     """Return z = μ + σ ⊙ ε.
 
-    Args:
-        mu: μ.
-        logvar: log σ².
-        eps: ε, standard normal noise.
-
     Raises:
         InputError: The shapes differ.
     """
@@ -33,10 +28,6 @@ def reparameterise(
 
 def kl(mu: Float[Tensor, "..."], logvar: Float[Tensor, "..."]) -> Float[Tensor, "b"]:
     """Return the divergence of each latent from a unit Gaussian (Eq. 24).
-
-    Args:
-        mu: μ, (b, k).
-        logvar: log σ², (b, k).
 
     Raises:
         InputError: The shapes differ or are not (b, k).
@@ -48,10 +39,6 @@ def kl(mu: Float[Tensor, "..."], logvar: Float[Tensor, "..."]) -> Float[Tensor, 
 
 def joint_kl(mu: Float[Tensor, "..."], logvar: Float[Tensor, "..."]) -> Float[Tensor, "b"]:
     """Return the divergence of the latents of all glimpses together (Eq. 25).
-
-    Args:
-        mu: μ, (b, n, k).
-        logvar: log σ², (b, n, k).
 
     Raises:
         InputError: The shapes differ or are not (b, n, k).

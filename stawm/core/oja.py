@@ -47,19 +47,7 @@ def unroll(
     rates: Rates,
     state: State | None = None,
 ) -> tuple[Float[Tensor, "b k d"], State]:
-    """Write a whole stack and read after chosen writes.
-
-    Args:
-        E: What is written.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        start: S₀, used where there is no state.
-        rates: η.
-        state: The memory to start from; one that reads with S₀ where left out.
-
-    Returns:
-        What each query read, and the memory after all writes.
-    """
+    """Write a whole stack and read after chosen writes, as `stawm.core` says; the empty memory reads with S₀."""
     check_stack(E, Q, reads)
 
     def part(X: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:

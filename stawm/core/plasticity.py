@@ -39,21 +39,13 @@ class Weights(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The one rate.
-
-    Attributes:
-        eta: η, how fast the trace follows.
-    """
+    """The one rate: η, how fast the trace follows."""
 
     eta: Scalar
 
 
 class State(NamedTuple):
-    """The memory as its trace.
-
-    Attributes:
-        H: (b, m, m), from the neurons that send to those that receive.
-    """
+    """The memory as its trace H, from the neurons that send to those that receive."""
 
     H: Float[Tensor, "b m m"]
 
@@ -111,19 +103,9 @@ def unroll(
     *,
     trace: Trace = "hebb",
 ) -> tuple[Float[Tensor, "b k m"], State]:
-    """Write a whole stack and read after chosen writes.
+    """Write a whole stack and read after chosen writes, as `stawm.core` says.
 
-    Args:
-        E: What is written.
-        Q: The queries.
-        reads: For each query the number of writes (0 to n) after which it is read.
-        weights: w, α.
-        rates: η.
-        state: The memory to start from; an empty one where left out.
-        trace: "hebb" fades at the same rate everywhere, "oja" as fast as the receiving neuron is active.
-
-    Returns:
-        What each query read, and the memory after all writes.
+    The trace "hebb" fades at the same rate everywhere, "oja" as fast as the receiving neuron is active.
     """
     check_stack(E, Q, reads)
 

@@ -67,7 +67,9 @@ def norm_bound(
     rates: Rates, input_bound: float, response_bound: float, m: int, t: int | None = None, *, start: float = 0.0
 ) -> float:
     """Return what neither the Frobenius nor the spectral norm of W_t exceeds; see `elementwise_bound`."""
-    return _width(m) * elementwise_bound(rates, input_bound, response_bound, t, start=start)
+    if m < 1:
+        raise InputError(f"m, the width of the memory, must be 1 or more; got {m}.")
+    return m * elementwise_bound(rates, input_bound, response_bound, t, start=start)
 
 
 def read_bound(
@@ -106,12 +108,6 @@ def _legal(rates: Rates) -> tuple[float, float]:
     """δ and η as numbers, all three rates checked."""
     _within("theta", rates.theta, 0)
     return _within("delta", rates.delta, 0, 1, open_low=True), _within("eta", rates.eta, 0)
-
-
-def _width(m: int) -> int:
-    if m < 1:
-        raise InputError(f"m, the width of the memory, must be 1 or more; got {m}.")
-    return m
 
 
 def _within(name: str, value: float | Tensor, low: float, high: float = math.inf, *, open_low: bool = False) -> float:

@@ -42,7 +42,6 @@ class Query(nn.Module):
     """
 
     def __init__(self, context_features: int, memory_size: int, dropout: float = 0.0) -> None:
-        """Make the layer."""
         super().__init__()
         self.linear = nn.Linear(context_features, memory_size)
         self.dropout = nn.Dropout(dropout)

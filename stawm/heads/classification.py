@@ -20,7 +20,6 @@ class Classifier(nn.Module):
     """A linear layer and a LogSoftmax."""
 
     def __init__(self, features: int, classes: int) -> None:
-        """Make the layer."""
         super().__init__()
         self.linear = nn.Linear(features, classes)
 
@@ -52,7 +51,6 @@ class ClassificationHead(Head):
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:
-        """Make query and classifier."""
         super().__init__()
         self.config = config or self.Config()
         rate = dropout if self.config.dropout is None else self.config.dropout

@@ -46,7 +46,6 @@ class Sketcher(nn.Module):
     """From what was read to the latent, and from the latent to a sketch."""
 
     def __init__(self, features: int, latent: int, decoder: Decoder) -> None:
-        """Make the layers around the decoder."""
         super().__init__()
         self.mu = nn.Linear(features, latent)
         self.logvar = nn.Linear(features, latent)
@@ -106,7 +105,6 @@ class DrawingHead(Head):
         backbone: base.Config,
         canvas: Canvas,
     ) -> None:
-        """Make query, sketcher and canvas."""
         super().__init__()
         self.config = config or self.Config()
         self.image_size = image_size

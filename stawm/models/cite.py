@@ -15,13 +15,10 @@ from stawm.registry import Kind
 
 
 def cite(spec: ModelSpec | Model, /) -> str:
-    """Return BibTeX for exactly what a model uses.
+    """Return BibTeX for exactly what a model uses: entries, each once, sorted by key.
 
     Args:
         spec: A model, or what `build` takes.
-
-    Returns:
-        The entries, each once, sorted by key.
 
     Examples:
         >>> import stawm

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from stawm.configuration import (
     AT_LEAST_ONE,
@@ -140,10 +140,7 @@ class BaselineConfig(SharedConfig):
     family: Literal["baseline"] = "baseline"
     """Tells the baseline from a model."""
 
-    @property
-    def glimpses(self) -> None:
-        """A baseline takes no glimpses."""
-        return None
+    glimpses: ClassVar[None] = None
 
 
 FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}
@@ -244,16 +241,3 @@ def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]
         )
     faults.settle()
     return tuple(found)
-
-
-__all__ = [
-    "FAMILIES",
-    "PART_KINDS",
-    "BaselineConfig",
-    "ModelConfig",
-    "SharedConfig",
-    "faults_between",
-    "from_mapping",
-    "override",
-    "resolve_heads",
-]

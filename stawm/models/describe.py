@@ -44,17 +44,7 @@ class Description:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "summary": self.summary,
-            "origin": self.origin,
-            "cites": [*self.cites],
-            "fields": plain(self.fields),
-            "parameters": self.parameters,
-            "recipes": plain(self.recipes),
-            "variants": [*self.variants],
-        }
+        return plain(vars(self))
 
     def __str__(self) -> str:
         """Lay it out for reading."""
@@ -121,7 +111,6 @@ def _kind_of(name: str) -> Kind:
 
 
 def _component(kind: Kind, name: str, component: Any) -> dict[str, dict[str, Any]]:
-    """Describe the fields and their defaults."""
     cls: Any = component.Config
     if missing(cls, {"name": name}, name):
         return _fields(cls, {})

@@ -84,13 +84,13 @@ class Diagnosis:
 
     def columns(self) -> list[str]:
         """Return the measures that this memory has."""
-        first = dataclasses.asdict(self.glimpses[0])
-        return [name for name, value in first.items() if value is not None]
+        return [name for name, value in vars(self.glimpses[0]).items() if value is not None]
 
     def __str__(self) -> str:
         """Lay it out as a table, advice below."""
         columns = self.columns()
-        rows = [columns] + [[_short(getattr(g, name)) for name in columns] for g in self.glimpses]
+        numbers = [[getattr(health, name) for name in columns] for health in self.glimpses]
+        rows = [columns, *([str(x) if isinstance(x, int) else f"{x:.3g}" for x in row] for row in numbers)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         rates = ", ".join(f"{name} {value:.4g}" for name, value in self.rates.items())
@@ -99,15 +99,12 @@ class Diagnosis:
 
 
 def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
-    """Measure the health of a model's memory on real images.
+    """Measure the health of a model's memory on real images, after each glimpse, and give advice.
 
     Args:
         model: The model; it is run in evaluation mode and left as it was.
         pixels: Images, (b, c, h, w), as bytes or as floats in [0, 1].
         glimpses: How many glimpses to take; the configuration's number where left out.
-
-    Returns:
-        The measures after each glimpse, and advice.
 
     Raises:
         InputError: It is no STAWM model, or the images are not of its form, empty, or not finite.
@@ -135,8 +132,7 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     generic = _states(model, E, queries)
     rates: dict[str, float] = {}
     if isinstance(model.memory, HebbRosenblatt):
-        acting = model.memory.rates
-        rates = {name: float(value) for name, value in acting._asdict().items()}
+        rates = {name: float(value) for name, value in model.memory.rates._asdict().items()}
         own = _hebb_rosenblatt(model.memory, E)
         generic = [dataclasses.replace(health, **more) for health, more in zip(generic, own, strict=True)]
     return Diagnosis(
@@ -166,7 +162,6 @@ def _states(model: Stawm, E: Tensor, queries: Tensor) -> list[GlimpseHealth]:
 
 
 def _hebb_rosenblatt(memory: HebbRosenblatt, E: Tensor) -> list[dict[str, float]]:
-    """Hold every write against the rule's own bounds."""
     rates, config, activation = memory.rates, memory.config, ACTIVATIONS[memory.config.activation]
     if config.normalise is not None:
         E = rule.normalise(E, rates, config.normalise)
@@ -226,7 +221,3 @@ def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[s
     if highest > LARGEST_HALF / 2:
         advice.append(f"Reads reach {highest:.3g}, and fp16 ends at {LARGEST_HALF:.0f}: keep reads in float32.")
     return advice
-
-
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.3g}"

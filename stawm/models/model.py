@@ -189,7 +189,7 @@ class Stawm(Model):
         generator: torch.Generator | None = None,
         pose_clip: float | None = None,
     ) -> Output:
-        """Look at images, remember, and answer.
+        """Look at images, remember, and return what the heads answer and where the model looked.
 
         Args:
             images: The images, normalised with the configuration's mean and std.
@@ -200,9 +200,6 @@ class Stawm(Model):
             generator: Where random numbers that are not given come from. Dropout, while training,
                 draws from PyTorch's own generator in any case.
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
-
-        Returns:
-            What the heads give, and where the model looked.
 
         Raises:
             InputError: The images or the noise are not of the model's form, or there are no glimpses.
@@ -239,14 +236,11 @@ class Stawm(Model):
         return {name: tuple(head.reads(glimpses, every=every)) for name, head in self.named_heads.items()}
 
     def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
-        """Write what was seen, and ask every head's query after the writes that it names, all in one pass.
+        """Write what was seen, all in one pass, and return what each head reads, after ReLU6.
 
         Args:
             seen: What `look` gave.
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
-
-        Returns:
-            What each head read, after ReLU6.
         """
         heads = self.named_heads
         asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]

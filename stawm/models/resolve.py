@@ -12,16 +12,13 @@ ModelSpec: TypeAlias = str | SharedConfig | Mapping[str, Any]
 
 
 def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
-    """Resolve a model's complete configuration without building it.
+    """Return a model's configuration, frozen and complete, without building it.
 
     Args:
         spec: A preset's name, a configuration, a complete mapping, or a mapping with ``preset``.
         **overrides: Fields of the model by the override grammar: a string swaps a component, a
             mapping with ``name`` swaps and sets, a mapping without it changes fields of the
             present one, dotted keys reach inside.
-
-    Returns:
-        The configuration, frozen and complete.
 
     Raises:
         ConfigError: Everything that is wrong, together.

@@ -15,10 +15,8 @@ class Decoder(nn.Module):
 
     Each layer undoes the size of the layer that it mirrors exactly: the pixels that a stride drops
     come back as output padding, unless that is left out. ReLU stands between the layers and not
-    after the last; where the stack is normalised, every layer is, the last one too.
-
-    Attributes:
-        in_features: f, the width of the latent: the stack's flattened output.
+    after the last; where the stack is normalised, every layer is, the last one too. The width f of the latent,
+    ``in_features``, is that of the stack's flattened output.
     """
 
     def __init__(
@@ -44,7 +42,8 @@ class Decoder(nn.Module):
         self.start = (layers[-1].filters, *sizes[-1])
         blocks = []
         for i, layer in enumerate(layers):
-            dropped = _dropped(layer, sizes[i]) if output_padding else (0, 0)
+            height, width = ((side + 2 * layer.padding - layer.kernel) % layer.stride for side in sizes[i])
+            dropped = (height, width) if output_padding else (0, 0)
             blocks.append(_block(config, layer, widths[i], dropped, last=i == 0))
         self.blocks = nn.Sequential(*reversed(blocks))
 
@@ -56,11 +55,6 @@ class Decoder(nn.Module):
 def default_layers(size: tuple[int, int]) -> Conv.Config:
     """Return a stack for images of any size, to mirror where the glimpse network is no plain stack."""
     return Conv.Config(layers=generic_stack(size), norm="none", bias=True, init="kaiming")
-
-
-def _dropped(layer: ConvLayer, size: tuple[int, int]) -> tuple[int, int]:
-    height, width = ((side + 2 * layer.padding - layer.kernel) % layer.stride for side in size)
-    return height, width
 
 
 def _block(

@@ -22,16 +22,13 @@ class LSTMCell(nn.LSTMCell):
         """Return the next output and cell."""
         gates = F.linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
         if h is not None:
-            gates = self._add_recurrent(gates, h)
+            # Autocast keeps the cast of a weight, but not of a weight's transpose.
+            plain = autocasts(h)
+            gates = gates + F.linear(h, self.weight_hh) if plain else torch.addmm(gates, h, self.weight_hh.mT)
         i, f, g, o = full_precision(gates).chunk(4, dim=1)
         written = i.sigmoid() * g.tanh()
         c = written if c is None else f.sigmoid() * c + written
         return o.sigmoid() * c.tanh(), c
-
-    def _add_recurrent(self, gates: Float[Tensor, "b g"], h: Float[Tensor, "b d"]) -> Float[Tensor, "b g"]:
-        if autocasts(h):  # which keeps the cast of a weight, but not of a weight's transpose
-            return gates + F.linear(h, self.weight_hh)
-        return torch.addmm(gates, h, self.weight_hh.mT)
 
 
 class Emitter(nn.Module):

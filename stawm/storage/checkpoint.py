@@ -7,7 +7,7 @@ names only, and hashes over header and weights find every change.
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,6 @@ WEIGHTS = "model.safetensors"
 """What a checkpoint is called in a folder of its own: that of a run, or of a repository."""
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 T = TypeVar("T")
-_MAPPINGS = ("config", "origins", "versions", "provenance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +154,8 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     header, tensors = read(path)
     info = _info(path, header)
     tensors = _renamed(tensors, _outline(info))
-    if _is_readout(model.config) and not _is_readout(info.config):
-        tensors = {**_of_heads(model.state_dict()), **_below_heads(tensors, model)}
+    if model.config.is_readout and not info.config.is_readout:
+        tensors = _under_heads_of(model, tensors)
     _check_fit(model, tensors, path)
     model.load_state_dict(tensors)
 
@@ -213,7 +212,8 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def _info(path: Path, header: Header) -> CheckpointInfo:
     try:
-        loaded = {key: json.loads(header.fields[f"stawm.{key}"]) for key in _MAPPINGS}
+        mappings = ("config", "origins", "versions", "provenance")
+        loaded = {key: json.loads(header.fields[f"stawm.{key}"]) for key in mappings}
         wrote, dtype = header.fields["stawm.version"], header.fields["stawm.dtype"]
     except (ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its header cannot be understood ({error}).") from error
@@ -239,8 +239,7 @@ def _info(path: Path, header: Header) -> CheckpointInfo:
 
 def _advice(origins: Mapping[str, Any]) -> str:
     """Say which distributions brought the components that are not found here."""
-    missing = [f" {key} came with {origin}: install that." for key, origin in origins.items() if not _is_known(key)]
-    return "".join(missing)
+    return "".join(f" {key} came with {origin}: install that." for key, origin in origins.items() if not _is_known(key))
 
 
 def _is_known(key: str) -> bool:
@@ -262,7 +261,6 @@ def _construct(info: CheckpointInfo) -> Model:
 
 
 def _outline(info: CheckpointInfo) -> Model:
-    """Build the model of a file without any numbers."""
     try:
         with torch.device("meta"):
             return construct(without_downloads(info.config))
@@ -276,19 +274,12 @@ def _renamed(tensors: Mapping[str, T], model: Model) -> dict[str, T]:
     return {renamed.get(name, name): tensor for name, tensor in tensors.items()}
 
 
-def _is_readout(config: SharedConfig) -> bool:
-    return getattr(config, "trainable", "all") == "readout"
-
-
-def _of_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in tensors.items() if name.startswith("heads.")}
-
-
-def _below_heads(tensors: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
-    """Return what is not a head's, without the inverse pose of a drawing model where this one has none."""
+def _under_heads_of(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a model's own heads on the rest of the tensors, but for an inverse pose that this model does not have."""
     own = model.state_dict()
-    drawing = [name for name in tensors if name.startswith("loop.inverse_emitter.") and name not in own]
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("heads.") and name not in drawing}
+    heads = {name: tensor for name, tensor in own.items() if name.startswith("heads.")}
+    known = (name for name in tensors if name in own or not name.startswith("loop.inverse_emitter."))
+    return heads | {name: tensors[name] for name in known if not name.startswith("heads.")}
 
 
 def _check_fit(model: Model, tensors: Mapping[str, Tensor | tuple[int, ...]], path: Path) -> None:
@@ -307,10 +298,5 @@ def _check_fit(model: Model, tensors: Mapping[str, Tensor | tuple[int, ...]], pa
         raise CheckpointError(f"{path} does not fit {model.config.name}: {said}.")
 
 
-def _shorten(names: Iterable[str], limit: int = 4) -> str:
-    names = list(names)
-    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
-    return ", ".join([*names[:limit], *more])
-
-
-__all__ = ["CheckpointInfo", "inspect", "load", "load_weights", "save", "write_atomically"]
+def _shorten(names: list[str]) -> str:
+    return ", ".join([*names[:4], *([f"and {len(names) - 4} more"] if len(names) > 4 else [])])

@@ -171,7 +171,6 @@ def _check_start(path: Path, start: bytes, length: int, size: int) -> None:
 
 
 def _parse(path: Path, header: bytes) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the metadata and the table of tensors."""
     try:
         table = json.loads(header)
     except (ValueError, RecursionError) as error:

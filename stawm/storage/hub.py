@@ -55,7 +55,6 @@ class HubModel(
     """A model in the hub's terms: the mixin's calls, and our own file."""
 
     def __init__(self, model: Model, provenance: Mapping[str, Any] | None = None) -> None:
-        """Keep the model, and what is to be noted with it."""
         self.wrapped, self.noted = model, dict(provenance or {})
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -104,16 +103,13 @@ def save_pretrained(model: Model, folder: str | PathLike[str], *, provenance: Ma
 
 
 def push_to_hub(model: Model, repository: str, *, provenance: Mapping[str, Any] | None = None, **options: Any) -> str:
-    """Upload a model to a repository, which is made where it is not there.
+    """Upload a model to a repository, made where it is not there, and return the address of the commit.
 
     Args:
         model: The model.
         repository: ``"user/name"``.
         provenance: JSON values to keep with it.
         **options: What the mixin's ``push_to_hub`` takes: ``private``, ``token``, ``branch``, ``commit_message``, ...
-
-    Returns:
-        The address of the commit.
 
     Raises:
         InputError: The provenance is not JSON, or the hub refused; the message says why.
@@ -129,15 +125,12 @@ def push_to_hub(model: Model, repository: str, *, provenance: Mapping[str, Any] 
 
 
 def from_pretrained(repository: str | PathLike[str], *, revision: str | None = None, **options: Any) -> Model:
-    """Load a model from a repository of the hub, or from a folder of that form.
+    """Load a model, in evaluation mode, from a repository of the hub or a folder of that form.
 
     Args:
         repository: ``"user/name"``, or a folder.
         revision: A branch, tag or commit; the newest where left out.
         **options: What the mixin's ``from_pretrained`` takes: ``token``, ``cache_dir``, ``local_files_only``, ...
-
-    Returns:
-        The model, in evaluation mode.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be loaded here; the message says what was tried.
@@ -172,6 +165,3 @@ def _fetching(repository: str, revision: str | None) -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-__all__ = ["HubModel", "download", "from_pretrained", "push_to_hub", "save_pretrained"]

@@ -74,15 +74,13 @@ def load_authors_state_dict(model: Model, state_dict: Mapping[str, Tensor]) -> N
 
 
 def authors_names(model: Model, names: Iterable[str]) -> dict[str, str]:
-    """Translate the authors' names of weights into ours.
+    """Return the authors' names of weights with ours, without what their forward pass, or this model, has no use for.
+
+    A name that nothing is known of stays as it is.
 
     Args:
         model: The model that the weights are for.
         names: The authors' names.
-
-    Returns:
-        Their name to ours, without what their forward pass, or this model, has no use for; a name
-        that nothing is known of stays as it is.
     """
     names = list(names)
     places, layers = _places(model), _layers(names)
@@ -92,7 +90,6 @@ def authors_names(model: Model, names: Iterable[str]) -> dict[str, str]:
 
 
 def _places(model: Model) -> dict[str, str]:
-    """Return where the authors' modules are in a model."""
     if isinstance(model, Baseline):
         return {"encoder": "backbone.blocks", **{key: f"heads.drawing.{name}" for key, name in _SKETCHES.items()}}
     if not model.config.draws:

@@ -105,7 +105,7 @@ def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) 
     trainable = {"trainable": getattr(base, "trainable", "all"), **changes, **given}["trainable"]
     if by_name and trainable == "readout" and _can_stand(base, trained):
         base = base.replace(**{key: value for key, value in vars(trained).items() if key not in OF_HEADS})
-    elif by_name and _untagged(base) == _untagged(trained):
+    elif by_name and base.name.partition(".")[0] == trained.name.partition(".")[0]:
         base = trained
     found = override(override(base, changes), given)
     _check_form(found, trained)
@@ -114,10 +114,6 @@ def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) 
 
 def _can_stand(base: SharedConfig, trained: SharedConfig) -> bool:
     return isinstance(base, ModelConfig) and isinstance(trained, ModelConfig) and trained.trainable == "all"
-
-
-def _untagged(config: SharedConfig) -> str:
-    return config.name.partition(".")[0]
 
 
 def _check_form(config: SharedConfig, trained: SharedConfig) -> None:

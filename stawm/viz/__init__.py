@@ -5,24 +5,13 @@ matplotlib's global state: ``stawm.viz.looks(model, pixels).savefig("looks.png")
 animation: ``stawm.viz.animate(model, pixels).save("looks.gif")``.
 """
 
-from stawm.viz.animation import Animation, animate
-from stawm.viz.drawings import drawings
-from stawm.viz.evaluation import evaluation
-from stawm.viz.health import health
-from stawm.viz.looks import looks
-from stawm.viz.memories import matrices, memories
-from stawm.viz.mistakes import mistakes
-from stawm.viz.seen import look
-
-__all__ = [
-    "Animation",
-    "animate",
-    "drawings",
-    "evaluation",
-    "health",
-    "look",
-    "looks",
-    "matrices",
-    "memories",
-    "mistakes",
-]
+from stawm.viz.animation import Animation as Animation
+from stawm.viz.animation import animate as animate
+from stawm.viz.drawings import drawings as drawings
+from stawm.viz.evaluation import evaluation as evaluation
+from stawm.viz.health import health as health
+from stawm.viz.looks import looks as looks
+from stawm.viz.memories import matrices as matrices
+from stawm.viz.memories import memories as memories
+from stawm.viz.mistakes import mistakes as mistakes
+from stawm.viz.seen import look as look

@@ -111,7 +111,6 @@ def _sheet(
 
 
 def _canvas(axis: Axes, seen: Seen, row: int, step: int) -> None:
-    """Show the canvas after a glimpse, with the frame of its sketch."""
     assert seen.output.canvases is not None
     canvas, frames = seen.output.canvases[row, step], seen.placed_frames(row)
     size = (canvas.shape[-2], canvas.shape[-1])

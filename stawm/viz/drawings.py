@@ -75,11 +75,10 @@ def as_pixels(sketches: Float[Tensor, "n s h w"], channels: int) -> Float[Tensor
 
 
 def _stories(seen: Seen, row: int) -> list[Story]:
-    """Return the rows of one image from top to bottom."""
-    output, model = seen.output, seen.model
+    output = seen.output
     assert output.canvases is not None
-    found = [Story("", model.denormalise(seen.trace.glimpses[row]))]
     assert output.sketches is not None
+    found = [Story("", seen.model.denormalise(seen.trace.glimpses[row]))]
     shown = as_pixels(output.sketches[row], output.canvases.shape[2])
     if shown is not None:
         found.append(Story("it sketches", shown))
@@ -103,7 +102,6 @@ def _row(story: Story, panels: Sequence[Axes]) -> None:
 
 
 def _result(seen: Seen, row: int, image: Tensor, above: Axes, below: Axes) -> None:
-    """Show the target, and under it what was drawn."""
     assert seen.output.canvas is not None
     result = seen.output.canvas[row].cpu()
     sheet.show(above, image)

@@ -84,7 +84,6 @@ def _names(measured: Any, classes: int) -> Sequence[str]:
 
 
 def _calibration(axis: Axes, measured: Any) -> None:
-    """Draw a point for each bin that holds images, the larger the more of them."""
     bins = [b for b in measured.calibration if b.count]
     counts = np.array([b.count for b in bins])
     sure, right = [b.confidence for b in bins], [b.accuracy for b in bins]

@@ -29,14 +29,7 @@ PANELS = (
 
 
 def health(report: Diagnosis) -> Figure:
-    """Picture a diagnosis: a panel for each kind of measure, over the glimpses, advice below.
-
-    Args:
-        report: What `stawm.diagnose` returned.
-
-    Returns:
-        The figure; measures that the memory does not have are left out.
-    """
+    """Picture what `stawm.diagnose` returned: a panel for each kind of measure that the memory has, advice below."""
     there = [panel for panel in PANELS if set(panel.measures) & set(report.columns())]
     figure = Figure(figsize=(2.3 * len(there), 2.5 + 0.16 * len(report.advice)), dpi=150, layout="constrained")
     for axis, panel in zip(figure.subplots(1, len(there), squeeze=False)[0], there, strict=True):

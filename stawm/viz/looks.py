@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 from stawm.viz import sheet
-from stawm.viz.seen import class_name, look
+from stawm.viz.seen import Seen, look
 
 CURVES = 3
 """How many classes are followed by name."""
@@ -34,7 +34,7 @@ def looks(
         InputError: The model takes no glimpses, or the images are not of its form.
     """
     seen = look(model, pixels)
-    model, trace, chances = seen.model, seen.trace, seen.chances
+    trace, chances = seen.trace, seen.chances
     steps = trace.pose.shape[1]
     answers = chances is not None
     widths = [1.1, *[1.1] * steps, *([1.9] if answers else [])]
@@ -42,33 +42,27 @@ def looks(
     for row, panels in enumerate(axes):
         sheet.scene(panels[0], pixels[row], seen.frames(row))
         if labels is not None:
-            sheet.under(panels[0], f"truly {class_name(model, int(labels[row]))}", sheet.FAINT)
+            sheet.under(panels[0], f"truly {seen.class_name(int(labels[row]))}", sheet.FAINT)
         for step in range(steps):
-            _glimpse(panels[1 + step], model, trace.glimpses[row, step], sheet.colour(step, steps))
+            sheet.show(panels[1 + step], seen.model.denormalise(trace.glimpses[row, step : step + 1])[0])
+            sheet.border(panels[1 + step], sheet.colour(step, steps))
             if answers:
-                _answer(panels[1 + step], model, chances[row, step], None if labels is None else int(labels[row]))
+                _answer(panels[1 + step], seen, chances[row, step], None if labels is None else int(labels[row]))
         if answers:
-            _course(panels[-1], model, chances[row], None if labels is None else int(labels[row]))
+            _course(panels[-1], seen, chances[row], None if labels is None else int(labels[row]))
     words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how sure of what"][: len(widths)]
     inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK][: len(widths)]
     sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
 
-def _glimpse(axis: Axes, model: Stawm, glimpse: Tensor, colour: object) -> None:
-    sheet.show(axis, model.denormalise(glimpse[None])[0])
-    sheet.border(axis, colour)
-
-
-def _answer(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
+def _answer(axis: Axes, seen: Seen, chances: Tensor, label: int | None) -> None:
     best = int(chances.argmax())
     ink = sheet.INK if label is None else sheet.RIGHT if best == label else sheet.WRONG
-    said = f"{class_name(model, best)}  {chances[best]:.0%}"
-    sheet.under(axis, said, ink)
+    sheet.under(axis, f"{seen.class_name(best)}  {chances[best]:.0%}", ink)
 
 
-def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> None:
-    """Draw the chance of the likeliest classes over the glimpses."""
+def _course(axis: Axes, seen: Seen, chances: Tensor, label: int | None) -> None:
     axis = axis.inset_axes((0.12, 0.28, 0.76, 0.64))
     axis.spines[:].set_visible(False)
     steps = range(1, len(chances) + 1)
@@ -80,7 +74,7 @@ def _course(axis: Axes, model: Stawm, chances: Tensor, label: int | None) -> Non
         )
     for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.15), strict=True):
         ink = sheet.RIGHT if index == label else sheet.FAINT
-        axis.text(steps[-1] + 0.15, height, f"{class_name(model, index):.9}", fontsize=7, color=ink, va="center")
+        axis.text(steps[-1] + 0.15, height, f"{seen.class_name(index):.9}", fontsize=7, color=ink, va="center")
     axis.set_xlim(0.8, len(chances) + 0.2)
     axis.set_ylim(0, 1)
     axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=sheet.FAINT)

@@ -29,7 +29,8 @@ class Seen(NamedTuple):
 
     def class_name(self, index: int) -> str:
         """Return a class's name, or its number where classes have no names."""
-        return class_name(self.model, index)
+        names = self.model.config.class_names
+        return names[index] if names else str(index)
 
     def frames(self, row: int) -> Float[Tensor, "n 4 2"]:
         """Return the corners of one image's glimpses."""
@@ -71,9 +72,3 @@ def check_draws(model: Model) -> None:
             f"{model.config.name} does not draw from glimpses, so there is no drawing to show; models with the head "
             "'drawing' do, such as stawm-mnist-draw-6 and stawm-mnist-sketchpad."
         )
-
-
-def class_name(model: Model, index: int) -> str:
-    """Return a class's name, or its number where classes have no names."""
-    names = model.config.class_names
-    return names[index] if names else str(index)

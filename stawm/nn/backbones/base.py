@@ -23,7 +23,6 @@ class Backbone(nn.Module, ABC):
     features: int
 
     def __init__(self, config: Config, *, channels: int, size: tuple[int, int]) -> None:
-        """Keep the configuration and the form of the images."""
         super().__init__()
         self.config = config
         self.channels = channels

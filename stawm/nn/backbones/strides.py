@@ -129,9 +129,8 @@ def _restrided(module: Any, stride: int) -> nn.Module:
         module.kernel_size = module.stride = stride  # its windows do not overlap, and stay so
         return module
     module.stride = (stride, stride) if isinstance(module.stride, tuple) else stride
-    pads_by_itself = type(module).__name__.endswith("Same") or isinstance(getattr(module, "padding", ""), (str, list))
-    if pads_by_itself:
-        return module
+    if type(module).__name__.endswith("Same") or isinstance(getattr(module, "padding", ""), (str, list)):
+        return module  # it pads by itself
     reach = _side(getattr(module, "dilation", 1)) * (kernel - 1) + 1
     if reach - stride <= 2 * _side(module.padding) < reach:
         return module
@@ -143,7 +142,6 @@ def _restrided(module: Any, stride: int) -> nn.Module:
 
 
 def _padded_unevenly(conv: nn.Conv2d) -> nn.Conv2d:
-    """Return a convolution of the same weights for an even kernel at stride 1."""
     from timm.layers import Conv2dSame  # here, since importing timm takes seconds that few models need
 
     bias = conv.bias is not None

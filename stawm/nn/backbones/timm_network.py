@@ -1,7 +1,7 @@
 """Any network of timm, with its total stride lowered for small images."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Annotated, Any, NamedTuple
@@ -132,7 +132,6 @@ def _outline(config: TimmNetwork.Config, channels: int, **arguments: Any) -> Any
 
 @cache
 def _fit(config: TimmNetwork.Config, channels: int, size: tuple[int, int]) -> Fit:
-    """Find out how the network can be had for images of a size."""
     import timm
 
     if config.pretrained and not timm.models.is_model_pretrained(config.network):
@@ -157,7 +156,6 @@ class Patches(NamedTuple):
 
 @cache
 def _nature(config: TimmNetwork.Config, channels: int) -> strides.Reach | Patches:
-    """Find out what a network's strides are, whatever the images."""
     try:
         outline = _outline(config, channels)
     except Exception as error:  # timm's own checks raise whatever they like
@@ -194,7 +192,7 @@ def _choose(config: TimmNetwork.Config, size: tuple[int, int], legal: list[int],
         raise ConfigError(
             [f"{config.name} cannot have total_stride {config.total_stride}; it can have {_listed(legal)}."]
         )
-    halved = [total for total in _halvings(legal[-1]) if total in legal and total <= min(size)]
+    halved = [total for total in reversed(legal) if total <= min(size) and math.log2(legal[-1] / total).is_integer()]
     reasons = {}
     for total in halved if config.total_stride is None else [config.total_stride]:
         try:
@@ -213,13 +211,6 @@ def _choose(config: TimmNetwork.Config, size: tuple[int, int], legal: list[int],
 def _listed(totals: list[int]) -> str:
     whole = len(totals) > 1 and totals == list(range(1, len(totals) + 1))
     return f"any from 1 to {len(totals)} that divides the images" if whole else ", ".join(map(str, totals))
-
-
-def _halvings(total: int) -> Iterator[int]:
-    yield total
-    while total % 2 == 0:
-        total //= 2
-        yield total
 
 
 def _try_strides(
@@ -259,7 +250,6 @@ def _positions(outline: Any, channels: int, size: tuple[int, int]) -> int:
 
 
 def _features(outline: Any, channels: int, size: tuple[int, int]) -> int:
-    """Return the width of the network's pooled features on images of a size."""
     try:
         shape = outline(torch.zeros(2, channels, *size, device="meta")).shape
     except Exception as error:

@@ -28,7 +28,6 @@ class Addition(Canvas):
     config: Config
 
     def __init__(self, config: Config | None = None, *, channels: int) -> None:
-        """Make the canvas of a picture with so many channels."""
         super().__init__(config or self.Config(), channels=channels)
         self.sketch_channels = channels
 

@@ -24,7 +24,6 @@ class Canvas(nn.Module, ABC):
     takes_noise: bool = False
 
     def __init__(self, config: Config, *, channels: int) -> None:
-        """Keep the configuration and the picture's channels."""
         super().__init__()
         self.config = config
         self.channels = channels

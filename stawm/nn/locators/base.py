@@ -1,7 +1,7 @@
 """The contract that every locator keeps."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,10 +24,10 @@ class Locator(nn.Module, ABC):
     Config: ClassVar[type[Config]]
     pose_size: int
 
-    def __init__(self, config: Config, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
-        """Keep the configuration and the sizes."""
+    def __init__(self, config: Config | None = None, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
         super().__init__()
-        self.config = config
+        default: Any = self.Config
+        self.config: Config = config or default()
         self.glimpse_size = glimpse_size
         self.image_size = image_size
 

@@ -21,10 +21,6 @@ class Crop(GridLocator):
 
         name: str = "crop"
 
-    def __init__(self, config: Config | None = None, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
-        """Make the locator for a glimpse's and an image's size."""
-        super().__init__(config or self.Config(), glimpse_size=glimpse_size, image_size=image_size)
-
     def identity_pose(self) -> Float[Tensor, "3"]:
         """Return the pose that sees the whole image."""
         return torch.tensor([0.0, 0.0, 1.0])

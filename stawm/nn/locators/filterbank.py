@@ -25,10 +25,6 @@ class FilterBank(Locator):
 
         name: str = "filterbank"
 
-    def __init__(self, config: Config | None = None, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
-        """Make the locator for a glimpse's and an image's size."""
-        super().__init__(config or self.Config(), glimpse_size=glimpse_size, image_size=image_size)
-
     def identity_pose(self) -> Float[Tensor, "5"]:
         """Return the pose that sees the whole image.
 

@@ -21,7 +21,6 @@ class BaseGrid(nn.Module):
     points: Tensor
 
     def __init__(self, height: int, width: int, *, align_corners: bool) -> None:
-        """Make the coordinates of an image's pixels."""
         super().__init__()
         self.form = (height, width, align_corners)
         self.register_buffer("points", self._exact(torch.get_default_dtype(), None), persistent=False)
@@ -57,11 +56,10 @@ class GridLocator(Locator):
 
     config: GridConfig
 
-    def __init__(self, config: GridConfig, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
-        """Make the grids of a glimpse's and of a canvas's pixels."""
+    def __init__(self, config: GridConfig | None = None, *, glimpse_size: int, image_size: tuple[int, int]) -> None:
         super().__init__(config, glimpse_size=glimpse_size, image_size=image_size)
-        self.glimpse_grid = BaseGrid(glimpse_size, glimpse_size, align_corners=config.align_corners)
-        self.canvas_grid = BaseGrid(*image_size, align_corners=config.align_corners)
+        self.glimpse_grid = BaseGrid(glimpse_size, glimpse_size, align_corners=self.config.align_corners)
+        self.canvas_grid = BaseGrid(*image_size, align_corners=self.config.align_corners)
 
     @abstractmethod
     def grid(self, pose: Float[Tensor, "b p"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stawm.configuration import FRACTION, POSITIVE
 from stawm.configuration import Config as BaseConfig
 from stawm.core import backpropamine as core
-from stawm.core.backpropamine import RetroactiveState, SimpleState, State
+from stawm.core.backpropamine import State
 from stawm.core.plasticity import Rates, Weights
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.projections import project
@@ -90,6 +90,3 @@ class Backpropamine(Memory[State]):
 
     def _modulation(self, e: Tensor) -> Tensor:
         return project(self.modulator, e)[..., 0].tanh()
-
-
-__all__ = ["Backpropamine", "RetroactiveState", "SimpleState", "State"]

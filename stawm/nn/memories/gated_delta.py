@@ -18,10 +18,7 @@ class GatedDelta(Delta):
     """The gated delta rule: S ← αS(I - βkkᵀ) + βvkᵀ, read S q: the delta rule that also forgets (Yang et al. 2025).
 
     `Delta` with one more number made of each input e: α in (0, 1), the share of everything that is
-    kept. It is σ of a linear layer, which is the papers' exp(-A softplus(…)) with A = 1.
-
-    Attributes:
-        keep: From e to α, before the sigmoid.
+    kept. It is σ of a linear layer, ``keep``, which is the papers' exp(-A softplus(…)) with A = 1.
     """
 
     rule: ClassVar[ModuleType] = gated_delta
@@ -42,5 +39,4 @@ class GatedDelta(Delta):
             self.keep.bias.fill_(raw_fraction(config.decay))
 
     def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
-        """What the rule writes: k, v, β, α."""
         return *super()._terms(e), project(self.keep, e)[..., 0].sigmoid()

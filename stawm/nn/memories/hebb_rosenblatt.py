@@ -12,7 +12,7 @@ from stawm.configuration import NON_NEGATIVE, POSITIVE, Interval
 from stawm.configuration import Config as BaseConfig
 from stawm.core import hebb_rosenblatt as core
 from stawm.core.activations import ACTIVATIONS
-from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Rates, State
+from stawm.core.hebb_rosenblatt import Rates, State
 from stawm.core.stacks import Form
 from stawm.nn.memories.base import Memory
 from stawm.nn.memories.rates import fraction, positive, raw_fraction, raw_positive
@@ -124,6 +124,3 @@ class HebbRosenblatt(Memory[State]):
     def _scaled(self, e: Tensor, rates: Rates) -> Tensor:
         c = self.config.normalise
         return e if c is None else core.normalise(e, rates, c)
-
-
-__all__ = ["DenseState", "FactoredState", "HebbRosenblatt", "Rates", "State"]

@@ -18,11 +18,7 @@ from stawm.nn.precision import full_precision, without_autocast
 
 
 class Hopfield(Memory[State]):
-    """Modern Hopfield retrieval: keep every e, read Σ softmax(β e·q) e (Ramsauer et al. 2020).
-
-    Attributes:
-        raw_beta: What is behind β; see `rates`.
-    """
+    """Modern Hopfield retrieval: keep every e, read Σ softmax(β e·q) e (Ramsauer et al. 2020)."""
 
     grows = ("E", "valid")
     formerly: ClassVar = {"raw_beta": "beta"}
@@ -45,7 +41,7 @@ class Hopfield(Memory[State]):
 
     @property
     def rates(self) -> Rates:
-        """β as it acts."""
+        """β as it acts, made of ``raw_beta``."""
         return Rates(positive(full_precision(self.raw_beta)))
 
     def init_state(self, batch: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:

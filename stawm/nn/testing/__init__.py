@@ -4,20 +4,12 @@ Each function runs a list of named checks on a class and raises one `ContractErr
 of them it breaks and how.
 """
 
-from stawm.nn.testing.backbone import BACKBONE_CHECKS, check_backbone
-from stawm.nn.testing.canvas import CANVAS_CHECKS, check_canvas
-from stawm.nn.testing.contract import ContractError
-from stawm.nn.testing.locator import LOCATOR_CHECKS, check_locator
-from stawm.nn.testing.memory import MEMORY_CHECKS, check_memory
-
-__all__ = [
-    "BACKBONE_CHECKS",
-    "CANVAS_CHECKS",
-    "LOCATOR_CHECKS",
-    "MEMORY_CHECKS",
-    "ContractError",
-    "check_backbone",
-    "check_canvas",
-    "check_locator",
-    "check_memory",
-]
+from stawm.nn.testing.backbone import BACKBONE_CHECKS as BACKBONE_CHECKS
+from stawm.nn.testing.backbone import check_backbone as check_backbone
+from stawm.nn.testing.canvas import CANVAS_CHECKS as CANVAS_CHECKS
+from stawm.nn.testing.canvas import check_canvas as check_canvas
+from stawm.nn.testing.contract import ContractError as ContractError
+from stawm.nn.testing.locator import LOCATOR_CHECKS as LOCATOR_CHECKS
+from stawm.nn.testing.locator import check_locator as check_locator
+from stawm.nn.testing.memory import MEMORY_CHECKS as MEMORY_CHECKS
+from stawm.nn.testing.memory import check_memory as check_memory

@@ -1,6 +1,6 @@
 """What every backbone must do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -8,7 +8,7 @@ import torch
 from stawm.configuration import Config
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.testing.contract import (
-    Check,
+    by_name,
     normal,
     require,
     require_equal,
@@ -25,19 +25,7 @@ ROUNDING = 1e-8
 
 
 def check_backbone(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0,)) -> list[str]:
-    """Check that a class keeps the contract of `stawm.nn.backbones.base.Backbone`.
-
-    Args:
-        cls: The backbone's class.
-        config: Its configuration; the default one where left out.
-        seeds: What inputs are drawn from.
-
-    Returns:
-        The names of the checks that were run.
-
-    Raises:
-        ContractError: The class breaks one or more of them; the message names each.
-    """
+    """Check that a class keeps the contract of `stawm.nn.backbones.base.Backbone`, as `check_memory` does."""
     return run_checks(cls, BACKBONE_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS, size=SIZE), config, seeds)
 
 
@@ -83,6 +71,4 @@ def keeps_type(build: Build, seed: int) -> None:
     require(features.dtype == torch.float32, f"features of torch.float32 images are {features.dtype}")
 
 
-BACKBONE_CHECKS: Mapping[str, Check] = {
-    check.__name__: check for check in (reports_its_width, samples_are_apart, repeats, learns, keeps_type)
-}
+BACKBONE_CHECKS = by_name(reports_its_width, samples_are_apart, repeats, learns, keeps_type)

@@ -1,6 +1,6 @@
 """What every canvas must do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from stawm.configuration import Config
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.testing.contract import (
-    Check,
+    by_name,
     normal,
     require,
     require_equal,
@@ -28,19 +28,7 @@ ROUNDING = 1e-12
 
 
 def check_canvas(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
-    """Check that a class keeps the contract of `stawm.nn.canvases.base.Canvas`.
-
-    Args:
-        cls: The canvas's class.
-        config: Its configuration; the default one where left out.
-        seeds: What inputs are drawn from.
-
-    Returns:
-        The names of the checks that were run.
-
-    Raises:
-        ContractError: The class breaks one or more of them; the message names each.
-    """
+    """Check that a class keeps the contract of `stawm.nn.canvases.base.Canvas`, as `check_memory` does."""
     return run_checks(cls, CANVAS_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS), config, seeds)
 
 
@@ -131,15 +119,6 @@ def keeps_type(build: Build, seed: int) -> None:
         require(canvases.dtype == dtype, f"pictures of {dtype} sketches are {canvases.dtype}")
 
 
-CANVAS_CHECKS: Mapping[str, Check] = {
-    check.__name__: check
-    for check in (
-        forms,
-        pixels_are_pixels,
-        later_sketches_come_later,
-        samples_are_apart,
-        nothing_on_self,
-        learns,
-        keeps_type,
-    )
-}
+CANVAS_CHECKS = by_name(
+    forms, pixels_are_pixels, later_sketches_come_later, samples_are_apart, nothing_on_self, learns, keeps_type
+)

@@ -17,10 +17,14 @@ class ContractError(StawmError, AssertionError):
     """A component breaks its contract; ``broken`` maps the name of a check to what it found."""
 
     def __init__(self, component: str, broken: Mapping[str, str]) -> None:
-        """Say which checks failed, and what each found."""
         self.broken = dict(broken)
         lines = [f"{component} breaks its contract in {len(broken)} of its checks:"]
         super().__init__("\n".join([*lines, *(f"  {name}: {found}" for name, found in broken.items())]))
+
+
+def by_name(*checks: Check) -> Mapping[str, Check]:
+    """Return checks by the names of their functions."""
+    return {check.__name__: check for check in checks}
 
 
 def run_checks(
@@ -30,17 +34,7 @@ def run_checks(
     config: Config | None,
     seeds: Sequence[int],
 ) -> list[str]:
-    """Run every check for every seed.
-
-    Args:
-        cls: The component's class.
-        checks: The checks by name.
-        build: Makes a component from a configuration.
-        config: The configuration; the default one where left out.
-        seeds: What the checks draw their inputs from.
-
-    Returns:
-        The names of the checks, all of them passed.
+    """Run every check for every seed on what ``build`` makes of a configuration, and return the names of the checks.
 
     Raises:
         ContractError: Some check failed.
@@ -68,7 +62,6 @@ def run_checks(
 
 
 def _attempt(call: Callable[[], None]) -> str | None:
-    """Return what went wrong, in one line, or None."""
     try:
         call()
     except Exception as error:
@@ -79,18 +72,15 @@ def _attempt(call: Callable[[], None]) -> str | None:
 
 def _check_config(cls: type, given: Config | None) -> None:
     made: Any = getattr(cls, "Config", None)
-    require(_is_configuration(made), "the class has no Config derived from stawm.Config")
-    config: Config = given or made()
+    derived = isinstance(made, type) and issubclass(made, Config)
+    require(derived, "the class has no Config derived from stawm.Config")
+    config: Config = given or cls.Config()
     fields = json.loads(json.dumps(config.to_dict()))
     hints = field_hints(type(config))
     require(
         type(config)(**{key: coerce(value, hints[key]) for key, value in fields.items()}) == config,
         f"its configuration does not survive JSON: {fields}",
     )
-
-
-def _is_configuration(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, Config)
 
 
 def require(holds: bool, otherwise: str) -> None:
@@ -123,11 +113,8 @@ def require_gradients(module: nn.Module) -> None:
 
 def snapshot(module: nn.Module) -> dict[str, Any]:
     """Copy what a module holds, to see whether a call changes it."""
-    held = {key: value for key, value in vars(module).items() if not key.startswith("_")}
-    return {
-        **{key: repr(value) for key, value in held.items()},
-        **{k: v.clone() for k, v in module.state_dict().items()},
-    }
+    held = {key: repr(value) for key, value in vars(module).items() if not key.startswith("_")}
+    return held | {key: value.clone() for key, value in module.state_dict().items()}
 
 
 def require_unchanged(module: nn.Module, before: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What every locator must do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from stawm.configuration import Config
 from stawm.nn.locators.base import Locator
 from stawm.nn.testing.contract import (
-    Check,
+    by_name,
     normal,
     require,
     require_equal,
@@ -28,19 +28,7 @@ ROUNDING = 1e-12
 
 
 def check_locator(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
-    """Check that a class keeps the contract of `stawm.nn.locators.base.Locator`.
-
-    Args:
-        cls: The locator's class.
-        config: Its configuration; the default one where left out.
-        seeds: What inputs are drawn from.
-
-    Returns:
-        The names of the checks that were run.
-
-    Raises:
-        ContractError: The class breaks one or more of them; the message names each.
-    """
+    """Check that a class keeps the contract of `stawm.nn.locators.base.Locator`, as `check_memory` does."""
     return run_checks(
         cls, LOCATOR_CHECKS, lambda chosen: cls(chosen, glimpse_size=GLIMPSE, image_size=IMAGE), config, seeds
     )
@@ -144,15 +132,6 @@ def keeps_type(build: Build, seed: int) -> None:
     require(seen.dtype == torch.float32, f"a glimpse of torch.float32 is {seen.dtype}")
 
 
-LOCATOR_CHECKS: Mapping[str, Check] = {
-    check.__name__: check
-    for check in (
-        forms,
-        identity_sees_everything,
-        is_linear_in_the_image,
-        samples_are_apart,
-        nothing_on_self,
-        learns,
-        keeps_type,
-    )
-}
+LOCATOR_CHECKS = by_name(
+    forms, identity_sees_everything, is_linear_in_the_image, samples_are_apart, nothing_on_self, learns, keeps_type
+)

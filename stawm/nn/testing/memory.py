@@ -1,6 +1,6 @@
 """What every memory must do, whatever its rule."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -10,7 +10,7 @@ from stawm.configuration import Config
 from stawm.errors import InputError
 from stawm.nn.memories.base import Memory
 from stawm.nn.testing.contract import (
-    Check,
+    by_name,
     require,
     require_equal,
     require_finite,
@@ -29,15 +29,12 @@ ROUNDING = 1e-9
 
 
 def check_memory(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
-    """Check that a class keeps the contract of `stawm.nn.memories.base.Memory`.
+    """Check that a class keeps the contract of `stawm.nn.memories.base.Memory`, and name the checks that were run.
 
     Args:
         cls: The memory's class.
         config: Its configuration; the default one where left out.
         seeds: What inputs are drawn from; more seeds look harder.
-
-    Returns:
-        The names of the checks that were run.
 
     Raises:
         ContractError: The class breaks one or more of them; the message names each.
@@ -273,24 +270,21 @@ def repeats(build: Build, seed: int) -> None:
     require_equal("the same unroll again", reads[1], reads[0])
 
 
-MEMORY_CHECKS: Mapping[str, Check] = {
-    check.__name__: check
-    for check in (
-        state_is_explicit,
-        nothing_on_self,
-        states_are_values,
-        starts_as_asked,
-        keeps_type,
-        safe_under_autocast,
-        samples_are_apart,
-        unroll_is_the_loop,
-        splits_anywhere,
-        refuses_wrong_reads,
-        grows_as_declared,
-        empty_slots_change_nothing,
-        matrix_is_the_read,
-        does_not_explode,
-        learns,
-        repeats,
-    )
-}
+MEMORY_CHECKS = by_name(
+    state_is_explicit,
+    nothing_on_self,
+    states_are_values,
+    starts_as_asked,
+    keeps_type,
+    safe_under_autocast,
+    samples_are_apart,
+    unroll_is_the_loop,
+    splits_anywhere,
+    refuses_wrong_reads,
+    grows_as_declared,
+    empty_slots_change_nothing,
+    matrix_is_the_read,
+    does_not_explode,
+    learns,
+    repeats,
+)
