@@ -3,24 +3,32 @@
 What the package offers is imported when it is first used, so that listing names needs no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from stawm._version import __version__
+from stawm._version import __version__ as __version__
+from stawm.lazy import attach
 
 if TYPE_CHECKING:
-    from stawm import errors, export, training, viz
-    from stawm.configuration.components import build_component
-    from stawm.configuration.config import Config
-    from stawm.heads.output import Noise, Output
-    from stawm.models.cite import cite
-    from stawm.models.describe import describe
-    from stawm.models.diagnosis import diagnose
-    from stawm.models.resolve import config
-    from stawm.registry import list_names, register
-    from stawm.storage import hub, interop
-    from stawm.storage.checkpoint import inspect, load, save
-    from stawm.storage.pretrained import build
+    from stawm import errors as errors
+    from stawm import export as export
+    from stawm import training as training
+    from stawm import viz as viz
+    from stawm.configuration.components import build_component as build_component
+    from stawm.configuration.config import Config as Config
+    from stawm.heads.output import Noise as Noise
+    from stawm.heads.output import Output as Output
+    from stawm.models.cite import cite as cite
+    from stawm.models.describe import describe as describe
+    from stawm.models.diagnosis import diagnose as diagnose
+    from stawm.models.resolve import config as config
+    from stawm.registry import list_names as list_names
+    from stawm.registry import register as register
+    from stawm.storage import hub as hub
+    from stawm.storage import interop as interop
+    from stawm.storage.checkpoint import inspect as inspect
+    from stawm.storage.checkpoint import load as load
+    from stawm.storage.checkpoint import save as save
+    from stawm.storage.pretrained import build as build
 
 _HOMES = {
     "Config": "stawm.configuration.config",
@@ -47,41 +55,4 @@ _MODULES = {
     "viz": "stawm.viz",
 }
 
-__all__ = [
-    "Config",
-    "Noise",
-    "Output",
-    "__version__",
-    "build",
-    "build_component",
-    "cite",
-    "config",
-    "describe",
-    "diagnose",
-    "errors",
-    "export",
-    "hub",
-    "inspect",
-    "interop",
-    "list_names",
-    "load",
-    "register",
-    "save",
-    "training",
-    "viz",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        found: Any = import_module(_MODULES[name])
-    elif name in _HOMES:
-        found = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module 'stawm' has no attribute {name!r}")
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach("stawm", _HOMES, _MODULES, ("__version__",))

@@ -39,7 +39,7 @@ def test_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(stawm.__file__).read_text(encoding="utf-8"))
     (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {(a.name, node.module) for node in guarded.body if isinstance(node, ast.ImportFrom) for a in node.names}
-    modules = {(name, "stawm") for name in stawm._MODULES}
+    modules = {(name, module.rpartition(".")[0]) for name, module in stawm._MODULES.items()}
     assert seen == {*stawm._HOMES.items()} | modules
 
 

@@ -114,14 +114,12 @@ def inspect(args: Namespace) -> None:
 
 
 def _splits(args: Namespace, model: Any) -> Any:
-    """Load the images to train and to test on, in the model's form."""
     from stawm.training import data
 
     return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download)
 
 
 def _print(args: Namespace, found: Any, *more: str) -> None:
-    """Print what was found as JSON, or laid out for reading."""
     if args.json:
         print(json.dumps(found.as_dict()))
         return

@@ -94,7 +94,6 @@ class Demo:
         return {key: getattr(self, key) for key in keys} | measured | files | drawn
 
     def __str__(self) -> str:
-        """Report in words."""
         config: Any = self.model.config
         assert self.evaluation.error is not None
         assert self.evaluation.error_by_glimpse is not None

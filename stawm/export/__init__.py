@@ -3,58 +3,39 @@
 What the package offers is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stawm.lazy import attach
 
 if TYPE_CHECKING:
-    from stawm.export.file.inspection import GraphFacts, inspect
-    from stawm.export.file.metadata import GraphInfo
-    from stawm.export.graphs.fields import OnnxOutput
-    from stawm.export.proof.report import Check, Comparison, Report, VerificationError
-    from stawm.export.proof.verification import verify
-    from stawm.export.run.providers import DeviceError
-    from stawm.export.serve.looking import Looked
-    from stawm.export.serve.session import OnnxModel
-    from stawm.export.write.exporting import to_onnx
+    from stawm.export.file.inspection import GraphFacts as GraphFacts
+    from stawm.export.file.inspection import inspect as inspect
+    from stawm.export.file.metadata import GraphInfo as GraphInfo
+    from stawm.export.graphs.fields import OnnxOutput as OnnxOutput
+    from stawm.export.proof.report import Check as Check
+    from stawm.export.proof.report import Comparison as Comparison
+    from stawm.export.proof.report import Report as Report
+    from stawm.export.proof.report import VerificationError as VerificationError
+    from stawm.export.proof.verification import verify as verify
+    from stawm.export.run.providers import DeviceError as DeviceError
+    from stawm.export.serve.looking import Looked as Looked
+    from stawm.export.serve.session import OnnxModel as OnnxModel
+    from stawm.export.write.exporting import to_onnx as to_onnx
 
 _HOMES = {
-    "Check": "proof.report",
-    "Comparison": "proof.report",
-    "DeviceError": "run.providers",
-    "GraphFacts": "file.inspection",
-    "GraphInfo": "file.metadata",
-    "Looked": "serve.looking",
-    "OnnxModel": "serve.session",
-    "OnnxOutput": "graphs.fields",
-    "Report": "proof.report",
-    "VerificationError": "proof.report",
-    "inspect": "file.inspection",
-    "to_onnx": "write.exporting",
-    "verify": "proof.verification",
+    "Check": "stawm.export.proof.report",
+    "Comparison": "stawm.export.proof.report",
+    "DeviceError": "stawm.export.run.providers",
+    "GraphFacts": "stawm.export.file.inspection",
+    "GraphInfo": "stawm.export.file.metadata",
+    "Looked": "stawm.export.serve.looking",
+    "OnnxModel": "stawm.export.serve.session",
+    "OnnxOutput": "stawm.export.graphs.fields",
+    "Report": "stawm.export.proof.report",
+    "VerificationError": "stawm.export.proof.report",
+    "inspect": "stawm.export.file.inspection",
+    "to_onnx": "stawm.export.write.exporting",
+    "verify": "stawm.export.proof.verification",
 }
 
-__all__ = [
-    "Check",
-    "Comparison",
-    "DeviceError",
-    "GraphFacts",
-    "GraphInfo",
-    "Looked",
-    "OnnxModel",
-    "OnnxOutput",
-    "Report",
-    "VerificationError",
-    "inspect",
-    "to_onnx",
-    "verify",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"stawm.export.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'stawm.export' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach("stawm.export", _HOMES)

@@ -37,7 +37,6 @@ class TritonModel:
         return {"name": self.name, "folder": str(self.folder), "version": self.version}
 
     def __str__(self) -> str:
-        """Say where it is, and how it is served."""
         return f"{self.folder}: version {self.version}\ntritonserver --model-repository={self.folder.parent}"
 
 

@@ -3,50 +3,33 @@
 What the package offers is imported when it is first used: data and evaluation need no Accelerate.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stawm.lazy import attach
 
 if TYPE_CHECKING:
-    from stawm.training.data import ImageSet, Splits
-    from stawm.training.data.augment import Augmentation
-    from stawm.training.divergence import DivergedError
-    from stawm.training.evaluation import Evaluation, evaluate
-    from stawm.training.options import RunOptions
-    from stawm.training.recipes import Recipe
-    from stawm.training.trainer import Result, train
+    from stawm.training.data import ImageSet as ImageSet
+    from stawm.training.data import Splits as Splits
+    from stawm.training.data.augment import Augmentation as Augmentation
+    from stawm.training.divergence import DivergedError as DivergedError
+    from stawm.training.evaluation import Evaluation as Evaluation
+    from stawm.training.evaluation import evaluate as evaluate
+    from stawm.training.options import RunOptions as RunOptions
+    from stawm.training.recipes import Recipe as Recipe
+    from stawm.training.trainer import Result as Result
+    from stawm.training.trainer import train as train
 
 _HOMES = {
-    "Augmentation": "data.augment",
-    "DivergedError": "divergence",
-    "Evaluation": "evaluation",
-    "ImageSet": "data",
-    "Recipe": "recipes",
-    "Result": "trainer",
-    "RunOptions": "options",
-    "Splits": "data",
-    "evaluate": "evaluation",
-    "train": "trainer",
+    "Augmentation": "stawm.training.data.augment",
+    "DivergedError": "stawm.training.divergence",
+    "Evaluation": "stawm.training.evaluation",
+    "ImageSet": "stawm.training.data",
+    "Recipe": "stawm.training.recipes",
+    "Result": "stawm.training.trainer",
+    "RunOptions": "stawm.training.options",
+    "Splits": "stawm.training.data",
+    "evaluate": "stawm.training.evaluation",
+    "train": "stawm.training.trainer",
 }
 
-__all__ = [
-    "Augmentation",
-    "DivergedError",
-    "Evaluation",
-    "ImageSet",
-    "Recipe",
-    "Result",
-    "RunOptions",
-    "Splits",
-    "evaluate",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"stawm.training.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'stawm.training' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach("stawm.training", _HOMES)

@@ -76,7 +76,6 @@ class Evaluation:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
-        """Lay it out for reading."""
         lines = [f"{self.images:,} images"]
         if self.error is not None and self.interval is not None:
             low, high = self.interval
@@ -163,7 +162,6 @@ def check_classes(model: Model, images: ImageSet) -> None:
 
 
 def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """What is added up over batches."""
     sums = {}
     if output.logits is not None:
         sums |= _answers(output.logits.cpu().double(), labels.cpu())
@@ -226,6 +224,5 @@ def _class_names(model: Model, images: ImageSet, classes: int) -> tuple[str, ...
 
 
 def _mistakes(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> list[str]:
-    """The most frequent mistakes in words."""
     pairs = [(n, t, a) for t, row in enumerate(confusion) for a, n in enumerate(row) if t != a and n]
     return [f"{names[t]} taken for {names[a]} ({n})" for n, t, a in sorted(pairs, key=lambda p: -p[0])[:MISTAKES]]

@@ -51,7 +51,6 @@ class Learner(nn.Module):
     def __init__(
         self, model: Model, *, label_smoothing: float = 0.0, pose_clip: float | None = None, bf16: bool = False
     ) -> None:
-        """Keep the model and what of the recipe decides the loss and its gradient."""
         super().__init__()
         self.model = model
         self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16

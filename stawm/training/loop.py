@@ -87,17 +87,10 @@ class Loop:
     """Takes a run through its epochs.
 
     Attributes:
-        run: The run.
         history: One entry for every epoch that was finished.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        out: Path,
-        note: Mapping[str, Any],
-        options: RunOptions,
-    ) -> None:
+    def __init__(self, run: Run, out: Path, note: Mapping[str, Any], options: RunOptions) -> None:
         """Go back to the state in the folder, if there is one.
 
         Args:
@@ -109,8 +102,7 @@ class Loop:
         Raises:
             InputError: The folder holds another run, or the disk has no room for the run's state.
         """
-        self.run, self.out, self.options = run, out, options
-        self.note = dict(note)
+        self.run, self.out, self.note, self.options = run, out, dict(note), options
         self.identity = {**note, "config": run.model.config.to_dict()}
         self.folder = out / states.FOLDER
         self.history: list[dict[str, Any]] = []
@@ -195,10 +187,8 @@ class Loop:
             yield Batch(raw, labels, weights, whole)
 
     def _finish_epoch(self, test: Examples) -> dict[str, Any]:
-        """Measure, and add an entry to the history."""
         run, tally = self.run, self.tally
         sums: Any = run.accelerator.reduce(tally.sums, "mean")
-        rates = _memory_rates(run.model)
         entry = {
             "epoch": len(self.history) + 1,
             "step": run.step,
@@ -206,7 +196,7 @@ class Loop:
             "loss": {name: total.item() / tally.seen for name, total in sums.items()},
             "images_per_second": tally.speed,
             "seconds": tally.seconds,
-            **({"rates": rates} if rates else {}),
+            **({"rates": rates} if (rates := _memory_rates(run.model)) else {}),
             **run.measure(test),
         }
         self.history.append(entry)

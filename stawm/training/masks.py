@@ -88,7 +88,6 @@ def _reached(score: Callable[[Tensor], Tensor], images: ImageSet, batch: int) ->
 
 
 def _masks(model: Model, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n h w"]:
-    """Return the masks that a model draws with, where nothing is random."""
     with evaluating(model):
         masks = model(model.normalise(pixels.to(next(model.parameters())))).masks
     return masks[:, :, 0].to(pixels.device)

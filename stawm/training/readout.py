@@ -40,7 +40,6 @@ class Kept:
     memory_input: Float[Tensor, "p count n m"]
 
     def __len__(self) -> int:
-        """Count the images."""
         return len(self.labels)
 
     def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -114,20 +113,16 @@ class ReadoutLearner(Learner):
 
 
 class ReadoutRun(Run):
-    """Trains the readout of a model with frozen glimpses, which are computed once."""
+    """Trains the readout of a model with frozen glimpses, which are computed before training starts.
+
+    That is done in so many ``passes``: one of the images as they are, or several, each augmented; a step then takes one
+    of them for each of its images.
+    """
 
     model: Stawm
     kept: Kept
 
     def __init__(self, *args: Any, passes: int = 1, **options: Any) -> None:
-        """Make the run.
-
-        Args:
-            *args: As of `Run`.
-            passes: How often each training image is looked at before training starts: once as it is, or
-                several times, each time augmented; a step then takes one of them for each of its images.
-            **options: As of `Run`.
-        """
         self.passes = passes
         super().__init__(*args, **options)
 
@@ -139,13 +134,8 @@ class ReadoutRun(Run):
         """Return what the frozen glimpses give of a set."""
         augmentation = self.recipe.augmentation if learn and self.passes > 1 else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            kept = keep(
-                self.model,
-                images,
-                passes=self.passes if learn else 1,
-                augmentation=augmentation,
-                seed=self.seed,
-            )
+            passes = self.passes if learn else 1
+            kept = keep(self.model, images, passes=passes, augmentation=augmentation, seed=self.seed)
         if learn:
             self.kept = kept
         return kept

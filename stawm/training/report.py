@@ -51,12 +51,7 @@ class Board:
     """What TensorBoard shows of a run."""
 
     def __init__(self, out: Path, step: int) -> None:
-        """Open the board of a run that goes on at a step; what was shown of later ones is hidden.
-
-        Args:
-            out: The run's folder.
-            step: How many steps were made.
-        """
+        """Open the board of a run that goes on at a step; what was shown of later ones is hidden."""
         self.out = out
         self.writer = SummaryWriter(str(out / BOARD), purge_step=step + 1 if step else None)
 
@@ -113,7 +108,6 @@ class Display:
     """A progress bar over all steps: epoch, losses, error, images a second, time left."""
 
     def __init__(self, epochs: int, steps_per_epoch: int, done: int = 0, *, quiet: bool = False) -> None:
-        """Make the bar; a quiet one shows nothing."""
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -143,12 +137,10 @@ class Display:
         self.bar.update(self.task, measured=shown)
 
     def __enter__(self) -> "Display":
-        """Show the bar."""
         self.bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave the bar as it is."""
         self.bar.stop()
 
 
@@ -158,15 +150,6 @@ class Report:
     def __init__(
         self, out: Path, display: Display, history: Sequence[Mapping[str, Any]], step: int, pictures: int
     ) -> None:
-        """Open the logs of a run that goes on at a step.
-
-        Args:
-            out: The run's folder.
-            display: The progress bar.
-            history: The entries of the epochs before.
-            step: How many steps were made.
-            pictures: Every how many epochs pictures are drawn; 0 for never.
-        """
         self.out, self.display, self.pictures = out, display, pictures
         self.log = Log(out / LOG, history)
         self.board = Board(out, step)
@@ -191,11 +174,9 @@ class Report:
                 self.board.draw(model, images, entry)
 
     def __enter__(self) -> "Report":
-        """Show the bar."""
         self.display.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the logs."""
         self.display.__exit__(kind, error, at)
         self.board.close()

@@ -67,14 +67,8 @@ class Run:
     ) -> None:
         """Build the model on the device that there is, and the optimiser.
 
-        Args:
-            config: The model.
-            recipe: How it is trained.
-            seed: Decides everything random.
-            precision: ``fp32`` or ``bf16``.
-            cpu: Whether to leave a GPU alone.
-            compile: Whether the model is compiled, once for batches of every size; on a GPU into CUDA graphs.
-            start: A checkpoint whose weights to begin with.
+        The keyword arguments are the options of that name, see `RunOptions`; ``start`` is a checkpoint. A model is
+        compiled once for batches of every size, on a GPU into CUDA graphs.
         """
         # A static graph lets processes agree on weights that get no gradient, as some do in models of few glimpses.
         self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])

@@ -61,16 +61,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
 
 
 class Saver:
-    """Saves the states of a run every few minutes, and whenever it is told to."""
+    """Saves the states of a run every few minutes, and whenever it is told to, in the one process that writes."""
 
     def __init__(self, folder: Path, minutes: float, *, writes: bool = True) -> None:
-        """Start the clock.
-
-        Args:
-            folder: Where states are kept.
-            minutes: How long a run goes on without being saved.
-            writes: Whether this process is the one that writes.
-        """
         self.folder, self.seconds, self.writes = folder, 60 * minutes, writes
         self.saved_at = time.monotonic()
 

@@ -239,7 +239,6 @@ def _make_run(plan: Plan) -> Run:
 
 
 def _check_images(model: Model, images: ImageSet) -> None:
-    """Raise an InputError unless a model can be trained or tested on images."""
     if not len(images) or images.shape != tuple(model.config.image):
         have, want = ("x".join(map(str, shape)) for shape in (images.shape, model.config.image))
         raise InputError(f"{model.config.name} takes images of {want}; got {len(images):,} of {have}.")

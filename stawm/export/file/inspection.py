@@ -63,7 +63,6 @@ class GraphFacts:
         }
 
     def __str__(self) -> str:
-        """Draw a table."""
         info = self.info
         glimpses = "no glimpses" if info.glimpses is None else f"{info.glimpses} glimpses"
         rows = [

@@ -88,5 +88,4 @@ def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: in
 
 
 def _frozen(model: Model, dtype: torch.dtype) -> Model:
-    """Return a copy in evaluation mode, on the CPU, with nothing to train."""
     return copy.deepcopy(model).to("cpu", dtype).eval().requires_grad_(False)

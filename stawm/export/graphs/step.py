@@ -62,7 +62,6 @@ class Part(Graph):
     """
 
     def __init__(self, model: Stawm, slots: int) -> None:
-        """Keep the model and the form of its memory."""
         super().__init__()
         self.model = model
         self.memory = MemoryForm(model.memory, slots)
@@ -94,7 +93,6 @@ class Init(Part):
     """From the image to the state before the first glimpse."""
 
     def __init__(self, model: Stawm, slots: int, sample: bool) -> None:
-        """Find out what the state is made of."""
         super().__init__(model, slots)
         noise = model.noise_shapes(1) if sample else {}
         registers = {
@@ -124,7 +122,6 @@ class Glimpse(Part):
     """One look: from the image and the state to the state after it."""
 
     def __init__(self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str]) -> None:
-        """Take the names of the state from what `Init` gives, and find out which of the outputs there are."""
         super().__init__(model, slots)
         image = torch.zeros(1, *model.config.image)
         state = {name.removeprefix(OUT): value for name, value in init.run({"image": image}).items()}
@@ -159,7 +156,6 @@ class Read(Part):
     """From the state to the answers."""
 
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: Sequence[str]) -> None:
-        """Take the names of the state from what `Init` gives."""
         super().__init__(model, slots)
         asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
         kept = {key for head in self.each.values() for key in head.carries(Noise._fields)}

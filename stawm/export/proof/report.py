@@ -60,7 +60,6 @@ class Comparison:
         return self.tolerance <= self.scale / 2 or self.scale == 0
 
     def __str__(self) -> str:
-        """Say what differs by how much."""
         where = "" if self.glimpse is None else f" at glimpse {self.glimpse}"
         return f"{self.output}{where} is off by {self.error:.2e}, where {self.tolerance:.2e} is allowed"
 
@@ -113,7 +112,6 @@ class Report:
         return asdict(self) | {"path": str(self.path), "ok": self.ok, "comparisons": comparisons}
 
     def __str__(self) -> str:
-        """Draw the tables."""
         nodes = " + ".join(str(count) for count in self.nodes.values())
         head = (
             f"{self.path}: {self.graph}, {self.precision}, opset {self.opset}, {nodes} nodes, {self.size / 1e6:.1f} MB"
@@ -138,7 +136,6 @@ class VerificationError(ExportError):
     """A graph is not equal to its model; ``report`` says what was found."""
 
     def __init__(self, report: Report) -> None:
-        """Say what failed."""
         self.report = report
         faults = "\n".join(f"{check.name}: {check.detail}" for check in report.failures)
         super().__init__(f"{report.path} is not equal to the model:\n{faults}")

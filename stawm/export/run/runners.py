@@ -24,7 +24,6 @@ class HostRunner:
     """Hands arrays over and takes arrays back."""
 
     def __init__(self, session: ort.InferenceSession) -> None:
-        """Keep the session."""
         self.session = session
         self.names = [output.name for output in session.get_outputs()]
 
@@ -39,7 +38,6 @@ class Slot:
     """Buffers for one size of batch, bound to a session once and for all."""
 
     def __init__(self, session: ort.InferenceSession, batch: int, device: torch.device) -> None:
-        """Allocate and bind."""
         self.binding = session.io_binding()
         self.inputs = {value.name: _buffer(value, batch, device) for value in session.get_inputs()}
         self.outputs = {value.name: _buffer(value, batch, device) for value in session.get_outputs()}
@@ -55,18 +53,11 @@ def _buffer(value: ort.NodeArg, batch: int, device: torch.device) -> Tensor:
 class BoundRunner:
     """Keeps inputs and outputs in buffers on the device, so that nothing is allocated or copied to the host.
 
-    With captured CUDA graphs a batch is filled up to the next of a few sizes, each of which is captured
-    at its first run and replayed afterwards.
+    With captured CUDA graphs a batch is filled up to the next of a few sizes, the ``buckets``, each of which is
+    captured at its first run and replayed afterwards.
     """
 
     def __init__(self, session: ort.InferenceSession, device: torch.device, buckets: Sequence[int] = ()) -> None:
-        """Prepare.
-
-        Args:
-            session: The session.
-            device: Where its buffers are.
-            buckets: The sizes that batches are filled up to; none where each has its own.
-        """
         self.session, self.device, self.buckets = session, device, sorted(buckets)
         self.slots: OrderedDict[int, Slot] = OrderedDict()
         self.lock = threading.Lock()

@@ -21,13 +21,6 @@ class Walk:
     """
 
     def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Tensor) -> None:
-        """Take the first state.
-
-        Args:
-            run: Runs a part.
-            takes: The inputs of each part.
-            image: The images.
-        """
         self.run, self.takes = run, takes
         self.known: Named = {"image": image}
         self._carry(run("init", self.known))

@@ -62,7 +62,6 @@ class Answers:
         return {"answers": [answer.as_dict() for answer in self.answers]}
 
     def __str__(self) -> str:
-        """Draw a table of what there is."""
         forms = {
             "name": str,
             "label": str,

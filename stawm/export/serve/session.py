@@ -152,7 +152,6 @@ class OnnxModel:
     def _inputs(
         self, images: Images, noise: Noise | None, generator: torch.Generator | None, glimpses: int | None
     ) -> Named:
-        """Return all inputs of a call."""
         image = normalise(prepare(images, self.info), self.info)
         if not self._noise and noise is not None and any(value is not None for value in noise):
             raise InputError("This graph was exported with sample=False: it takes no noise.")
@@ -186,7 +185,6 @@ class OnnxModel:
         return asked
 
     def __repr__(self) -> str:
-        """Say what it is of."""
         return f"OnnxModel({self.info.preset}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
 
 

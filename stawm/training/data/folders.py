@@ -40,7 +40,6 @@ class Files:
     def __init__(
         self, paths: Sequence[Path], size: tuple[int, int], channels: int, device: torch.device | str = "cpu"
     ) -> None:
-        """Keep where the images are."""
         self.paths, self.size, self.channels = list(paths), size, channels
         self.device = torch.device(device)
 
@@ -50,11 +49,9 @@ class Files:
         return len(self.paths), self.channels, *self.size
 
     def __len__(self) -> int:
-        """Count the images."""
         return len(self.paths)
 
     def __getitem__(self, index: Sequence[int] | Tensor | slice) -> UInt8[Tensor, "b c h w"]:
-        """Read some of the images."""
         return next(self.stream([index]))
 
     def to(self, device: torch.device | str) -> "Files":

@@ -24,9 +24,7 @@ class Examples(Protocol):
         """The class of each."""
         ...
 
-    def __len__(self) -> int:
-        """Count them."""
-        ...
+    def __len__(self) -> int: ...
 
     def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through some of them batch by batch, with their classes."""
@@ -51,7 +49,6 @@ class ImageSet:
     masks: Bool[Tensor, "count 1 h w"] | None = None
 
     def __len__(self) -> int:
-        """Count the images."""
         return len(self.labels)
 
     @property
