@@ -166,8 +166,8 @@ def poison(run: Run) -> None:
 
 
 def explode(run: Run) -> None:
-    run.model.memory.config = run.model.memory.config.replace(constrained=False, normalise=None)
-    run.model.memory.eta.data.fill_(1e6)
+    run.model.memory.config = run.model.memory.config.replace(normalise=None)
+    run.model.memory.raw_eta.data.fill_(1e6)
     run.model.heads["classification"].classifier.linear.bias.data[0] = 1e5
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 import stawm
 from stawm.cli import graphs as commands
+from stawm.cli.parser import make_parser
 from stawm.errors import ExportError, InputError
 from stawm.export import DeviceError, OnnxModel, VerificationError, to_onnx
 from stawm.export.bulk import Predictor
@@ -209,9 +210,7 @@ def test_triton_serves_rollouts(steps: Path, tmp_path: Path) -> None:
 
 
 def parse(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stawm")
-    commands.add_parsers(parser.add_subparsers(required=True))
-    return parser.parse_args(words)
+    return make_parser().parse_args(words)
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> str:
