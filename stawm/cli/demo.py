@@ -19,7 +19,7 @@ from stawm.models.pixels import to_unit
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import shipped
 from stawm.storage.pretrained import build
-from stawm.training import ImageSet, data, evaluate, train
+from stawm.training import data, evaluate, train
 from stawm.training.evaluation import Evaluation
 
 PRESET = "stawm-digits"
@@ -104,11 +104,7 @@ class Demo:
         size = config.glimpse_size
         usual = tuple(config.image) == tuple(resolve_config(PRESET).image)
         form = "" if usual else f" image={','.join(map(str, config.image))}"
-        drawn = (
-            []
-            if self.drawer is None
-            else [f"  {self.drawings}: what {self.drawer}, which comes trained, draws of some"]
-        )
+        drawn = [f"  {self.drawings}: what {self.drawer}, which comes trained, draws of some"] if self.drawer else []
         return "\n".join(
             [
                 f"{config.name}: {config.glimpses} glimpses of {size}x{size}, memory {config.memory.name} of width "
@@ -156,19 +152,13 @@ def demo(
     """
     out = Path(out)
     splits = data.load(source)
-    fitted = {"image": splits.train.shape, "class_names": splits.train.class_names, **_heads(splits.train)}
+    heads = {"classification": {"classes": len(splits.train.class_names)}}
+    fitted = {"image": splits.train.shape, "class_names": splits.train.class_names, "heads": heads}
     epochs = max(1, round(IMAGES_SEEN / len(splits.train)))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, one_thread():
-        run = train(
-            PRESET,
-            data=splits,
-            out=folder,
-            seed=seed,
-            quiet=quiet,
-            pictures=0,
-            **{**fitted, "recipe.epochs": epochs, **changes},
-        )
+        fields = {**fitted, "recipe.epochs": epochs, **changes}
+        run = train(PRESET, data=splits, out=folder, seed=seed, quiet=quiet, pictures=0, **fields)
         seconds = time.perf_counter() - start
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.checkpoint, out / run.checkpoint.name)
@@ -226,10 +216,6 @@ def telling(chances: Tensor, labels: Tensor, count: int) -> Tensor:
                 kept.append(index)
                 seen.add(index)
     return torch.tensor([*kept, *wrong.tolist()])
-
-
-def _heads(images: ImageSet) -> dict[str, Any]:
-    return {"heads": {"classification": {"classes": len(images.class_names)}}}
 
 
 def _chances(model: Model, pixels: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
     """Return the text of config.pbtxt."""
     info, shapes = file.info, shapes_of(file.proto)
     preferred = [size for size in (8, 32, 128) if size <= max_batch] or [max_batch]
-    labelled = ("logits", "labels.txt") if info.class_names else ("", "")
+    labelled = "logits" if info.class_names else ""
     notes = {
         "stawm.preset": info.preset,
         "stawm.mean": json.dumps(info.mean),
@@ -113,7 +113,7 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
             'backend: "onnxruntime"',
             'default_model_filename: "model.onnx"',
             f"max_batch_size: {max_batch}",
-            *_tensors("input", info.inputs, shapes, ("", "")),
+            *_tensors("input", info.inputs, shapes, ""),
             *_tensors("output", info.outputs, shapes, labelled),
             "dynamic_batching {",
             f"  preferred_batch_size: {preferred}",
@@ -125,12 +125,10 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
     )
 
 
-def _tensors(
-    kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], labelled: tuple[str, str]
-) -> list[str]:
+def _tensors(kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], labelled: str) -> list[str]:
     lines = []
     for name in names:
-        labels = f" label_filename: {_text(labelled[1])}" if name == labelled[0] else ""
+        labels = ' label_filename: "labels.txt"' if name == labelled else ""
         lines.append(f"{kind} {{ name: {_text(name)} data_type: TYPE_FP32 dims: {list(shapes[name][1:])}{labels} }}")
     return lines
 

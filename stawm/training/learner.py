@@ -42,11 +42,7 @@ Learned: TypeAlias = tuple[dict[str, Tensor], Tensor]
 
 
 class Learner(nn.Module):
-    """Gives the loss of a batch.
-
-    Attributes:
-        model: The model that learns.
-    """
+    """Gives the loss of a batch."""
 
     def __init__(
         self, model: Model, *, label_smoothing: float = 0.0, pose_clip: float | None = None, bf16: bool = False
@@ -77,7 +73,7 @@ class Learner(nn.Module):
         """Return the limit of a pose's gradient: of one image's loss by its weight, averaged or summed."""
         if self.pose_clip is None or self.model.config.glimpses is None:
             return {}
-        return {"pose_clip": self.pose_clip * (summed if sums_over_batch(self.model.config) else averaged)}
+        return {"pose_clip": self.pose_clip * (summed if summed_losses(self.model.config) else averaged)}
 
     def weigh(
         self, parts: dict[str, Tensor], logits: Tensor | None, labels: Tensor, weights: Weights
@@ -96,11 +92,6 @@ class Learner(nn.Module):
 def summed_losses(config: SharedConfig) -> set[str]:
     """Return the names of a model's losses that are summed over the batch; the others are averaged over it."""
     return {name for head in config.heads for name in getattr(head, "summed_losses", ())}
-
-
-def sums_over_batch(config: SharedConfig) -> bool:
-    """Whether a model's loss is summed over the images of a batch, at least in part, and not averaged."""
-    return bool(summed_losses(config))
 
 
 def largest_square(memory_input: Float[Tensor, "b n m"]) -> Float[Tensor, ""]:

@@ -88,12 +88,8 @@ class Run:
         self.last_inputs: tuple[Tensor, ...] = ()
 
     def _make_learner(self) -> Learner:
-        return Learner(
-            self.model,
-            label_smoothing=self.recipe.label_smoothing,
-            pose_clip=self.recipe.pose_clip,
-            bf16=self.precision == "bf16",
-        )
+        smoothing, clip = self.recipe.label_smoothing, self.recipe.pose_clip
+        return Learner(self.model, label_smoothing=smoothing, pose_clip=clip, bf16=self.precision == "bf16")
 
     @property
     def result(self) -> Model:

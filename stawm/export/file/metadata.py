@@ -118,12 +118,7 @@ class GraphInfo:
 
 
 def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
-    """Return what each graph of a model says of itself.
-
-    Args:
-        model: The model.
-        prepared: The same, made ready for its export.
-    """
+    """Return what each graph of a model says of itself, given the model and the same made ready for its export."""
     plan = prepared.plan
     libraries = {name: version(name) for name in ("onnx", "onnxscript", "onnx-ir")}
     weights = weights_hash(model)

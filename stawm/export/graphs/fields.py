@@ -31,6 +31,9 @@ AXES: Mapping[str, str] = {
 RECALL = "recall."
 """What a head reads from the memory is in every graph by this and the head's name, so that a check can see it."""
 
+OWN = ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks")
+"""Those that are fields of `OnnxOutput` itself, and not of its latent or its trace."""
+
 DEFAULTS = ("logits", "canvas", "pose", "inverse_pose")
 """The answers, and where the model looked for them."""
 
@@ -87,10 +90,7 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
 
 def flatten(output: Output) -> dict[str, Tensor]:
     """Return the fields that are there by their names in a graph."""
-    named: dict[str, Tensor | None] = {
-        name: getattr(output, name, None)
-        for name in ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks")
-    }
+    named: dict[str, Tensor | None] = {name: getattr(output, name, None) for name in OWN}
     for group in (output.latent, output.trace):
         if group is not None:
             named |= group._asdict()
@@ -99,10 +99,8 @@ def flatten(output: Output) -> dict[str, Tensor]:
 
 def unflatten(named: Mapping[str, Tensor]) -> OnnxOutput:
     """Return the output that has these fields; the rest of it is None."""
-    own = ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks")
-    latent = _group(Latent, named)
-    trace = _group(Trace, named)
-    return OnnxOutput(**{name: named[name] for name in own if name in named}, latent=latent, trace=trace)
+    own = {name: named[name] for name in OWN if name in named}
+    return OnnxOutput(**own, latent=_group(Latent, named), trace=_group(Trace, named))
 
 
 def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:

@@ -55,11 +55,7 @@ class MemoryForm:
 
 
 class Part(Graph):
-    """One of the graphs.
-
-    Attributes:
-        memory: The form of the memory's state.
-    """
+    """One of the graphs."""
 
     def __init__(self, model: Stawm, slots: int) -> None:
         super().__init__()

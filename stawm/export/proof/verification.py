@@ -38,9 +38,6 @@ def verify(
         device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
             there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
 
-    Returns:
-        What was found.
-
     Raises:
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
             equal to the model.
@@ -162,10 +159,6 @@ def _run(sessions: Mapping[str, ort.InferenceSession], inputs: Named, files: Map
     runners = {part: HostRunner(session) for part, session in sessions.items()}
     if info.kind == "rollout":
         return runners["rollout"](inputs)
-
-    def run(part: str, given: Named) -> Named:
-        return runners[part](given)
-
     takes = {part: file.info.inputs for part, file in files.items()}
     every = bool({"glimpse_logits", "confidence"} & set(info.fields))
-    return roll(run, takes, inputs, info.glimpses or 1, every=every)
+    return roll(lambda part, given: runners[part](given), takes, inputs, info.glimpses or 1, every=every)

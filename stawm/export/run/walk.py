@@ -47,7 +47,7 @@ class Walk:
 
 
 def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: int, *, every: bool) -> Named:
-    """Take all glimpses.
+    """Take all glimpses, and return the outputs that a rollout gives.
 
     Args:
         run: Runs a part.
@@ -55,9 +55,6 @@ def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: 
         inputs: The images, and random numbers for all glimpses.
         glimpses: How many to take.
         every: Whether to read after each; else after the last.
-
-    Returns:
-        The outputs that a rollout gives.
     """
     walk = Walk(run, takes, inputs["image"])
     noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}

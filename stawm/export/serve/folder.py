@@ -49,11 +49,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a graph says of many images.
-
-    Attributes:
-        answers: One for each image, in the order of their paths.
-    """
+    """What a graph says of many images, in the order of their paths."""
 
     answers: tuple[Answer, ...]
 
@@ -62,18 +58,12 @@ class Answers:
         return {"answers": [answer.as_dict() for answer in self.answers]}
 
     def __str__(self) -> str:
-        forms = {
-            "name": str,
-            "label": str,
-            "confidence": "{:.1%}".format,
-            "glimpses": str,
-            "error": "{:.5f}".format,
-            "drawing": str,
-        }
-        there = [key for key in forms if any(getattr(answer, key) is not None for answer in self.answers)]
+        forms = {"confidence": "{:.1%}".format, "error": "{:.5f}".format}
+        order = ("name", "label", "confidence", "glimpses", "error", "drawing")
+        there = [key for key in order if any(getattr(answer, key) is not None for answer in self.answers)]
         if "name" in there:
             there.remove("label")
-        rows = [(str(a.path), *(forms[k](getattr(a, k)) for k in there)) for a in self.answers]
+        rows = [(str(a.path), *(forms.get(k, str)(getattr(a, k)) for k in there)) for a in self.answers]
         return table(("image", *there), rows)
 
 
@@ -135,14 +125,9 @@ def _answer(
 
 def _classified(info: GraphInfo, paths: Sequence[Path], logits: Tensor, glimpses: Sequence[int | None]) -> list[Answer]:
     best = logits.max(dim=1)
+    names = info.class_names or [None] * logits.shape[1]
     return [
-        Answer(
-            path=path,
-            label=label,
-            name=info.class_names[label] if info.class_names else None,
-            confidence=math.exp(value),
-            glimpses=count,
-        )
+        Answer(path=path, label=label, name=names[label], confidence=math.exp(value), glimpses=count)
         for path, label, value, count in zip(paths, best.indices.tolist(), best.values.tolist(), glimpses, strict=True)
     ]
 

@@ -32,11 +32,7 @@ class Looked:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {
-            "labels": self.labels.tolist(),
-            "confidence": self.confidence.tolist(),
-            "glimpses": self.glimpses.tolist(),
-        }
+        return {name: getattr(self, name).tolist() for name in ("labels", "confidence", "glimpses")}
 
     @classmethod
     def join(cls, parts: Sequence["Looked"]) -> "Looked":
