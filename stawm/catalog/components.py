@@ -4,6 +4,7 @@ Targets are paths, imported when a component is asked for, so listing names need
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from stawm.catalog.entry import Entry, Kind
 
@@ -19,13 +20,21 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
 """What to cite for networks of timm, by the first word of their names there; of the others only timm is known."""
 
 
+_FOLDERS: Mapping[Kind, str] = {
+    Kind.MEMORY: "stawm.nn.memories",
+    Kind.BACKBONE: "stawm.nn.backbones",
+    Kind.LOCATOR: "stawm.nn.locators",
+    Kind.CANVAS: "stawm.nn.canvases",
+    Kind.HEAD: "stawm.heads",
+}
+
+
 def _entry(kind: Kind, name: str, target: str, summary: str, *cites: str, takes_argument: bool = False) -> Entry:
-    return Entry(kind=kind, name=name, target=target, summary=summary, cites=cites, takes_argument=takes_argument)
+    place = f"{_FOLDERS[kind]}.{target}"
+    return Entry(kind=kind, name=name, target=place, summary=summary, cites=cites, takes_argument=takes_argument)
 
 
-def _memory(name: str, target: str, summary: str, *cites: str) -> Entry:
-    return _entry(Kind.MEMORY, name, f"stawm.nn.memories.{target}", summary, *cites)
-
+_memory, _backbone, _locator, _canvas, _head = (partial(_entry, kind) for kind in _FOLDERS)
 
 COMPONENTS: tuple[Entry, ...] = (
     _memory(
@@ -38,7 +47,7 @@ COMPONENTS: tuple[Entry, ...] = (
     _memory(
         "plasticity",
         "plasticity:Plasticity",
-        "Fixed weights plus a plastic share of a Hebbian or Oja trace.",
+        "Fixed weights and a plastic share of a Hebbian or Oja trace.",
         "miconi2018",
     ),
     _memory(
@@ -51,78 +60,39 @@ COMPONENTS: tuple[Entry, ...] = (
         "delta",
         "delta:Delta",
         "Writes the error of what a key already reads, so a key is overwritten, not added to.",
-        "widrow1960",
-        "schlag2021",
-        "yang2024",
+        *("widrow1960", "schlag2021", "yang2024"),
     ),
     _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
     _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
-    _memory(
-        "hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention over them.", "ramsauer2021"
-    ),
-    _entry(
-        Kind.BACKBONE,
-        "conv",
-        "stawm.nn.backbones.conv:Conv",
-        "A plain stack of convolutions, as the paper uses.",
-        "harris2019",
-    ),
-    _entry(
-        Kind.BACKBONE,
+    _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention.", "ramsauer2021"),
+    _backbone("conv", "conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"),
+    _backbone(
         "timm",
-        "stawm.nn.backbones.timm_network:TimmNetwork",
+        "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",
         "wightman2019",
         takes_argument=True,
     ),
-    _entry(
-        Kind.LOCATOR,
-        "affine",
-        "stawm.nn.locators.affine:Affine",
-        "Six numbers: a spatial transformer's affine glimpse.",
-        "jaderberg2015",
-    ),
-    _entry(
-        Kind.LOCATOR, "crop", "stawm.nn.locators.crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"
-    ),
-    _entry(
-        Kind.LOCATOR,
-        "filterbank",
-        "stawm.nn.locators.filterbank:FilterBank",
-        "DRAW's grid of Gaussian filters.",
-        "gregor2015",
-    ),
-    _entry(
-        Kind.CANVAS,
-        "addition",
-        "stawm.nn.canvases.addition:Addition",
-        "Sketches add up; a sigmoid ends it.",
-        "harris2019",
-    ),
-    _entry(
-        Kind.CANVAS,
+    _locator("affine", "affine:Affine", "Six numbers: a spatial transformer's affine glimpse.", "jaderberg2015"),
+    _locator("crop", "crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"),
+    _locator("filterbank", "filterbank:FilterBank", "DRAW's grid of Gaussian filters.", "gregor2015"),
+    _canvas("addition", "addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"),
+    _canvas(
         "bernoulli",
-        "stawm.nn.canvases.bernoulli:Bernoulli",
+        "bernoulli:Bernoulli",
         "Each sketch replaces what its learned mask covers.",
-        "harris2019",
-        "maddison2017",
-        "jang2017",
-        "porter1984",
+        *("harris2019", "maddison2017", "jang2017", "porter1984"),
     ),
-    _entry(
-        Kind.HEAD,
+    _head(
         "classification",
-        "stawm.heads.classification:ClassificationHead",
+        "classification:ClassificationHead",
         "Reads the finished memory once and classifies.",
         "harris2019",
     ),
-    _entry(
-        Kind.HEAD,
+    _head(
         "drawing",
-        "stawm.heads.drawing:DrawingHead",
+        "drawing:DrawingHead",
         "Reads the memory after every glimpse and draws a sketch of each.",
-        "harris2019",
-        "kingma2014",
-        "higgins2017",
+        *("harris2019", "kingma2014", "higgins2017"),
     ),
 )

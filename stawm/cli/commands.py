@@ -12,7 +12,7 @@ def demo(args: Namespace) -> None:
     """Train, export and show a small model."""
     from stawm.cli.demo import demo
 
-    _print(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
+    graphs.show(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
 
 
 def list_names(args: Namespace) -> None:
@@ -38,7 +38,7 @@ def describe(args: Namespace) -> None:
     """Describe a registered name."""
     import stawm
 
-    _print(args, stawm.describe(args.name, kind=args.kind))
+    graphs.show(args, stawm.describe(args.name, kind=args.kind))
 
 
 def cite(args: Namespace) -> None:
@@ -59,7 +59,7 @@ def train(args: Namespace) -> None:
     options["quiet"] = options.get("quiet", False) or args.json
     result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
     if PartialState().is_main_process:
-        _print(args, result.evaluation, f"saved {result.checkpoint}")
+        graphs.show(args, result.evaluation, f"saved {result.checkpoint}")
 
 
 def evaluate(args: Namespace) -> None:
@@ -83,7 +83,7 @@ def evaluate(args: Namespace) -> None:
         from stawm import viz
 
         viz.looks(model, pixels, some.labels).savefig(args.looks)
-    _print(args, found)
+    graphs.show(args, found)
 
 
 def diagnose(args: Namespace) -> None:
@@ -98,7 +98,7 @@ def diagnose(args: Namespace) -> None:
         from stawm import viz
 
         viz.health(report).savefig(args.picture)
-    _print(args, report)
+    graphs.show(args, report)
 
 
 def inspect(args: Namespace) -> None:
@@ -117,15 +117,6 @@ def _splits(args: Namespace, model: Any) -> Any:
     from stawm.training import data
 
     return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download)
-
-
-def _print(args: Namespace, found: Any, *more: str) -> None:
-    if args.json:
-        print(json.dumps(found.as_dict()))
-        return
-    print(found)
-    for line in more:
-        print(line)
 
 
 def _readable(value: Any) -> str:

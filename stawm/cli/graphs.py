@@ -42,10 +42,10 @@ def export(args: argparse.Namespace) -> None:
             device=args.device,
         )
     except VerificationError as error:
-        _print(args, error.report)
+        show(args, error.report)
         raise
     if args.triton is None:
-        _print(args, report)
+        show(args, report)
         return
     served = write_repository(args.out, args.triton)
     if args.json:
@@ -61,9 +61,9 @@ def verify(args: argparse.Namespace) -> None:
     from stawm.storage.pretrained import find_model
 
     try:
-        _print(args, verify(args.graph, find_model(args.model), device=args.device))
+        show(args, verify(args.graph, find_model(args.model), device=args.device))
     except VerificationError as error:
-        _print(args, error.report)
+        show(args, error.report)
         raise
 
 
@@ -73,14 +73,14 @@ def run_images(args: argparse.Namespace) -> None:
     from stawm.export.serve.session import OnnxModel
 
     model = OnnxModel(args.graph, device=args.device, allow_fallback=args.allow_fallback, threads=args.threads)
-    _print(args, run_folder(model, args.images, until=args.until, save=args.save))
+    show(args, run_folder(model, args.images, until=args.until, save=args.save))
 
 
 def inspect(args: argparse.Namespace) -> None:
     """Show what the file of a graph is."""
     from stawm.export.file.inspection import inspect
 
-    _print(args, inspect(Path(args.file)))
+    show(args, inspect(Path(args.file)))
 
 
 def is_graph(given: str) -> bool:
@@ -89,8 +89,9 @@ def is_graph(given: str) -> bool:
     return path.suffix == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
-def _print(args: argparse.Namespace, found: Any) -> None:
-    print(json.dumps(found.as_dict()) if args.json else found)
+def show(args: argparse.Namespace, found: Any, *more: str) -> None:
+    """Print what was found, as JSON or laid out for reading, there with more lines below it."""
+    print(json.dumps(found.as_dict())) if args.json else print(found, *more, sep="\n")
 
 
 def _names(text: str) -> list[str]:
