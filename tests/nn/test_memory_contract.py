@@ -83,12 +83,33 @@ def test_a_strangers_rule_computes_in_float32(dtype: torch.dtype):
     torch.testing.assert_close(Y[:, 0], y)
 
 
+def test_a_rule_never_sees_half_precision():
+    seen = []
+
+    class Watches(Sum):
+        def _write(self, state: State, e: Tensor) -> State:
+            seen.append(e.dtype)
+            return super()._write(state, e)
+
+        def _read(self, state: State, q: Tensor) -> Tensor:
+            seen.append(q.dtype)
+            return super()._read(state, q)
+
+    memory, E = Watches(memory_size=3), torch.rand(2, 1, 3)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        state = memory.write(memory.init_state(2), E[:, 0].to(dtype))
+        memory.read(state, E[:, 0].to(dtype))
+        memory.unroll(E.to(dtype), E.to(dtype), [1])
+    assert seen == [torch.float32] * 12
+
+
 def test_a_stranger_is_unrolled_from_a_state_of_its_inputs_type():
     memory = Sum(memory_size=3).double()
     E = torch.rand(2, 2, 3, dtype=torch.float64)
     Y, state = memory.unroll(E, E[:, :1], [0])
     assert not Y.any()
     assert state.S.dtype == torch.float64
+    assert Sum(memory_size=3).unroll(E[:, :0], E[:, :0], [])[1].S.dtype == torch.float64, "not of the parameters'"
     again, _ = memory.unroll(E[:, :0], E[:, :1], [0], state)
     torch.testing.assert_close(again[:, 0], state.S * E[:, 0])
 

@@ -41,6 +41,17 @@ def test_rates_act_as_configured(constrained: bool):
     assert [*memory.state_dict()] == ([f"raw_{name}" for name in names] if constrained else names)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_constrained_rates_stay_in_their_range_whatever_is_learned(dtype: torch.dtype):
+    """δ stays so large that 1 - δ is below 1."""
+    memory = HebbRosenblatt(Config(constrained=True), memory_size=3).to(dtype)
+    for raw, expected in ((-1e4, (torch.finfo(dtype).eps, 0.0, 0.0)), (1e4, (1.0, 1e4, 1e4))):
+        for parameter in memory.parameters():
+            torch.nn.init.constant_(parameter, raw)
+        assert tuple(rate.item() for rate in memory.rates) == expected
+        assert 1 - memory.rates.delta < 1
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
