@@ -193,6 +193,9 @@ def test_one_grammar_for_keywords_mappings_and_presets() -> None:
     expected = config("stawm-mnist-8", memory={"delta": 0.3}, glimpses=2)
     assert stawm.config({"preset": "stawm-mnist-8", "memory.delta": 0.3, "glimpses": 2}) == expected
     assert stawm.config({"preset": "stawm-mnist-8", "memory": {"delta": 0.3}}, glimpses=2) == expected
+    assert stawm.config({"preset": "stawm-mnist-8", "memory": {"delta": 0.3}}, memory={"theta": 0.25}, glimpses=2) == (
+        config("stawm-mnist-8", memory={"delta": 0.3, "theta": 0.25}, glimpses=2)
+    )
     assert stawm.config(config("stawm-mnist-8"), **{"memory.delta": 0.3, "glimpses": 2}) == expected
     assert stawm.config({**expected.to_dict(), "glimpses": 5}, glimpses=2) == expected
 
@@ -317,6 +320,12 @@ def test_faults_between_fields_come_with_the_others() -> None:
     with pytest.raises(ConfigError) as caught:
         config("stawm-mnist-8", class_names=["a", "b"], mean=(0, 0), std=(0.1, 0.2, 0.3), glimpses=0)
     assert len(caught.value.faults) == 4
+
+
+def test_a_part_that_is_not_legal_hides_no_other_fault() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config("stawm-mnist-8", memory="fast-weigths", image=None)
+    assert ["fast-weigths" in caught.value.faults[0], "image must be" in caught.value.faults[1]] == [True, True]
 
 
 def test_a_fault_is_not_held_against_other_fields() -> None:

@@ -85,6 +85,8 @@ def test_a_strangers_preset_brings_its_own_recipes():
     assert (found.config, found.recipe.name) == (stawm.config("mine"), "slow")
     assert (found.recipe.epochs, found.recipe.augmentation.rotation, found.recipe.milestones) == (3, 5, (1, 2))
     assert (plan("mine").config, plan("mine").recipe.epochs) == (stawm.config("mine.bound"), 4)
+    stawm.register("preset", "other", recipes={"fast": "mine"})({"preset": "stawm-digits"})
+    assert plan("other").config == stawm.config("mine.bound"), "a record may name one that names another"
     with pytest.raises(
         ConfigError, match=r"No recipe named 'slwo'\. Did you mean 'slow'\? It must be 'fast' or 'paper' or 'slow'"
     ):
