@@ -19,7 +19,10 @@ UNWANTED = {
     "shape arithmetic": SHAPES,
     "control flow": ("If", "Loop", "Scan"),
     "sequences": ("SequenceConstruct", "SequenceAt", "SplitToSequence", "ConcatFromSequence"),
-    "randomness": ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Dropout"),
+    "randomness": (
+        *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        *("Bernoulli", "Multinomial", "Dropout"),
+    ),
 }
 
 Shapes = Mapping[str, tuple[int, ...]]

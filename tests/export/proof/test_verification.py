@@ -187,12 +187,12 @@ def test_inputs_that_were_merged_are_seen(steps: Path, classifier: Any, tmp_path
     assert found["values"].startswith("pose at glimpse 2 is off by")
 
 
-def test_a_model_with_other_weights_isresolution(rollout: Path) -> None:
+def test_a_model_with_other_weights_is_told(rollout: Path) -> None:
     other = shaken(tiny(heads="classification"), scale=0.2)
     assert failures(refused(rollout, other)) == {"model": "made of a model with other weights"}
 
 
-def test_another_configuration_isresolution(rollout: Path, painter: Any) -> None:
+def test_another_configuration_is_told(rollout: Path, painter: Any) -> None:
     assert "another configuration" in failures(refused(rollout, painter))["model"]
 
 

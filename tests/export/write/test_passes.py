@@ -106,6 +106,7 @@ HALF, SINGLE = "to = 10", "to = 1"
     ("given", "there", "back", "kept"),
     [
         ("float", HALF, SINGLE, ["Relu", "Cast", "Cast", "Relu"]),  # rounds
+        ("double", SINGLE, "to = 11", ["Relu", "Cast", "Cast", "Relu"]),  # rounds
         ("float16", SINGLE, HALF, ["Relu", "Relu"]),
         ("float", "to = 11", SINGLE, ["Relu", "Cast", "Cast", "Relu"]),  # would be exact, and is never written
         ("float", "to = 7", SINGLE, ["Relu", "Cast", "Cast", "Relu"]),  # drops what is behind the point
