@@ -17,7 +17,7 @@ from tests.viz.models import drawer, sketchpad
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("draw") / "m.safetensors"
-    stawm.save(sketchpad(), path)
+    stawm.save(sketchpad(image=[1, 16, 16]), path)
     return path
 
 
@@ -106,6 +106,6 @@ def test_what_is_wrong_is_one_clear_line(
 
 
 def test_a_model_that_only_draws_is_animated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    stawm.save(drawer("bernoulli"), tmp_path / "d.safetensors")
+    stawm.save(drawer("bernoulli", image=[1, 16, 16]), tmp_path / "d.safetensors")
     options = ["--data", "digits", "--count", 1, "--out", tmp_path / "p.gif"]
     assert run(capsys, tmp_path / "d.safetensors", *options)[0] == 0

@@ -72,8 +72,8 @@ def test_every_option_of_a_command_is_tried_here():
         "eval": {"--data", "--resize", "--download", "--validation", "--picture", "--looks"},
         "draw": {"--data", "--resize", "--download", "--out", "--count", "--seed"},
         "diagnose": {"--data", "--resize", "--download", "--images", "--picture"},
-        "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton"},
-        "verify": set(),
+        "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton", "--device"},
+        "verify": {"--device"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
         "describe": {"--kind"},
@@ -182,7 +182,15 @@ def test_classes_are_shown_where_they_are_told_apart(
     assert labels.tolist() == data.load("digits").test.labels[:3].tolist() if known else labels is None
 
 
-EXPORT = {"graph": "rollout", "glimpses": None, "precision": "fp32", "opset": 18, "outputs": None, "sample": False}
+EXPORT = {
+    "graph": "rollout",
+    "glimpses": None,
+    "precision": "fp32",
+    "opset": 18,
+    "outputs": None,
+    "sample": False,
+    "device": "cpu",
+}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +203,7 @@ EXPORT = {"graph": "rollout", "glimpses": None, "precision": "fp32", "opset": 18
         (["--opset", 22], {"opset": 22}),
         (["--outputs", "logits, pose,"], {"outputs": ["logits", "pose"]}),
         (["--sample"], {"sample": True}),
+        (["--device", "cuda"], {"device": "cuda"}),
     ],
 )
 def test_the_options_of_export_arrive(heard: Any, digits: Any, flags: list[Any], expected: dict[str, Any]):
@@ -216,7 +225,9 @@ def test_triton_arrives(heard: Any, digits: Any, capsys: pytest.CaptureFixture[s
 def test_what_is_verified_arrives(heard: Any, digits: Any):
     calls = heard(verification, "verify")
     run("verify", "x.onnx", "m")
-    assert calls == {"args": (Path("x.onnx"), digits)}
+    assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu"}
+    run("verify", "x.onnx", "m", "--device", "tensorrt")
+    assert calls["device"] == "tensorrt"
 
 
 @pytest.mark.parametrize(

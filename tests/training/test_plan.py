@@ -13,6 +13,7 @@ from stawm.errors import ConfigError, UnknownNameError
 from stawm.models.config import ModelConfig
 from stawm.storage.pretrained import OF_HEADS
 from stawm.training import RunOptions, recipes, trainer
+from stawm.training.data import Splits
 from stawm.training.recipes import Recipe
 from stawm.training.trainer import MODEL_FIELDS, make_plan
 from tests.small import small
@@ -141,10 +142,15 @@ def test_options_reach_the_run(tmp_path: Path):
 
 
 @pytest.mark.parametrize("flag", ["resize", "download"])
-def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, flag: str):
+def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, few: Splits, flag: str):
     calls: dict[str, Any] = {}
-    monkeypatch.setattr(trainer.datasets, "load", lambda source, **kwargs: calls.update(kwargs, source=source))
-    trainer._load(plan("stawm-digits", **{flag: True}), "mnist:x")
+
+    def load(source: str, **kwargs: Any) -> Splits:
+        calls.update(kwargs, source=source)
+        return few
+
+    monkeypatch.setattr(trainer.datasets, "load", load)
+    assert trainer._load(plan("stawm-digits", **{flag: True}), "mnist:x") is few
     others = {"resize": False, "download": False, flag: True}
     assert calls == {"source": "mnist:x", "image": (1, 16, 16), **others}
 

@@ -14,15 +14,15 @@ SMALL: dict[str, Any] = {"image": [1, 16, 20], "memory_size": 8, "hidden_size": 
 """The images are wider than high, so that a picture that takes one side for the other is wrong."""
 
 
-def drawer(canvas: str, heads: Any = "drawing") -> Any:
+def drawer(canvas: str, heads: Any = "drawing", **changes: Any) -> Any:
     """A model that draws."""
     plain = {"mean": [0.0], "std": [1.0]} | ({"class_names": []} if heads == "drawing" else {})
-    return stawm.build("stawm-digits", heads=heads, canvas=canvas, seed=0, **plain, **SMALL)
+    return stawm.build("stawm-digits", heads=heads, canvas=canvas, seed=0, **plain, **{**SMALL, **changes})
 
 
-def sketchpad(canvas: str = "addition") -> Any:
+def sketchpad(canvas: str = "addition", **changes: Any) -> Any:
     """A model that classifies and draws."""
-    return shaken(drawer(canvas, ("classification", "drawing")))
+    return shaken(drawer(canvas, ("classification", "drawing"), **changes))
 
 
 def pixels(count: int = 2) -> torch.Tensor:

@@ -241,8 +241,8 @@ def test_the_commands(
         call(capsys, "export", str(checkpoint), str(tmp_path / "gpu.onnx"), "--glimpses", "1", "--device", "tensorrt")
     commands.inspect(argparse.Namespace(file=graph, json=True))
     assert json.loads(capsys.readouterr().out)["glimpses"] == 1
-    assert commands.is_graph(graph)
-    assert not commands.is_graph(checkpoint)
+    assert commands.is_graph(str(graph))
+    assert not commands.is_graph(str(checkpoint))
 
 
 def test_a_command_that_finds_a_difference_reports_it_and_raises(

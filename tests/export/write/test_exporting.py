@@ -1,5 +1,6 @@
 """Every kind of model can be exported, is lean, and is equal to the model."""
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 
 import stawm
 from stawm.errors import ExportError, InputError
-from stawm.export import VerificationError, to_onnx
+from stawm.export import OnnxModel, VerificationError, to_onnx
 from stawm.export.file.files import write_graphs
 from stawm.export.file.metadata import weights_hash
 from stawm.export.graphs.fields import available, choose, flatten
+from stawm.heads.classification import ClassificationHead
 from stawm.heads.output import Noise
 from tests.export.opened import answers, opened
 from tests.small import BASELINES, PRESETS, inputs, shaken, small, tiny
@@ -228,9 +230,36 @@ def test_baselines_take_no_glimpses(tmp_path: Path) -> None:
 
 
 def test_a_head_without_a_step_form_is_told(tmp_path: Path, classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stawm.export.graphs.step.ClassificationHead", int)
-    with pytest.raises(ExportError, match="'classification' has no step form"):
+    """One that reads neither after each glimpse nor once after the last."""
+    head = type(classifier.heads["classification"])
+    monkeypatch.setattr(head, "reads", lambda self, glimpses, every=False: (1, glimpses))
+    with pytest.raises(ExportError, match=r"'classification' has no step form: of 3 glimpses it reads after \(1, 3\)"):
         to_onnx(classifier, tmp_path / "m", graph="step")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_head_of_another_package_has_a_step_form(tmp_path: Path) -> None:
+    """One that reads after every glimpse, and concludes from what it kept of all of them."""
+
+    class Voting(ClassificationHead):
+        def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+            return range(1, glimpses + 1)
+
+        def conclude(self, carried: Any) -> dict[str, Any]:
+            return {"logits": carried["logits"].logsumexp(dim=1).log_softmax(dim=-1)}
+
+        def carries(self, noise: Any) -> dict[str, tuple[int, ...]]:
+            return {"logits": (self.config.classes,)}
+
+    model: Any = shaken(small("stawm-digits")).eval()
+    voting = Voting(model.config.heads[0], context_features=model.loop.context.features, memory_size=8)
+    voting.load_state_dict(model.heads["classification"].state_dict())
+    model.heads["classification"] = voting
+    for kind in ("rollout", "step"):
+        assert to_onnx(model, tmp_path / kind, graph=kind, batches=(1, 3)).ok
+        images = torch.rand(3, *model.config.image)
+        found = OnnxModel(tmp_path / kind, device="cpu")(images)
+        torch.testing.assert_close(found.logits, model(model.normalise(images)).logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.long
