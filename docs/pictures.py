@@ -18,7 +18,7 @@ from stawm import viz
 from stawm.models.model import Model
 from stawm.training import data, evaluate
 from stawm.training.data.augment import to_unit
-from stawm.viz import matrices
+from stawm.viz import matrices, sheet
 from stawm.viz.memories import show_matrix
 from stawm.viz.seen import look
 

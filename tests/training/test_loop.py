@@ -211,7 +211,7 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
         train("stawm-digits", data=few, out=tmp_path, **TINY, **{"recipe.epoch": 3})
     enlarged = data.ImageSet(few.test.images.repeat(1, 1, 2, 2), few.test.labels, few.test.class_names)
     for part in (data.Splits(few.train, enlarged), data.Splits(enlarged, few.test)):
-        with pytest.raises(InputError, match="takes images of 1x16x16; got [34]0 of 1x32x32"):
+        with pytest.raises(InputError, match=r"takes images of 1x16x16; got [34]0 of 1x32x32"):
             train("stawm-digits", data=part, out=tmp_path / "x", validation=10, **TINY, **SHORT)
     heads = {"classification": {"classes": 3}}
     with pytest.raises(InputError, match="takes images of 3x32x32; got 72 of 1x16x16"):

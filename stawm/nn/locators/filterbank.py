@@ -31,7 +31,7 @@ class FilterBank(Locator):
         The filters reach from its first to its last pixel along the longer side, γ is 1, and σ is half
         of the distance between filters, but at least half a pixel.
         """
-        still = torch.zeros(1, 5)
+        still = torch.zeros(1, 5, device="cpu")  # also where a model is only outlined, on no memory
         distance = filterbank.spacing(still, self.glimpse_size, *self.image_size).item()
         return torch.tensor([0.0, 0.0, 2 * log(max(distance, 1) / 2), 0.0, 0.0])
 
