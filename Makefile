@@ -5,6 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# One worker a core; one that is done early takes tests from the others.
+PARALLEL := --numprocesses=logical --dist=worksteal
 
 .PHONY: demo test test-long check format bench clean
 .DEFAULT_GOAL := test
@@ -20,7 +22,7 @@ demo: $(STAMP)
 	$(BIN)/stawm demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
