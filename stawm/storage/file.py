@@ -94,15 +94,16 @@ def read_header(path: Path) -> Header:
         return _header(path, file)[0]
 
 
-def read(path: Path, *, known: Header | None = None) -> tuple[Header, dict[str, Tensor]]:
+def read(path: Path, *, known: Header | None = None, sha256: str | None = None) -> tuple[Header, dict[str, Tensor]]:
     """Read a whole file.
 
     Args:
         path: The file.
         known: The header that was read before, if it was: the file must still have it.
+        sha256: The hash that the file, or its header, must have, if one is known.
 
     Raises:
-        CheckpointError: The file cannot be read, is foreign, truncated, was altered, or has become another one.
+        CheckpointError: The file cannot be read, is foreign, truncated, was altered, or is another one.
     """
     with open_regular(path, CheckpointError) as file:
         header, start = _header(path, file)  # so that a large foreign file is refused before it is read
@@ -115,6 +116,8 @@ def read(path: Path, *, known: Header | None = None) -> tuple[Header, dict[str, 
             whole = file.read(size)
         except OSError as error:
             raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+    if sha256 is not None and sha256 not in (header.seal, hashlib.sha256(whole).hexdigest()):
+        raise CheckpointError(f"{path} is not the file that was asked for: its sha256 is {header.seal}, not {sha256}.")
     if hashlib.sha256(memoryview(whole)[start:]).hexdigest() != header.fields[_WEIGHTS]:
         raise CheckpointError(f"{path} was altered after it was saved: its weights do not match their hash.")
     try:
