@@ -5,6 +5,7 @@ names only, and hashes over header and weights find every change.
 """
 
 import json
+import logging
 import os
 import platform
 import re
@@ -30,6 +31,7 @@ from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_head
 from stawm.storage.fitting import former_names as former_names
 from stawm.storage.opening import as_path
 
+logger = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
 """What a checkpoint is called in a folder of its own: that of a run, or of a repository."""
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
@@ -196,6 +198,8 @@ def load_weights(
     loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
     if partial:
         tensors, loaded = choose(model, tensors, info.config, loaded)
+        if not loaded.whole:
+            logger.warning(str(loaded))
     elif model.config.is_readout and not info.config.is_readout:
         own = tuple(name for name in model.state_dict() if name.startswith("heads."))
         tensors = under_heads_of(model, tensors)

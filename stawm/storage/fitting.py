@@ -120,6 +120,8 @@ def choose(
         CheckpointError: There is nothing to take.
     """
     own = model.state_dict()
+    given = tensors
+    tensors = {name: tensor for name, tensor in given.items() if not _is_of_another_memory(name, model.config, trained)}
     filled, taken, partly = dict(own), [], []
     shared = _shared_classes(model.config, trained)
     for name, tensor in own.items():
@@ -141,7 +143,7 @@ def choose(
         taken=tuple(taken),
         rows=tuple(names if partly else ()),
         partly=tuple(partly),
-        left=tuple(sorted(name for name in tensors if name not in used)),
+        left=tuple(sorted(name for name in given if name not in used)),
         new=tuple(name for name in own if name not in used),
     )
     return filled, report
@@ -158,6 +160,12 @@ def _shared_classes(config: SharedConfig, trained: SharedConfig) -> dict[int, in
     if not ours or not theirs or ours == theirs:
         return None
     return {row: theirs.index(name) for row, name in enumerate(ours) if name in theirs}
+
+
+def _is_of_another_memory(name: str, config: SharedConfig, trained: SharedConfig) -> bool:
+    """Whether a tensor is of a memory that only calls it by the same name: a rate of one rule is none of another."""
+    ours, theirs = (getattr(getattr(each, "memory", None), "name", None) for each in (config, trained))
+    return name.startswith("memory.") and ours != theirs
 
 
 def _is_by_class(name: str, own: Tensor, given: Tensor, config: SharedConfig, trained: SharedConfig) -> bool:
