@@ -7,16 +7,18 @@ packages in the group ``stawm.components``, each named ``kind.name``.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, TypeAlias, TypeVar
 
 from stawm.catalog.entry import BrokenPlugin, Entry, Kind, first_line, is_written, name_faults
+from stawm.catalog.plugins import installed, quietly
 from stawm.catalog.suggest import did_you_mean, edit_distance, natural_key, nearest
-from stawm.errors import ConfigError, UnknownNameError
+from stawm.errors import ConfigError, UnknownNameError, shown
 
 ENTRY_POINT_GROUP = "stawm.components"
 PLUGIN_SWITCH = "STAWM_PLUGINS"
@@ -34,8 +36,8 @@ def as_kind(kind: Kind | str) -> Kind:
     try:
         return Kind(kind)
     except ValueError:
-        hint = did_you_mean(nearest(str(kind), map(str, Kind)))
-        raise UnknownNameError(f"No kind named {kind!r}.{hint} The kinds are: {', '.join(Kind)}.") from None
+        hint = did_you_mean(nearest(str(kind)[:100], map(str, Kind)))
+        raise UnknownNameError(f"No kind named {shown(kind)}.{hint} The kinds are: {', '.join(Kind)}.") from None
 
 
 def register(
@@ -73,10 +75,13 @@ def register(
             def my_digits():
                 return {"preset": "stawm-digits", "glimpses": 2}
     """
-    resolved = as_kind(kind)
+    resolved, wrong = as_kind(kind), _wrong_forms(name, summary, cites, origin, recipes)
+    if wrong:
+        raise ConfigError(wrong)
 
     def add(target: T) -> T:
-        package = target.__module__.partition(".")[0] if is_written(target) else "__main__"
+        module = (target.__module__ if is_written(target) else None) or "__main__"
+        package = module.partition(".")[0]
         entry = Entry(
             kind=resolved,
             name=name,
@@ -87,8 +92,8 @@ def register(
             recipes=dict(recipes or {}),
         )
         faults = name_faults(entry, {**_plugins()[0], **_registered, **_builtin()})
-        if resolved is not Kind.PRESET and not hasattr(target, "Config"):
-            faults.append(f"{entry.place} has no Config, which every component has.")
+        if resolved is not Kind.PRESET and not _has_config(target):
+            faults.append(f"{entry.place} has no Config, a dataclass, which every component has.")
         if resolved is not Kind.PRESET and recipes:
             faults.append(f"Recipes are for presets; {name!r} is a {resolved}.")
         if faults:
@@ -111,6 +116,8 @@ def find(kind: Kind | str, name: str) -> Entry:
             names, of this kind and of others, and the plugins that could not be used.
     """
     kind = as_kind(kind)
+    if not isinstance(name, str):
+        raise UnknownNameError(f"The name of a {kind} must be a string; got {shown(name)}.")
     stem, colon, argument = name.partition(":")
     key = (kind, stem)
     entry = _builtin().get(key) or _plugins()[0].get(key) or _registered.get(key)
@@ -118,7 +125,9 @@ def find(kind: Kind | str, name: str) -> Entry:
         raise UnknownNameError(_unknown(kind, name))
     try:
         return _complete(entry)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's module may also call sys.exit
         broken = _broken(entry, error)
         raise UnknownNameError(f"The {kind} {name!r} from {broken.origin} cannot be used: {broken.reason}.") from error
 
@@ -135,7 +144,9 @@ def entries(kind: Kind | str) -> dict[str, Entry]:
             continue
         try:
             found[entry.name] = _complete(entry)
-        except Exception as error:  # whatever a stranger's module raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's module raises, sys.exit too
             found[entry.name] = replace(entry, summary=f"Cannot be used: {_broken(entry, error).reason}.")
     return found
 
@@ -147,7 +158,9 @@ def broken_plugins() -> tuple[BrokenPlugin, ...]:
     for entry in declared.values():
         try:
             _complete(entry)
-        except Exception as error:  # whatever a stranger's module raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's module raises, sys.exit too
             failed.append(_broken(entry, error))
     return (*broken, *failed)
 
@@ -170,6 +183,7 @@ def list_names(
         origin: Keep only what this distribution brought.
 
     Raises:
+        ConfigError: A wildcard, or the origin, is no string.
         UnknownNameError: There is no such kind.
 
     Examples:
@@ -199,12 +213,20 @@ def variants_of(preset: str) -> list[str]:
 
 def kinds_of(name: str) -> list[Kind]:
     """Return the kinds that have a name, presets first."""
-    stem, declared = name.partition(":")[0], _declared()
+    stem, declared = str(name).partition(":")[0], _declared()
     return [kind for kind in sorted(Kind, key=lambda kind: kind is not Kind.PRESET) if (kind, stem) in declared]
+
+
+def known() -> set[tuple[str, str]]:
+    """Return kind and name of every entry that is declared; nothing is imported for it."""
+    return {(str(kind), name) for kind, name in _declared()}
 
 
 def _unknown(kind: Kind, name: str) -> str:
     stem, _, argument = name.partition(":")
+    name, stem, argument = name[:100], stem[:100], argument[:100]
+    takers = [entry.name for entry in _builtin().values() if entry.takes_argument]
+    bare = re.sub(rf"^(?:{'|'.join(takers)})[/.]", "", name)
     declared = _declared().values()
     same = {entry.name: entry for entry in declared if entry.kind is kind}
     near = dict.fromkeys(n for asked in dict.fromkeys((stem, name)) for n in nearest(asked, same))
@@ -216,7 +238,7 @@ def _unknown(kind: Kind, name: str) -> str:
             theirs = [entry.name for entry in declared if entry.kind is other]
             message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, theirs, limit=1)]
     if not meant:
-        message += [f"A name of {n} is written '{n}:{name}'." for n, entry in same.items() if entry.takes_argument]
+        message += [f"A name of {n} is written '{n}:{bare}'." for n, entry in same.items() if entry.takes_argument]
     broken = broken_plugins()
     if broken:
         message.append(f"Plugins that cannot be used: {'; '.join(map(str, broken))}.")
@@ -243,9 +265,10 @@ def _plugins() -> tuple[dict[Key, Entry], list[BrokenPlugin]]:
     broken: list[BrokenPlugin] = []
     if os.environ.get(PLUGIN_SWITCH) == "0":
         return found, broken
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    points, unreadable = installed(ENTRY_POINT_GROUP)
+    broken += [BrokenPlugin("plugin", "", origin, reason) for origin, reason in unreadable]
+    for point, origin in points:
         kind, _, name = point.name.partition(".")
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
         try:
             entry = Entry(kind=as_kind(kind), name=name, target=point, origin=origin)
         except UnknownNameError as error:
@@ -262,19 +285,46 @@ def _complete(entry: Entry) -> Entry:
     """Return the entry with what a plugin says of itself; whatever its import raises comes through."""
     if not isinstance(entry.target, EntryPoint):
         return entry
-    target = entry.load()
-    if entry.kind is not Kind.PRESET and not hasattr(target, "Config"):
-        raise TypeError(f"{entry.place} has no Config, which every component has")
+    with quietly():
+        target = entry.load()
+    if entry.kind is not Kind.PRESET and not _has_config(target):
+        raise TypeError(f"{entry.place} has no Config, a dataclass, which every component has")
     if (entry.kind, entry.name) in _registered:  # by its own module, while it was imported
         return replace(_registered[entry.kind, entry.name], origin=entry.origin)
     return replace(entry, target=target, summary=first_line(target), cites=tuple(getattr(target, "cites", ())))
 
 
-def _broken(entry: Entry, error: Exception) -> BrokenPlugin:
-    return BrokenPlugin(str(entry.kind), entry.name, entry.origin, f"{type(error).__name__}: {error}")
+def _has_config(target: Any) -> bool:
+    config = getattr(target, "Config", None)
+    return isinstance(config, type) and is_dataclass(config) and hasattr(config, "check")
 
 
-def _as_tuple(patterns: str | Sequence[str]) -> tuple[str, ...]:
+def _wrong_forms(name: Any, summary: Any, cites: Any, origin: Any, recipes: Any) -> list[str]:
+    """Return what is of no legal type among the arguments of `register`."""
+    rules = [
+        ("name", name, isinstance(name, str), "a string"),
+        ("summary", summary, summary is None or isinstance(summary, str), "a string"),
+        ("cites", cites, _are_strings(cites), "a list of strings"),
+        ("origin", origin, origin is None or isinstance(origin, str), "a string"),
+        ("recipes", recipes, recipes is None or isinstance(recipes, Mapping), "a mapping"),
+    ]
+    return [f"register: {key} must be {words}; got {shown(value)}." for key, value, legal, words in rules if not legal]
+
+
+def _broken(entry: Entry, error: BaseException) -> BrokenPlugin:
+    """Say why a plugin cannot be used, in one line."""
+    said = " ".join(str(error).split())[:500]
+    asked = "it called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
+    return BrokenPlugin(str(entry.kind), entry.name, entry.origin, f"{asked}: {said}")
+
+
+def _are_strings(given: Any) -> bool:
+    return isinstance(given, (list, tuple, set, frozenset)) and all(isinstance(each, str) for each in given)
+
+
+def _as_tuple(patterns: Any) -> tuple[str, ...]:
+    if not isinstance(patterns, str) and not _are_strings(patterns):
+        raise ConfigError([f"Names are listed by wildcards, a string or a list of strings; got {shown(patterns)}."])
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 

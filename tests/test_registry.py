@@ -1,5 +1,6 @@
 """Names: listing, looking up, clashes, misspelt ones, and components of other packages."""
 
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import stawm
-from stawm import registry
+from stawm import cli, registry
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError, UnknownNameError
 from stawm.registry import Kind
@@ -266,6 +267,31 @@ BROKEN: dict[str, tuple[dict[str, str], str, str, str]] = {
     "illegal": ({"illegal": MEMORY}, "memory.My_Mine", "illegal:Mine", "not a legal name"),
     "kind": ({"odd": MEMORY}, "memry.mine", "odd:Mine", "Did you mean 'memory'"),
     "no kind": ({"kindless": MEMORY}, "mine", "kindless:Mine", "The kinds are"),
+    "exits": ({"exiting": "import sys; sys.exit('bye')"}, "memory.exits", "exiting:Thing", "it called sys.exit: bye"),
+    "exits silently": ({"leaving": "raise SystemExit"}, "memory.leaves", "leaving:Thing", "it called sys.exit"),
+    "beyond exceptions": (
+        {"odd_base": "class Odd(BaseException): ...\nraise Odd('odd')"},
+        "memory.odd-base",
+        "odd_base:Thing",
+        "Odd: odd",
+    ),
+    "generator exit": ({"gen": "raise GeneratorExit"}, "memory.gen", "gen:Thing", "GeneratorExit"),
+    "no place": ({}, "memory.malformed", "this is : no place at all", "AttributeError"),
+    "empty": ({}, "memory.empty", "", ""),
+    "a config that is none": ({"nocfg": "class Thing:\n    Config = 3"}, "memory.nocfg", "nocfg:Thing", "no Config"),
+    "cites that are none": (
+        {"badcites": MEMORY.replace('cites = ("ba2016",)', "cites = 3")},
+        "memory.badcites",
+        "badcites:Mine",
+        "TypeError",
+    ),
+    "attributes that fail": (
+        {"meta": "class M(type):\n    def __getattr__(c, k): raise OSError('no')\nclass T(metaclass=M): ..."},
+        "memory.meta",
+        "meta:T",
+        "OSError: no",
+    ),
+    "a name without end": ({"longname": MEMORY}, f"memory.{'a' * 200}", "longname:Mine", "not a legal name"),
 }
 
 
@@ -290,12 +316,66 @@ def test_a_broken_plugin_is_listed_and_breaks_nothing_else(case: str, install_pl
     assert str(broken) in str(caught.value)
 
 
-@pytest.mark.parametrize("case", ["not there", "fails", "lacks", "no config"])
+@pytest.mark.parametrize("case", ["not there", "fails", "lacks", "no config", "exits", "beyond exceptions", "no place"])
 def test_building_with_a_broken_plugin_says_why(case: str, install_plugin: Install) -> None:
     sources, point, target, reason = BROKEN[case]
     install_plugin("bad", sources, {point: target})
     with pytest.raises(UnknownNameError, match=f"from bad 1.2 cannot be used: .*{reason}"):
         stawm.build("stawm-digits", memory=point.removeprefix("memory."))
+
+
+def test_what_a_plugin_prints_is_not_the_answer(install_plugin: Install, capfd: pytest.CaptureFixture[str]) -> None:
+    install_plugin("loud", {"loud": f"print('hello')\n{MEMORY}"}, {"memory.loud": "loud:Mine"})
+    install_plugin("louder", {"louder": "print('last words')\nraise SystemExit"}, {"memory.louder": "louder:Mine"})
+    assert cli.main(["list", "memory", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert {"loud", "louder"} <= {entry["name"] for entry in json.loads(out)}
+    assert "hello" in err
+    assert "last words" in err
+
+
+@pytest.mark.parametrize("command", [["list"], ["list", "preset"], ["describe", "oja"], ["describe", "stawm-digits"]])
+def test_commands_survive_a_plugin_that_exits(
+    command: list[str], install_plugin: Install, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for case in ("exits", "beyond exceptions", "no place"):
+        sources, point, target, _ = BROKEN[case]
+        install_plugin(case.replace(" ", "-"), sources, {point: target})
+    preset = {"exiting_preset": "import sys; sys.exit(3)"}
+    install_plugin("p", preset, {"preset.exits": "exiting_preset:PRESET"})
+    assert cli.main(command) == 0
+    assert cli.main(["describe", "exits", "--kind", "preset"]) == 1
+    assert "it called sys.exit" in capfd.readouterr().err
+
+
+def test_entry_points_that_cannot_be_read_are_named_and_hide_no_others(install_plugin: Install) -> None:
+    site = install_plugin("torn", {}, {})
+    next(site.glob("*.dist-info/entry_points.txt")).write_text("[stawm.components]\nno equals sign\n[\n= =\n")
+    install_plugin("my-memories", {"my_memory": MEMORY}, {"memory.mine": "my_memory:Mine"})
+    assert "mine" in stawm.list_names("memory")
+    assert stawm.build("stawm-digits", memory="mine").memory is not None
+
+
+def test_an_interrupt_of_the_user_is_no_fault_of_a_plugin(install_plugin: Install) -> None:
+    install_plugin("slow", {"slow": "raise KeyboardInterrupt"}, {"memory.slow": "slow:Mine"})
+    for call in (registry.broken_plugins, lambda: registry.entries("memory"), lambda: registry.find("memory", "slow")):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit", "raise GeneratorExit", "1 / 0", "return 3", "return {'x': 1}"])
+def test_a_preset_that_cannot_be_made(body: str, unchecked: None) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def made():\n    print('made')\n    {body}", scope)
+    stawm.register("preset", "mine")(scope["made"])
+    with pytest.raises((ConfigError, UnknownNameError)):
+        stawm.build("mine")
+
+
+@pytest.mark.parametrize(("given", "meant"), [("timm/resnet18", "timm:resnet18"), ("timm.resnet18", "timm:resnet18")])
+def test_a_network_spelled_as_elsewhere(given: str, meant: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"is written '{meant}'"):
+        resolve("stawm-mnist-8", backbone=given)
 
 
 def test_of_two_plugins_with_one_name_one_is_broken(install_plugin: Install) -> None:

@@ -9,6 +9,8 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 NAME_FORM = "lower case letters and digits, words joined by single hyphens"
+LONGEST = 100
+"""How many characters a name has at most."""
 _WORDS = "[a-z0-9]+(-[a-z0-9]+)*"
 _NAME = re.compile(_WORDS, re.ASCII)
 _NAME_AND_TAG = re.compile(rf"{_WORDS}(\.{_WORDS})?", re.ASCII)
@@ -106,8 +108,8 @@ def name_faults(entry: Entry, present: Mapping[tuple[Kind, str], Entry]) -> list
     """Return what keeps an entry from standing beside the present ones: a malformed name, or one that is taken."""
     tagged = entry.kind is Kind.PRESET
     form, words = (_NAME_AND_TAG, f"{NAME_FORM}; a tag may follow a dot") if tagged else (_NAME, NAME_FORM)
-    if not form.fullmatch(entry.name):
-        return [f"{entry.name!r} is not a legal name: {words}."]
+    if len(entry.name) > LONGEST or not form.fullmatch(entry.name):
+        return [f"{entry.name[:LONGEST]!r} is not a legal name: {words}."]
     taken = present.get((entry.kind, entry.name))
     if taken is not None and not taken.is_same(entry):
         return [f"The {entry.kind} name {entry.name!r} is taken by {taken.place} ({taken.origin}); choose another."]

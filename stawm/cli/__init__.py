@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stawm.catalog.plugins import import_script
 from stawm.cli.parser import make_parser
 from stawm.errors import StawmError
+from stawm.storage.opening import as_path
 
 EXTRA = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "tensorboard": "train"}
 """Which extra brings a package that a command may lack."""
@@ -26,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args, rest = make_parser().parse_known_args(argv)
     try:
+        for script in args.scripts:
+            import_script(as_path(script, "A script"))
         args.overrides = args.parser.overrides_in(rest, args)
         args.run(args)
         sys.stdout.flush()

@@ -90,7 +90,9 @@ def parse_value(text: str) -> Any:
     """Return a value as JSON says, a list where commas separate values, else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
+        if text[:1] == "[" and text[-1:] == "]" and not set(text[1:-1]) & set("[]{}"):  # [a, b], as the shell leaves it
+            return [parse_value(part.strip()) for part in text[1:-1].split(",")]
         return [parse_value(part) for part in text.split(",")] if "," in text and text[0] not in "[{" else text
 
 
@@ -104,6 +106,8 @@ def make_parser() -> Parser:
         added = subparsers.add_parser(name, help=words, description=f"{words}. {GRAMMAR if overrides else ''}")
         added.overrides = overrides
         added.set_defaults(run=run, parser=added)
+        words = "import a file of Python first, which registers components or presets"
+        added.add_argument("--import", dest="scripts", action="append", default=[], metavar="FILE", help=words)
         if name != "cite":
             added.add_argument("--json", action="store_true", help="print JSON")
         return added

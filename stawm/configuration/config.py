@@ -14,14 +14,18 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise, product
 from typing import Any, ClassVar, TypeVar
 
-from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.configuration.fields import coerce_all, illegal
-from stawm.errors import ConfigError
+from stawm.catalog.suggest import called_here, did_you_mean, nearest
+from stawm.configuration.fields import coerce_all, fits, illegal, samples
+from stawm.errors import ConfigError, shown
 
 C = TypeVar("C", bound="Config")
+MOST_UNKNOWN = 8
+"""How many fields that do not exist are named one by one."""
+TRIALS = 12
+"""With how many values of the fields that are not legal the rules between fields are tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check every field; raise all faults together."""
-        found = self.check(vars(self), self.name) or self.faults()
+        found = self.check(vars(self), self.name)
+        found += self.faults_anyhow(vars(self)) if found else self.faults()
         if found:
             raise ConfigError(found)
 
@@ -54,6 +59,26 @@ class Config:
         """Return what is wrong between fields; each field by itself is legal already."""
         return []
 
+    @classmethod
+    def faults_anyhow(cls, values: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong between fields whatever those are set to that are not legal, or not there."""
+        hints, defaults = field_hints(cls), _defaults(cls)
+        legal = {key: value for key, value in {**defaults, **values}.items() if fits(value, hints[key])}
+        others = {key: [defaults[key]] if key in defaults else [] for key in hints if key not in legal}
+        choices = [[*default, *samples(hints[key])] for key, default in others.items()]
+        found: list[str] | None = None
+        for trial in islice(product(*choices), TRIALS):
+            config = object.__new__(cls)
+            config.__dict__.update(legal, **dict(zip(others, trial, strict=True)))
+            try:
+                said = config.faults()
+            except Exception:  # a rule that holds only where each field is legal, of a component of anybody's
+                return []
+            found = said if found is None else [sentence for sentence in found if sentence in said]
+            if not found:
+                break
+        return found or []
+
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
         return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
@@ -61,6 +86,14 @@ class Config:
     def replace(self: C, **changes: Any) -> C:
         """Return a copy with fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def _defaults(cls: type[Config]) -> dict[str, Any]:
+    return {
+        f.name: f.default if f.default_factory is MISSING else f.default_factory()
+        for f in dataclasses.fields(cls)
+        if not (f.default is MISSING and f.default_factory is MISSING)
+    }
 
 
 def plain(value: Any) -> Any:
@@ -92,7 +125,7 @@ def make(cls: type[C], fields: Mapping[str, Any], owner: str) -> C:
     values = coerce_all({key: value for key, value in fields.items() if key in hints}, hints)
     absent = missing(cls, values, owner)
     if absent:
-        raise ConfigError([*faults, *absent, *cls.check(values, owner)])
+        raise ConfigError([*faults, *absent, *cls.check(values, owner), *cls.faults_anyhow(values)])
     try:
         config = cls(**values)
     except ConfigError as error:
@@ -112,12 +145,13 @@ def missing(cls: type[Config], values: Mapping[str, Any], owner: str) -> list[st
 def unknown_fields(given: Iterable[str], known: Iterable[str], owner: str) -> list[str]:
     """Return a sentence for each given field that does not exist, with the nearest that do."""
     known = list(known)
+    strange = [key for key in given if key not in known]
+    more = len(strange) - MOST_UNKNOWN
     return [
-        f"{owner} has no field {key!r}.{did_you_mean(nearest(str(key), known, limit=3))} "
-        f"It has: {', '.join(known) or 'none'}."
-        for key in given
-        if key not in known
-    ]
+        f"{owner} has no field {shown(key)}.{did_you_mean(nearest(str(key)[:100], known, limit=3))}"
+        f"{called_here(str(key))} It has: {', '.join(known) or 'none'}."
+        for key in strange[:MOST_UNKNOWN]
+    ] + ([f"{owner} has none of {more:,} more fields that were given."] if more > 0 else [])
 
 
 @cache

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from stawm.errors import shown
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -41,7 +43,7 @@ AT_LEAST_ONE = Interval(1)
 def illegal(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str) -> dict[str, str]:
     """Return a sentence for each value that its field's annotation does not allow, by the field's name."""
     return {
-        key: f"{owner}: {key} must be {describe_hint(hints[key])}; got {value!r}."
+        key: f"{owner}: {key} must be {describe_hint(hints[key])}; got {shown(value)}."
         for key, value in values.items()
         if not fits(value, hints[key])
     }
@@ -71,6 +73,24 @@ def fits(value: Any, hint: Any) -> bool:
 def _fit_each(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
     each = hints[:1] * len(values) if hints[-1] is Ellipsis else hints
     return len(each) == len(values) and all(map(fits, values, each))
+
+
+def samples(hint: Any) -> list[Any]:
+    """Return some values that an annotation allows, its edges among them; none where it is of a type without any."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        ranges = [m for m in args[1:] if isinstance(m, Interval)]
+        found = [*samples(args[0]), *(edge for m in ranges for edge in (m.low, m.high, (m.low + m.high) / 2))]
+        return [value for value in (coerce(each, args[0]) for each in found) if fits(value, hint)]
+    if origin in (typing.Union, types.UnionType):
+        return [value for arg in args for value in samples(arg)]
+    if origin is Literal:
+        return [*args]
+    if origin is tuple:
+        return [()] if fits((), hint) else []
+    return {bool: [True, False], int: [0, 1], float: [0.0, 1.0], str: [""], type(None): [None], None: [None]}.get(
+        hint, []
+    )
 
 
 def _is_finite(value: float) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 from stawm import registry
 from stawm.configuration.config import Config, make
-from stawm.errors import ConfigError
+from stawm.configuration.limits import MAX_DEPTH
+from stawm.errors import ConfigError, shown
 
 Spec: TypeAlias = str | Config | Mapping[str, Any]
 
@@ -29,7 +30,7 @@ def resolve(kind: registry.Kind | str, spec: Spec, current: Config | None = None
     if isinstance(spec, str):
         spec = {"name": spec}
     if not isinstance(spec, Mapping):
-        raise ConfigError([f"A {kind} must be given by a name, a mapping or a configuration; got {spec!r}."])
+        raise ConfigError([f"A {kind} must be given by a name, a mapping or a configuration; got {shown(spec)}."])
     if "name" in spec:
         return make(config_class(kind, spec["name"]), spec, str(spec["name"]))
     if current is None:
@@ -46,14 +47,14 @@ def config_class(kind: registry.Kind | str, name: Any) -> type[Config]:
         UnknownNameError: The component is not registered.
     """
     if not isinstance(name, str):
-        raise ConfigError([f"The name of a {kind} must be a string; got {name!r}."])
+        raise ConfigError([f"The name of a {kind} must be a string; got {shown(name)}."])
     return registry.find(kind, name).load().Config
 
 
 def _checked(kind: registry.Kind | str, config: Config) -> Config:
     cls = config_class(kind, config.name)
     if not isinstance(config, cls):
-        raise ConfigError([f"The {kind} {config.name!r} takes a {cls.__qualname__}; got {config!r}."])
+        raise ConfigError([f"The {kind} {config.name!r} takes a {cls.__qualname__}; got {shown(config)}."])
     return config
 
 
@@ -71,11 +72,15 @@ def split_dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nest(overrides: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """Turn dotted keys into nested mappings, noting what is given twice.
+    """Turn dotted keys into nested mappings, noting what is given twice and what is nested too deeply.
 
     What is given whole and by parts is both: ``memory="fast-weights"`` beside ``memory.decay=0.9``
     swaps and sets, in either order.
     """
+    return _nest(overrides, faults, 0)
+
+
+def _nest(overrides: Mapping[str, Any], faults: list[str], depth: int) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {}
     for key, value in overrides.items():
@@ -85,14 +90,18 @@ def nest(overrides: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
         else:
             whole[key] = value
     joined = {**whole, **{head: _join(head, whole.get(head, {}), inner, faults) for head, inner in parts.items()}}
-    return {key: nest(value, faults) if isinstance(value, Mapping) else value for key, value in joined.items()}
+    inside = [key for key, value in joined.items() if isinstance(value, Mapping)]
+    if inside and depth == MAX_DEPTH:
+        faults.append(f"{shown(inside[0])} is nested deeper than the {MAX_DEPTH} levels that are read.")
+        return {key: value for key, value in joined.items() if key not in inside}
+    return {key: _nest(value, faults, depth + 1) if key in inside else value for key, value in joined.items()}
 
 
 def _join(head: str, whole: Any, parts: Mapping[str, Any], faults: list[str]) -> Any:
     if isinstance(whole, str):
         whole = {"name": whole}
     if not isinstance(whole, Mapping):
-        faults.append(f"{head!r} is given both as {whole!r} and by parts: {', '.join(parts)}.")
+        faults.append(f"{head!r} is given both as {shown(whole)} and by parts: {', '.join(parts)}.")
         return whole
     faults += [f"'{head}.{key}' is given twice." for key in parts if key in whole]
     return {**whole, **parts}

@@ -17,7 +17,9 @@ from stawm.configuration import (
     resolve,
     unknown_fields,
 )
-from stawm.errors import ConfigError, Faults
+from stawm.configuration.limits import oversized
+from stawm.configuration.names import NAME_FORM, is_class_name, is_model_name
+from stawm.errors import ConfigError, Faults, shown
 from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {
@@ -146,13 +148,29 @@ class BaselineConfig(SharedConfig):
 FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}
 
 
+NORMALISATION: Mapping[str, tuple[float, float]] = {"mean": (-1e3, 1e3), "std": (1e-6, 1e6)}
+"""What the numbers that normalise pixels may be."""
+
+
 def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
     """Return what is wrong between fields of a model, as far as legal values of them are known."""
-    faults = []
+    faults = [f"{owner}: {sentence}." for sentence in oversized(known)]
+    if not is_model_name(known.get("name", "x")):
+        faults.append(f"{owner}: name must have {NAME_FORM}; got {shown(known['name'])}.")
+    strange = [name for name in known.get("class_names", ()) if not is_class_name(name)]
+    if strange:
+        faults.append(f"{owner}: class_names must be names of one line each, none of them empty; got {shown(strange)}.")
+    faults += [
+        f"{owner}: {key} must be numbers of {low:g} to {high:g}, so that images stay finite; got {shown(known[key])}."
+        for key, (low, high) in NORMALISATION.items()
+        if any(not low <= number <= high for number in known.get(key, ()))
+    ]
     for key in ("mean", "std"):
         legal = (1, known["image"][0]) if "image" in known else None
         if legal and key in known and len(known[key]) not in legal:
-            faults.append(f"{owner}: {key} has 1 number or one for each of {legal[1]} channels; got {known[key]}.")
+            faults.append(
+                f"{owner}: {key} has 1 number or one for each of {legal[1]} channels; got {shown(known[key])}."
+            )
     heads, names = known.get("heads"), known.get("class_names")
     called = None if heads is None else [head.name for head in heads]
     if called is not None and (not called or len(set(called)) < len(called)):
@@ -174,7 +192,7 @@ def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
     """
     family = fields.get("family", "stawm")
     if not isinstance(family, str) or family not in FAMILIES:
-        raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {family!r}."])
+        raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {shown(family)}."])
     return _merge(FAMILIES[family], None, fields)
 
 
@@ -197,7 +215,8 @@ def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping
     present = vars(current) if current else {}
     twice: list[str] = []
     fields = nest(given, twice)
-    owner = str(fields.get("name", present.get("name", cls.__name__)))
+    name = fields.get("name", present.get("name"))
+    owner = str(name) if is_model_name(name) else cls.__name__
     faults.add(*twice, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **present}, owner))
     known = {key: value for key, value in fields.items() if key in hints}
     parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known}
@@ -237,7 +256,7 @@ def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]
         found = [faults.attempt(resolve, Kind.HEAD, spec) for spec in known]
     else:
         raise ConfigError(
-            [f"heads must be given by a name, a mapping, a configuration or a list of these; got {given!r}."]
+            [f"heads must be given by a name, a mapping, a configuration or a list of these; got {shown(given)}."]
         )
     faults.settle()
     return tuple(found)

@@ -31,9 +31,11 @@ class Model(nn.Module, ABC):
         config: The complete configuration that the model was built from.
         mean: The configuration's mean, one number or one a channel, as a buffer.
         std: Its standard deviation, likewise.
+        loaded: Where its weights came from (see `stawm.storage.fitting.Loaded`); None where they are random.
     """
 
     config: SharedConfig
+    loaded: Any = None
     mean: Float[Tensor, "1 c 1 1"]
     std: Float[Tensor, "1 c 1 1"]
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from stawm import registry
-from stawm.errors import ConfigError
+from stawm.catalog.plugins import quietly
+from stawm.errors import ConfigError, StawmError, UnknownNameError, shown
 from stawm.models.config import SharedConfig, from_mapping, override
 from stawm.registry import Kind
 
@@ -52,7 +53,9 @@ def _layers(spec: ModelSpec, within: tuple[str, ...]) -> tuple[SharedConfig, Map
     if isinstance(spec, str):
         return _preset(spec, within), {}
     if not isinstance(spec, Mapping):
-        raise ConfigError([f"A model must be given by a preset's name, a mapping or a configuration; got {spec!r}."])
+        raise ConfigError(
+            [f"A model must be given by a preset's name, a mapping or a configuration; got {shown(spec)}."]
+        )
     if "preset" not in spec:
         return from_mapping(spec), {}
     return _preset(spec["preset"], within), {key: value for key, value in spec.items() if key != "preset"}
@@ -60,10 +63,22 @@ def _layers(spec: ModelSpec, within: tuple[str, ...]) -> tuple[SharedConfig, Map
 
 def _preset(name: Any, within: tuple[str, ...]) -> SharedConfig:
     if not isinstance(name, str):
-        raise ConfigError([f"The name of a preset must be a string; got {name!r}."])
+        raise ConfigError([f"The name of a preset must be a string; got {shown(name)}."])
     if name in within:
         raise ConfigError([f"The preset {name!r} is made from itself: {' from '.join((*within, name))}."])
-    target = registry.find(Kind.PRESET, name).load()
-    found: Any = target() if callable(target) else target
+    found = _made(name, registry.find(Kind.PRESET, name).load())
     base, changes = _layers({**found, "name": name} if isinstance(found, Mapping) else found, (*within, name))
     return override(base, changes if base.name == name else {**changes, "name": name})
+
+
+def _made(name: str, target: Any) -> Any:
+    """Return what a preset is; of one that is a function, what it returns."""
+    if not callable(target):
+        return target
+    try:
+        with quietly():
+            return target()
+    except (StawmError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a stranger's function raises, sys.exit too
+        raise UnknownNameError(f"The preset {name!r} cannot be made: {type(error).__name__}: {error}.") from error

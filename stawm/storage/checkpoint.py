@@ -5,29 +5,44 @@ names only, and hashes over header and weights find every change.
 """
 
 import json
+import logging
 import os
 import platform
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stawm import registry
 from stawm._version import __version__
-from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError
+from stawm.configuration.limits import MAX_KEYS, read_json, too_much, too_much_for_config
+from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError, shown
 from stawm.models.config import SharedConfig, from_mapping
 from stawm.models.construct import components, construct, without_downloads
 from stawm.models.model import Model
 from stawm.registry import Kind, find
 from stawm.storage.file import Header, pack, read, read_header, write_atomically
+from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
+from stawm.storage.fitting import former_names as former_names
+from stawm.storage.opening import as_path
 
+logger = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
 """What a checkpoint is called in a folder of its own: that of a run, or of a repository."""
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-T = TypeVar("T")
+_TYPES = frozenset(("F16", "BF16", "F32", "F64", "I64", "I32", "U8", "BOOL"))
+"""What the tensors of a model are, in the words of the format."""
+PARTLY = (
+    " To take what fits and begin the rest at random, say so: partial=True in stawm.build, --partial in `stawm train`."
+)
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_WRAPPERS = ("_orig_mod", "module")
+"""Where torch.compile and data parallelism keep the model that they wrap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +97,14 @@ def save(
     """Write a model to one file, whole or not at all.
 
     Args:
-        model: The model.
-        path: Where to; an existing file is replaced at the end, in one step.
+        model: The model; one that torch.compile, DataParallel or DistributedDataParallel wraps is taken out of it.
+        path: Where to; an existing file is replaced at the end, in one step, and a link to one is followed.
         provenance: JSON values to keep with it: seed, data, recipe, measured error.
         dtype: The floating type to store the weights in; the model's own where left out.
 
     Raises:
-        InputError: It is no stawm model, the provenance is no JSON, the type cannot hold the weights,
-            or the folder cannot be written.
+        InputError: It is no stawm model, the provenance is no JSON or more than a file may hold, the type cannot
+            hold the weights, or the file cannot be written.
 
     Examples:
         >>> import stawm, tempfile
@@ -99,15 +114,19 @@ def save(
         ...     stawm.load(f"{folder}/digits.safetensors").config == model.config
         True
     """
-    if not isinstance(model, Model):
-        raise InputError(f"stawm.save takes a model that stawm.build made; got {type(model).__name__}.")
+    path, model = as_path(path, "A checkpoint"), _unwrapped(model)
     _check_float(dtype)
+    fields = _fields(model, {} if provenance is None else provenance)
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
-    write_atomically(Path(path), pack(_fields(model, provenance or {}), tensors))
+    write_atomically(path, pack(fields, tensors))
 
 
 def load(
-    path: str | os.PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    path: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    sha256: str | None = None,
 ) -> Model:
     """Read a model back, in evaluation mode; PyTorch's random numbers go on as if nothing had been built.
 
@@ -115,19 +134,25 @@ def load(
         path: The file.
         device: Where the model goes.
         dtype: Its floating type; the one that it was saved from where left out.
+        sha256: What the file must be: the hash that `inspect` shows, or that of the whole file as ``sha256sum`` and
+            the Hugging Face hub show it.
 
     Raises:
-        CheckpointError: The file is damaged, foreign, or needs a component that is not installed.
-        InputError: The type is no floating type.
+        CheckpointError: The file is damaged, foreign, another one than ``sha256`` says, or needs a component that is
+            not installed.
+        InputError: The type is no floating type, or there is no such device here.
     """
     _check_float(dtype)
-    path = Path(path)
-    header, tensors = read(path)
-    info = _info(path, header)
+    _check_device(device)
+    path = as_path(path, "A checkpoint")
+    known = read_header(path)
+    info = _info(path, known)
     model = _construct(info)
+    _, tensors = read(path, known=known, sha256=checked_hash(sha256))  # not before they are known to fit
     model.to(dtype or _FLOATS[info.dtype])
-    model.load_state_dict(_renamed(tensors, model))
+    model.load_state_dict(renamed(tensors, model))
     model.config = info.config
+    model.loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
     return model.to(device).eval()
 
 
@@ -138,37 +163,51 @@ def inspect(path: str | os.PathLike[str]) -> CheckpointInfo:
         CheckpointError: The file is truncated, foreign, altered in its header, or describes a model
             that is not known here.
     """
-    return _info(Path(path), read_header(Path(path)))
+    path = as_path(path, "A checkpoint")
+    return _info(path, read_header(path))
 
 
-def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
+def load_weights(
+    model: Model, path: str | os.PathLike[str], *, partial: bool = False, sha256: str | None = None
+) -> Loaded:
     """Fill a model with the weights of a checkpoint.
 
     A model of which only the readout learns also takes the checkpoint of the model whose glimpses it
     stands on: glimpse loop and memory are filled, its own heads stay as they are.
 
+    Args:
+        model: The model.
+        path: The checkpoint.
+        partial: Take what is of the same name and shape, and of heads for other classes the rows of the classes that
+            both name; the rest of the model stays as it is.
+        sha256: What the file must be, as in `load`.
+
+    Returns:
+        What was taken, what was left and what is new; it is kept as the model's ``loaded`` too.
+
     Raises:
         CheckpointError: The file is damaged, or is of a model of another form; the model is untouched.
     """
-    path = Path(path)
-    header, tensors = read(path)
-    info = _info(path, header)
-    tensors = _renamed(tensors, _outline(info))
-    if model.config.is_readout and not info.config.is_readout:
-        tensors = _under_heads_of(model, tensors)
-    _check_fit(model, tensors, path)
+    path = as_path(path, "A checkpoint")
+    known = read_header(path)
+    info = _info(path, known)
+    outline = _outline(info)
+    check_fit(outline, renamed(_shapes(info), outline), path)
+    _, found = read(path, known=known, sha256=checked_hash(sha256))
+    tensors = renamed(found, outline)
+    loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
+    if partial:
+        tensors, loaded = choose(model, tensors, info.config, loaded)
+        if not loaded.whole:
+            logger.warning(str(loaded))
+    elif model.config.is_readout and not info.config.is_readout:
+        own = tuple(name for name in model.state_dict() if name.startswith("heads."))
+        tensors = under_heads_of(model, tensors)
+        loaded = replace(loaded, taken=tuple(name for name in loaded.taken if name not in own), new=own)
+    check_fit(model, tensors, path, PARTLY)
     model.load_state_dict(tensors)
-
-
-def former_names(model: nn.Module) -> dict[str, str]:
-    """Return for each tensor of a model that was renamed the name that files of the first version know it by."""
-    own = model.state_dict()
-    pairs = [
-        (f"{path}.{new}", f"{path}.{old}")
-        for path, module in model.named_modules()
-        for new, old in getattr(module, "formerly", {}).items()
-    ]
-    return {new: old for new, old in pairs if new in own and old not in own}
+    model.loaded = loaded
+    return loaded
 
 
 def library_versions() -> dict[str, str]:
@@ -176,21 +215,58 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "torchvision", "timm")}}
 
 
-def _fields(model: Model, provenance: Mapping[str, Any]) -> dict[str, str]:
+def checked_hash(sha256: Any) -> str | None:
+    """Return a hash that was given, in lower case.
+
+    Raises:
+        InputError: It is none.
+    """
+    if sha256 is None:
+        return None
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise InputError(f"sha256 must be 64 hexadecimal digits; got {shown(sha256)}.")
+    return sha256.lower()
+
+
+def _unwrapped(model: Any) -> Model:
+    """Return the model itself, of one that is compiled or runs in parallel."""
+    found = model
+    while not isinstance(found, Model) and isinstance(found, nn.Module):
+        found = next(
+            (getattr(found, name) for name in _WRAPPERS if isinstance(getattr(found, name, None), nn.Module)), None
+        )
+    if not isinstance(found, Model):
+        raise InputError(f"stawm.save takes a model that stawm.build made; got {type(model).__name__}.")
+    return found
+
+
+def _fields(model: Model, provenance: Any) -> dict[str, str]:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    try:
-        noted = json.dumps(dict(provenance), sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"provenance must hold plain JSON values: {error}.") from error
     origins = {f"{kind}.{part.name}": _origin(kind, part.name) for kind, part in components(model.config)}
+    if found := too_much_for_config(model.config.to_dict()):
+        raise InputError(f"The configuration is more than a checkpoint may hold: {found}.")
     return {
         "stawm.version": __version__,
         "stawm.config": json.dumps(model.config.to_dict(), sort_keys=True),
         "stawm.origins": json.dumps(origins, sort_keys=True),
         "stawm.dtype": str(dtype).removeprefix("torch."),
         "stawm.versions": json.dumps(library_versions(), sort_keys=True),
-        "stawm.provenance": noted,
+        "stawm.provenance": _noted(provenance),
     }
+
+
+def _noted(provenance: Any) -> str:
+    """Return what is noted with a model as JSON that `load` reads."""
+    try:
+        if not isinstance(provenance, Mapping):
+            raise TypeError(f"it must be a mapping, got {shown(provenance)}")
+        noted = json.dumps(dict(provenance), sort_keys=True, allow_nan=False)
+        values = read_json(noted)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"provenance must hold plain JSON values: {error}.") from error
+    if found := too_much(values):
+        raise InputError(f"provenance is more than a checkpoint may hold: {found}.")
+    return noted
 
 
 def _origin(kind: Kind, name: str) -> str:
@@ -198,9 +274,17 @@ def _origin(kind: Kind, name: str) -> str:
     return f"stawm {__version__}" if origin == "stawm" else origin
 
 
-def _check_float(dtype: torch.dtype | None) -> None:
-    if dtype is not None and dtype not in _FLOATS.values():
-        raise InputError(f"dtype must be one of torch.{', torch.'.join(_FLOATS)}; got {dtype}.")
+def _check_float(dtype: Any) -> None:
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in _FLOATS.values()):
+        raise InputError(f"dtype must be one of torch.{', torch.'.join(_FLOATS)}; got {shown(dtype)}.")
+
+
+def _check_device(device: Any) -> None:
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # of many kinds, by the device
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"There is no device {shown(device)} here: {said}.") from error
 
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -211,19 +295,23 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _info(path: Path, header: Header) -> CheckpointInfo:
-    try:
-        mappings = ("config", "origins", "versions", "provenance")
-        loaded = {key: json.loads(header.fields[f"stawm.{key}"]) for key in mappings}
-        wrote, dtype = header.fields["stawm.version"], header.fields["stawm.dtype"]
-    except (ValueError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: its header cannot be understood ({error}).") from error
-    if dtype not in _FLOATS or not all(isinstance(value, dict) for value in loaded.values()):
+    loaded = _mappings(path, header)
+    wrote, dtype = header.fields["stawm.version"], header.fields["stawm.dtype"]
+    if dtype not in _FLOATS or len(wrote) > 100:
         raise CheckpointError(f"{path} is damaged: its header holds values of the wrong form.")
+    if strange := sorted({kind for kind, _ in header.shapes.values()} - _TYPES):
+        raise CheckpointError(
+            f"{path} is damaged: it holds tensors of the type {shown(strange[0])}, which no model has."
+        )
+    if found := too_much_for_config(loaded["config"]):
+        raise CheckpointError(f"{path} describes no model that is built here: of its configuration {found}.")
     try:
         config = from_mapping(loaded["config"])
     except (ConfigError, UnknownNameError) as error:
         advice = _advice(loaded["origins"])
         raise CheckpointError(f"{path} describes a model that is not known here: {error}{advice}") from error
+    except Exception as error:  # whatever a stranger's component says of fields that nobody would give it
+        raise CheckpointError(f"{path} describes a model that cannot be understood: {shown(error)}.") from error
     return CheckpointInfo(
         path=path,
         config=config,
@@ -237,27 +325,58 @@ def _info(path: Path, header: Header) -> CheckpointInfo:
     )
 
 
-def _advice(origins: Mapping[str, Any]) -> str:
-    """Say which distributions brought the components that are not found here."""
-    return "".join(f" {key} came with {origin}: install that." for key, origin in origins.items() if not _is_known(key))
-
-
-def _is_known(key: str) -> bool:
-    kind, _, name = key.partition(".")
+def _mappings(path: Path, header: Header) -> dict[str, dict[str, Any]]:
+    """Return what a header holds as JSON, of which all is of the form that `save` writes."""
+    wanted = ("config", "origins", "versions", "provenance")
     try:
-        find(kind, name)
-    except UnknownNameError:
-        return False
-    return True
+        lacking = [key for key in (*wanted, "version", "dtype") if f"stawm.{key}" not in header.fields]
+        loaded = {key: read_json(header.fields[f"stawm.{key}"]) for key in wanted if key not in lacking}
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: its header cannot be understood ({error}).") from error
+    if lacking:
+        raise CheckpointError(f"{path} is damaged: its header cannot be understood (it lacks stawm.{lacking[0]}).")
+    named = [loaded["origins"], loaded["versions"]]
+    are_named = all(
+        isinstance(each, dict) and len(each) <= MAX_KEYS and all(isinstance(value, str) for value in each.values())
+        for each in named
+    )
+    if not are_named or not all(isinstance(value, dict) for value in loaded.values()):
+        raise CheckpointError(f"{path} is damaged: its header holds values of the wrong form.")
+    return loaded
+
+
+def _advice(origins: Mapping[str, str]) -> str:
+    """Say which distributions, or scripts, brought the components that are not found here."""
+    known = registry.known()
+    missed = [(key, origin) for key, origin in origins.items() if _stem(key) not in known]
+    return "".join(f" {shown(key)[1:-1]} came with {_source(origin)}" for key, origin in missed[:8])
+
+
+def _stem(key: str) -> tuple[str, str]:
+    kind, _, name = key.partition(".")
+    return kind, name.partition(":")[0]
+
+
+def _source(origin: str) -> str:
+    """Say where a component is had from: a distribution is installed, a script is imported."""
+    said = shown(origin)[1:-1]
+    if " " in origin:
+        return f"{said}: install that."
+    script = "a script" if origin == "__main__" else f"the module {said}"
+    file = "my_file.py" if origin == "__main__" else f"{said}.py"
+    return f"{script}: import it first, on the command line with --import {file}."
 
 
 def _construct(info: CheckpointInfo) -> Model:
     """Build the model of a file whose tensors it fits; nothing large is made before that is known."""
     outline = _outline(info)
-    shapes = {name: shape for name, (_, shape) in info.tensors.items()}
-    _check_fit(outline, _renamed(shapes, outline), info.path)
+    check_fit(outline, renamed(_shapes(info), outline), info.path)
     with torch.random.fork_rng(devices=[]):
         return construct(without_downloads(info.config))
+
+
+def _shapes(info: CheckpointInfo) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, (_, shape) in info.tensors.items()}
 
 
 def _outline(info: CheckpointInfo) -> Model:
@@ -266,37 +385,3 @@ def _outline(info: CheckpointInfo) -> Model:
             return construct(without_downloads(info.config))
     except Exception as error:  # whatever a component says of sizes that nobody would give it
         raise CheckpointError(f"{info.path}: the model that it describes cannot be built here: {error}") from error
-
-
-def _renamed(tensors: Mapping[str, T], model: Model) -> dict[str, T]:
-    """Return what a file holds, with the former names of the model that it is of replaced by those of today."""
-    renamed = {old: new for new, old in former_names(model).items() if new not in tensors}
-    return {renamed.get(name, name): tensor for name, tensor in tensors.items()}
-
-
-def _under_heads_of(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a model's own heads on the rest of the tensors, but for an inverse pose that this model does not have."""
-    own = model.state_dict()
-    heads = {name: tensor for name, tensor in own.items() if name.startswith("heads.")}
-    known = (name for name in tensors if name in own or not name.startswith("loop.inverse_emitter."))
-    return heads | {name: tensors[name] for name in known if not name.startswith("heads.")}
-
-
-def _check_fit(model: Model, tensors: Mapping[str, Tensor | tuple[int, ...]], path: Path) -> None:
-    """Raise unless the tensors, or their shapes, are those of the model."""
-    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    given = {name: tuple(t.shape) if isinstance(t, Tensor) else t for name, t in tensors.items()}
-    lists = {
-        "missing": [name for name in own if name not in given],
-        "unexpected": sorted(name for name in given if name not in own),
-        "of another shape": [
-            f"{name} ({given[name]} for {shape})" for name, shape in own.items() if given.get(name, shape) != shape
-        ],
-    }
-    if any(lists.values()):
-        said = "; ".join(f"{label}: {_shorten(names)}" for label, names in lists.items() if names)
-        raise CheckpointError(f"{path} does not fit {model.config.name}: {said}.")
-
-
-def _shorten(names: list[str]) -> str:
-    return ", ".join([*names[:4], *([f"and {len(names) - 4} more"] if len(names) > 4 else [])])

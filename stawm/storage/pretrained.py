@@ -10,13 +10,14 @@ import torch
 
 from stawm import registry
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.errors import CheckpointError, ConfigError, InputError
+from stawm.errors import CheckpointError, ConfigError, InputError, shown
 from stawm.models.config import ModelConfig, SharedConfig, override
 from stawm.models.construct import construct, without_downloads
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec, config, layers
 from stawm.registry import Kind
-from stawm.storage.checkpoint import WEIGHTS, inspect, load, load_weights
+from stawm.storage.checkpoint import WEIGHTS, checked_hash, inspect, load, load_weights
+from stawm.storage.opening import as_path
 from stawm.storage.shipped import shipped_names, shipped_weights
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -27,7 +28,14 @@ OF_HEADS = frozenset({"name", "family", "trainable", "dropout", "heads", "class_
 
 
 def build(
-    spec: ModelSpec, /, *, pretrained: bool | str | Path = False, seed: int | None = None, **overrides: Any
+    spec: ModelSpec,
+    /,
+    *,
+    pretrained: bool | str | Path = False,
+    partial: bool = False,
+    sha256: str | None = None,
+    seed: int | None = None,
+    **overrides: Any,
 ) -> Model:
     """Build a model by name.
 
@@ -39,6 +47,10 @@ def build(
             ``stawm-mnist-8.fast`` for ``stawm-mnist-8``: its configuration is the checkpoint's. A self-supervised
             model also takes the checkpoint of the drawing model that it stands on, and all of its configuration
             below the heads. A complete configuration is taken as it is.
+        partial: Take of the weights what fits, for other classes, another head or another memory: tensors of the same
+            name and shape, and the rows of the classes that both models name. The rest is random, and
+            ``model.loaded`` says what was taken, what was left and what is new.
+        sha256: What the file of the weights must be, as in `stawm.load`.
         seed: Makes the random weights reproducible, leaving the global generator as it is.
         **overrides: Components to swap and fields to change (see `config`).
 
@@ -59,31 +71,49 @@ def build(
         (torch.Size([2, 10]), torch.Size([2, 3, 1, 8, 8]))
         >>> stawm.build("stawm-mnist-8", pretrained=True).config.name
         'stawm-mnist-8.fast'
+
+        Digits that are known already, and letters that are not:
+
+        >>> names = [*"0123456789abc"]
+        >>> changes = {"heads.classification.classes": 13, "class_names": names}
+        >>> model = stawm.build("stawm-mnist-8", pretrained=True, partial=True, seed=0, **changes)
+        >>> "".join(model.loaded.rows), model.loaded.new, model.loaded.left
+        ('0123456789', (), ())
     """
     if pretrained is False:
+        if partial or sha256 is not None:
+            raise InputError("partial and sha256 are of weights that are loaded: give pretrained too.")
         return construct_seeded(config(spec, **overrides), seed)
+    checked_hash(sha256)
     path = shipped_weights(layers(spec)[0].name) if pretrained is True else resolve_weights(pretrained)
-    return with_weights(stand_on(spec, inspect(path).config, overrides), path, seed).eval()
+    found = stand_on(spec, inspect(path).config, overrides, partial=partial)
+    return with_weights(found, path, seed, partial=partial, sha256=sha256).eval()
 
 
-def with_weights(config: SharedConfig, path: Path, seed: int | None = None) -> Model:
+def with_weights(
+    config: SharedConfig, path: Path, seed: int | None = None, *, partial: bool = False, sha256: str | None = None
+) -> Model:
     """Build the model of a complete configuration with the weights of a checkpoint.
 
     Args:
         config: The configuration; what `stand_on` makes of the checkpoint's.
         path: The checkpoint.
-        seed: Decides what the checkpoint does not: the heads of a self-supervised model.
+        seed: Decides what the checkpoint does not: the heads of a self-supervised model, what is new where partial.
+        partial: Take what fits (see `build`).
+        sha256: What the file must be.
 
     Raises:
         CheckpointError: The weights do not fit, or cannot be read.
     """
     model = construct_seeded(without_downloads(config), seed)
-    load_weights(model, path)
+    load_weights(model, path, partial=partial, sha256=sha256)
     model.config = config
     return model
 
 
-def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) -> SharedConfig:
+def stand_on(
+    asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any], *, partial: bool = False
+) -> SharedConfig:
     """Return what a model is that takes the weights of a checkpoint.
 
     A preset's name stands for the model as it was trained: the checkpoint's configuration, where the checkpoint is of
@@ -95,6 +125,7 @@ def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) 
         asked: The model that is asked for.
         trained: The checkpoint's configuration.
         given: Overrides of the model (see `config`).
+        partial: Whether it takes only what fits, which other rates of the memory do not.
 
     Raises:
         ConfigError: The overrides are not legal, or change what the weights of the memory mean.
@@ -108,7 +139,8 @@ def stand_on(asked: ModelSpec, trained: SharedConfig, given: Mapping[str, Any]) 
     elif by_name and base.name.partition(".")[0] == trained.name.partition(".")[0]:
         base = trained
     found = override(override(base, changes), given)
-    _check_form(found, trained)
+    if not partial:
+        _check_form(found, trained)
     return found
 
 
@@ -155,32 +187,42 @@ def resolve_weights(given: str | Path) -> Path:
         CheckpointError: The preset has no weights, nothing is called so, or the hub gives none.
         InputError: It is neither a string nor a path, or an empty one.
     """
-    if not isinstance(given, (str, os.PathLike)) or not str(given):
+    if not isinstance(given, (str, os.PathLike)) or not str(given).strip():
         raise InputError(
             "Weights must be given by a preset's name, a file, a folder, or user/name on the Hugging Face hub; "
-            f"got {given!r}."
+            f"got {shown(given)}."
         )
-    path, name = Path(given), str(given)
+    path, name = as_path(given, "Weights", CheckpointError), str(given)
     if path.is_dir():
         return path / WEIGHTS
-    if path.exists() or path.suffix == ".safetensors":
+    if os.path.lexists(path) or path.suffix.lower() == ".safetensors":
         return path
     if Kind.PRESET in registry.kinds_of(name):
         return shipped_weights(name)
-    if isinstance(given, str) and HUB.fullmatch(name):
+    if isinstance(given, str) and HUB.fullmatch(name) and not path.parent.is_dir():
         from stawm.storage import hub
 
         return hub.download(name)
+    raise CheckpointError(f"Cannot read {shown(name)[1:-1]}: {_not_there(name, path)}")
+
+
+def _not_there(name: str, path: Path) -> str:
+    """Say what was looked for, and what else may have been meant."""
+    if path.parent.is_dir() and path.parent != Path() and HUB.fullmatch(name):
+        return (
+            f"the folder {path.parent} is here, and holds no {path.name}. For the repository of that name on the "
+            f"Hugging Face hub, use stawm.hub.from_pretrained({name!r})."
+        )
     known = {spelled for shipped in shipped_names() for spelled in (shipped, shipped.partition(".")[0])}
-    raise CheckpointError(
-        f"Cannot read {given}: there is no such file, folder or preset.{did_you_mean(nearest(name, known))}"
-    )
+    return f"there is no such file, folder or preset.{did_you_mean(nearest(name[:100], known))}"
 
 
 def construct_seeded(config: SharedConfig, seed: int | None) -> Model:
     """Construct a model with random weights, which a seed makes reproducible; the global generator is left as it is."""
     if seed is None:
         return construct(config)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
+        raise InputError(f"seed must be an integer of at most 64 bits, or None; got {shown(seed)}.")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too
         return construct(config)

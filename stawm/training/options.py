@@ -33,6 +33,8 @@ class RunOptions(Config):
     start: str | Path | None = None
     """Weights to begin with instead of random ones: a preset whose weights ship, a file, a run's folder, or user/name
     on the Hugging Face hub; a self-supervised model needs those of the drawing model on whose glimpses it stands."""
+    partial: bool = False
+    """Take what fits of the weights to begin with, for other classes or another head: the rest is random, and said."""
     transfer_passes: Annotated[int, NON_NEGATIVE] | None = None
     """Of a self-supervised model, how often the frozen glimpses of each image are computed before training starts: 1 as
     it is, more with augmentations, 0 anew in each step; if left out 0 for the paper's recipe, else 1."""
@@ -53,7 +55,8 @@ class RunOptions(Config):
 
     def note(self) -> dict[str, Any]:
         """Return the fields that decide a run's numbers, as plain JSON values."""
-        return {key: value for key, value in self.to_dict().items() if key not in self.without_effect}
+        noted = {key: value for key, value in self.to_dict().items() if key not in self.without_effect}
+        return noted if self.partial else {key: value for key, value in noted.items() if key != "partial"}
 
 
 NAMES = tuple(key for key in field_hints(RunOptions) if key != "name")

@@ -64,6 +64,7 @@ class Run:
         cpu: bool = False,
         compile: bool = False,
         start: Path | None = None,
+        partial: bool = False,
     ) -> None:
         """Build the model on the device that there is, and the optimiser.
 
@@ -74,7 +75,7 @@ class Run:
         self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
         self.device, self.world = self.accelerator.device, self.accelerator.num_processes
         self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
-        model = construct_seeded(config, seed) if start is None else with_weights(config, start, seed)
+        model = construct_seeded(config, seed) if start is None else with_weights(config, start, seed, partial=partial)
         self.model = model.to(self.device)
         self.learner = self.accelerator.prepare_model(self._make_learner())
         if compile:

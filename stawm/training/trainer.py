@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from stawm.catalog.suggest import did_you_mean, nearest
+from stawm.catalog.suggest import called_here, did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
 from stawm.errors import ConfigError, Faults, InputError
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
@@ -151,7 +151,7 @@ def make_plan(
     begun = checkpoint.inspect(resolve_weights(chosen.start)) if chosen and chosen.start is not None else None
     faults.add(*(_unknown(key) for key in given if key not in MODEL_FIELDS))
     changes = {key: value for key, value in given.items() if key in MODEL_FIELDS}
-    config = faults.attempt(_configure, model, recipe, begun, changes)
+    config = faults.attempt(_configure, model, recipe, begun, changes, partial=chosen is not None and chosen.partial)
     found = faults.attempt(_recipe, recipe, config, of_recipe)
     faults.settle()
     assert config is not None
@@ -176,16 +176,16 @@ def _unknown(key: str) -> str:
     spelled = {f: f"recipe.{f}" for f in field_hints(Recipe)} | {name: name for name in plain}
     meant = [spelled[name] for name in nearest(key, spelled, limit=3)]
     return (
-        f"No option of a run and no field of a model is named {key!r}.{did_you_mean(meant)} "
+        f"No option of a run and no field of a model is named {key!r}.{did_you_mean(meant)}{called_here(key)} "
         "Fields of the recipe are given as recipe.FIELD."
     )
 
 
 def _configure(
-    model: ModelSpec, recipe: RecipeSpec, begun: CheckpointInfo | None, changes: Mapping[str, Any]
+    model: ModelSpec, recipe: RecipeSpec, begun: CheckpointInfo | None, changes: Mapping[str, Any], *, partial: bool
 ) -> SharedConfig:
     spec = trained_spec(model, recipe)
-    return resolve_config(spec, **changes) if begun is None else stand_on(spec, begun.config, changes)
+    return resolve_config(spec, **changes) if begun is None else stand_on(spec, begun.config, changes, partial=partial)
 
 
 def _recipe(recipe: RecipeSpec, config: SharedConfig | None, changes: Mapping[str, Any]) -> Recipe:
@@ -231,7 +231,7 @@ def _held_out(options: RunOptions, splits: Splits) -> Splits:
 
 def _make_run(plan: Plan) -> Run:
     options = plan.options
-    shared: dict[str, Any] = {key: getattr(options, key) for key in ("seed", "precision", "cpu", "compile")}
+    shared: dict[str, Any] = {key: getattr(options, key) for key in ("seed", "precision", "cpu", "compile", "partial")}
     shared["start"] = None if plan.begun is None else plan.begun.path
     if options.transfer_passes:
         return ReadoutRun(plan.config, plan.recipe, passes=options.transfer_passes, **shared)

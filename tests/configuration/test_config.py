@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -68,6 +69,96 @@ def test_rules_between_fields() -> None:
         Pair(low=1, scale=1)
     with pytest.raises(ConfigError, match="low must be below high"):
         Pair(scale=1).replace(low=1.0)
+
+
+def test_rules_between_fields_are_told_with_a_field_that_is_not_legal() -> None:
+    """Where no value of that field would mend them."""
+    with pytest.raises(ConfigError) as caught:
+        Pair(low=1, high=0.5, scale=0)
+    assert caught.value.faults == (
+        "pair: scale must be a number in (0, inf); got 0.",
+        "pair: low must be below high.",
+    )
+    with pytest.raises(ConfigError) as caught:
+        Pair(low=1, high="x", scale=1)  # pyright: ignore[reportArgumentType]
+    assert len(caught.value.faults) == 2, "nothing legal is above 1"
+    with pytest.raises(ConfigError) as caught:
+        Pair(low=0.5, high="x", scale=1)  # pyright: ignore[reportArgumentType]
+    assert len(caught.value.faults) == 1, "what is not legal may have been meant well"
+    with pytest.raises(ConfigError) as caught:
+        make(Pair, {"low": 1, "high": 0}, "pair")
+    assert caught.value.faults == ("pair lacks scale.", "pair: low must be below high.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        ("memory", {"name": "hebb-rosenblatt", "constrained": True, "eta": -1, "delta": "x"}, ["eta", "delta"]),
+        ("memory", {"name": "hebb-rosenblatt", "normalise": 0.5, "delta": 0, "form": "q"}, ["normalise", "form"]),
+        ("backbone", {"name": "conv", "layers": "1@", "norm": "x"}, ["layers", "norm"]),
+        ("head", {"name": "drawing", "decoder": "1@", "latent": 0}, ["decoder", "latent"]),
+    ],
+)
+def test_rules_of_components_are_told_with_fields_that_are_not_legal(kind: str, fields: Any, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(kind, fields)
+    assert len(caught.value.faults) == len(words)
+    assert all(any(word in fault for fault in caught.value.faults) for word in words)
+
+
+HOSTILE: dict[str, Any] = {
+    "a name that is a path": {"name": "../x"},
+    "a name that is empty": {"name": ""},
+    "a name with an escape": {"name": "a\x1b[2J"},
+    "a class of two lines": {"class_names": ["a\nb", *"123456789"]},
+    "a class without a name": {"class_names": ["", *"123456789"]},
+    "a class that cannot be encoded": {"class_names": ["\ud800", *"123456789"]},
+    "glimpses without end": {"glimpses": 10**9},
+    "images of any size": {"image": [1, 10**6, 10**6]},
+    "a mean that swallows images": {"mean": 1e30},
+    "a list of such means": {"mean": [1e30]},
+    "a deviation of nearly nothing": {"std": [1e-300]},
+    "too many layers": {"backbone.layers": "1@1/1 " * 60_000},
+    "a layer of 5,000 digits": {"backbone.layers": f"{'1' * 5_000}@1/1"},
+    "an integer of 5,000 digits": {"glimpses": 10**5_000},
+    "a dotted key of 900 parts": {".".join(["memory", *["x"] * 900]): 1},
+    "a dotted key of 100,000 parts": {".".join(["x"] * 100_000): 1},
+    "many unknown fields": {"memory": {f"x{n}": n for n in range(2_000)}},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_no_model_is_is_refused_in_short(case: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(config("stawm-mnist-8"), HOSTILE[case])
+    assert len(str(caught.value)) < 5_000
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    fields: Any = 1
+    for _ in range(5_000):
+        fields = {"x": fields}
+    for spec in ({"memory": fields}, {"heads": [fields]}, {"x": fields}, fields):
+        with pytest.raises((ConfigError, UnknownNameError)):
+            config("stawm-mnist-8", **spec)
+
+
+@pytest.mark.parametrize(
+    ("tried", "ours"),
+    [
+        ("num_classes", "heads.classification.classes"),
+        ("classes", "heads.classification.classes"),
+        ("in_chans", "image=(1, 28, 28)"),
+        ("img_size", "image=(1, 28, 28)"),
+        ("image_size", "image=(1, 28, 28)"),
+        ("lr", "recipe.rate"),
+        ("epochs", "recipe.epochs"),
+        ("batch_size", "recipe.batch"),
+    ],
+)
+def test_names_of_other_libraries_are_answered_with_ours(tried: str, ours: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(ours)):
+        config("stawm-mnist-8", **{tried: 3})
 
 
 def test_configurations_are_frozen_and_equal_by_value() -> None:
@@ -305,6 +396,7 @@ def test_all_faults_of_a_model_are_raised_together() -> None:
         "No memory named 'fast-weigths'. Did you mean 'fast-weights'?",
         "addition has no field 'initail'. Did you mean 'initial'?",
         "conv: norm must be one of 'batch', 'none'; got 'group'",
+        "conv: layers: A layer is written as filters@kernel/stride",
         "crop has no field 'align'",
         "crop: padding must be one of",
         "drawing: latent must be an integer in [1, inf); got 0",

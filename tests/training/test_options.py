@@ -21,6 +21,7 @@ OTHERS: dict[str, Any] = {
     "validation": 2,
     "train_images": 3,
     "start": Path("m.safetensors"),
+    "partial": True,
     "transfer_passes": 4,
     "save_every": 0.5,
     "pictures": 6,
@@ -77,7 +78,7 @@ def test_a_note_is_json():
         ("transfer_passes", [-1, 1.5, False]),
         ("save_every", [-1, True, math.inf, math.nan, None]),
         ("pictures", [True, -1, 0.5]),
-        *((name, [1, "yes", None]) for name in ("compile", "resize", "download", "cpu", "quiet")),
+        *((name, [1, "yes", None]) for name in ("partial", "compile", "resize", "download", "cpu", "quiet")),
     ],
 )
 def test_what_is_not_legal(name: str, values: list[Any], unchecked: None):

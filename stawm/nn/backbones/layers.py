@@ -8,10 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stawm.errors import ConfigError
+from stawm.errors import ConfigError, shown
 
 FORM = "filters@kernel/stride with an optional p and padding, such as '64@3/2' or '32@4/2p1'"
-_LAYER = re.compile(r"(\d+)@(\d+)/(\d+)(?:p(\d+))?", re.ASCII)
+_LAYER = re.compile(r"(\d{1,6})@(\d{1,6})/(\d{1,6})(?:p(\d{1,6}))?", re.ASCII)
+MOST_LAYERS = 500
 
 
 class ConvLayer(NamedTuple):
@@ -34,9 +35,11 @@ def parse_layers(text: str) -> tuple[ConvLayer, ...]:
         ConfigError: Every layer that is not of the form, or cannot be built.
     """
     words = text.split()
+    if len(words) > MOST_LAYERS:
+        raise ConfigError([f"A stack has at most {MOST_LAYERS} layers; got {len(words):,}."])
     faults = [fault for word in words for fault in _faults(word)]
     if not words:
-        faults = [f"A stack has at least one layer, each written as {FORM}; got {text!r}."]
+        faults = [f"A stack has at least one layer, each written as {FORM}; got {shown(text)}."]
     if faults:
         raise ConfigError(faults)
     return tuple(_read(word) for word in words)
@@ -50,12 +53,12 @@ def _read(word: str) -> ConvLayer:
 
 def _faults(word: str) -> list[str]:
     if not _LAYER.fullmatch(word):
-        return [f"A layer is written as {FORM}; got {word!r}."]
+        return [f"A layer is written as {FORM}; got {shown(word)}."]
     layer = _read(word)
     if min(layer.filters, layer.kernel, layer.stride) < 1:
-        return [f"Filters, kernel and stride of a layer are at least 1; got {word!r}."]
+        return [f"Filters, kernel and stride of a layer are at least 1; got {shown(word)}."]
     if layer.padding >= layer.kernel:
-        return [f"The padding of a layer is smaller than its kernel; got {word!r}."]
+        return [f"The padding of a layer is smaller than its kernel; got {shown(word)}."]
     return []
 
 

@@ -106,6 +106,7 @@ class _NoFit(Exception):
     """Why a network cannot be had with a total stride."""
 
 
+@cache
 def _unknown(network: str) -> list[str]:
     import timm
 
