@@ -12,9 +12,12 @@ from torch import Tensor
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
+from stawm.models.classes import note_on_places
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
-from stawm.training.data import ImageSet, batches
+from stawm.training.data import ImageSet, as_image_set, batches
+from stawm.training.data.alignment import aligned
+from stawm.training.data.torch_datasets import AnySet
 from stawm.training.masks import MaskIoU, mask_iou
 
 MISTAKES = 5
@@ -56,6 +59,9 @@ class Evaluation:
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
         masks: How well drawn masks tell figure from ground.
+        unanswered: For how many images the model gave numbers that are not finite. Where there are any, nothing else
+            is measured: the model is broken, and an error of it would mean nothing.
+        notes: What is to be known of the figures, in words.
     """
 
     images: int
@@ -70,13 +76,21 @@ class Evaluation:
     mse: float | None = None
     kl: float | None = None
     masks: MaskIoU | None = None
+    unanswered: int = 0
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was measured as plain JSON values."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """Return what was measured as plain JSON values, all numbers finite."""
+        usual = {"unanswered": 0, "notes": ()}
+        return {key: value for key, value in asdict(self).items() if value not in (None, usual.get(key))}
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
+        if self.unanswered:
+            lines.append(
+                f"no answer for {self.unanswered:,} of them: the model gives numbers that are not finite (NaN or "
+                "infinity), so nothing is measured; look at its weights with stawm diagnose"
+            )
         if self.error is not None and self.interval is not None:
             low, high = self.interval
             lines.append(f"error {self.error:.2%} (95 % interval {low:.2%} to {high:.2%})")
@@ -90,12 +104,12 @@ class Evaluation:
         if self.masks is not None:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def evaluate(
     model: Model,
-    images: ImageSet,
+    images: AnySet,
     *,
     batch: int = 512,
     by_glimpse: bool = False,
@@ -106,17 +120,20 @@ def evaluate(
 
     Args:
         model: The model; left in the mode that it was in.
-        images: What to measure on.
+        images: What to measure on; also a PyTorch data set or loader (see `stawm.training.data.as_image_set`). Its
+            classes are the model's by their names, in whatever order; a class of the model may be missing.
         batch: Images at a time.
         by_glimpse: Whether to measure the error after every glimpse too.
         by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
         fit: Training images to choose thresholds on; needed where masks are to be measured.
 
     Raises:
-        InputError: There are no images, they are not of the model's form, or there are more classes than
-            the model tells apart.
+        InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
+            set is wrong in itself: labels out of range or of another type, pixels outside [0, 1].
     """
-    _check(model, images)
+    given = as_image_set(images)
+    _check_form(model, given)
+    images = aligned(given, model.config)
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
@@ -126,9 +143,13 @@ def evaluate(
             output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
             for name, value in _sums(output, pixels, labels.to(like.device)).items():
                 sums[name] = sums[name] + value.cpu().double()
-    found = _evaluation(sums, len(images), by_class)
+    note = note_on_places(model.config, given.class_names)
+    notes = () if note is None or not given.class_names else (note,)
+    if lost := int(sums.pop("unanswered")):
+        return Evaluation(images=len(images), unanswered=lost, notes=notes)
+    found = replace(_evaluation(sums, len(images), by_class), notes=notes)
     if by_class and found.confusion is not None:
-        found = replace(found, class_names=_class_names(model, images, len(found.confusion)))
+        found = replace(found, class_names=_class_names(images, len(found.confusion)))
     if fit is not None and images.masks is not None and model.config.masked:
         found = replace(found, masks=mask_iou(model, images, fit, batch=batch))
     return found
@@ -142,36 +163,33 @@ def wilson(wrong: float, count: int, z: float = 1.959964) -> tuple[float, float]
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def _check(model: Model, images: ImageSet) -> None:
+def _check_form(model: Model, images: ImageSet) -> None:
     if not len(images):
         raise InputError("There are no images to evaluate on.")
     if images.shape != tuple(model.config.image):
         have, want = ("x".join(map(str, s)) for s in (images.shape, model.config.image))
         raise InputError(f"The images are {have}, the model takes {want}.")
-    check_classes(model, images)
-
-
-def check_classes(model: Model, images: ImageSet) -> None:
-    """Raise an InputError where a model that classifies has fewer classes than the images."""
-    classes = model.config.classes
-    if classes is not None and len(images.class_names) > classes:
-        raise InputError(
-            f"The images are of {len(images.class_names)} classes, the model tells {classes} apart: "
-            f"build it with heads.classification.classes={len(images.class_names)}."
-        )
 
 
 def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What is added up over batches; an image with a number that is not finite is counted as unanswered."""
     sums = {}
+    finite = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
     if output.logits is not None:
+        finite &= output.logits.isfinite().all(dim=-1)
         sums |= _answers(output.logits.cpu().double(), labels.cpu())
     if output.glimpse_logits is not None:
+        finite &= output.glimpse_logits.isfinite().all(dim=-1).all(dim=-1)
         sums["wrong_by_glimpse"] = (output.glimpse_logits.argmax(dim=-1) != labels[:, None]).sum(dim=0)
     if output.canvas is not None:
-        sums["squared"] = (output.canvas - pixels).square().mean(dim=(1, 2, 3)).sum()
+        squared = (output.canvas - pixels).square().mean(dim=(1, 2, 3))
+        finite &= squared.isfinite()
+        sums["squared"] = squared.sum()
     if output.latent is not None:
-        sums["kl"] = joint_kl(output.latent.mu, output.latent.logvar).sum()
-    return sums
+        divergence = joint_kl(output.latent.mu, output.latent.logvar)
+        finite &= divergence.isfinite()
+        sums["kl"] = divergence.sum()
+    return sums | {"unanswered": (~finite).sum()}
 
 
 def _answers(logits: Float[Tensor, "b classes"], labels: Int[Tensor, "b"]) -> dict[str, Tensor]:
@@ -217,10 +235,9 @@ def _bins(sums: Float[Tensor, "bins 3"]) -> tuple[Bin, ...]:
     )
 
 
-def _class_names(model: Model, images: ImageSet, classes: int) -> tuple[str, ...]:
-    """The model's names, the images' where it has none, with numbers for classes without a name."""
-    names = model.config.class_names or images.class_names
-    return (*names, *map(str, range(len(names), classes)))
+def _class_names(images: ImageSet, classes: int) -> tuple[str, ...]:
+    """Names for all classes, numbers where they have none."""
+    return images.class_names or tuple(map(str, range(classes)))
 
 
 def _mistakes(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> list[str]:

@@ -58,36 +58,29 @@ def check_targets(labels: Tensor, kinds: Sequence[str], classes: int | None, wha
 
 
 def check_pixels(images: Tensor | Files, what: str) -> None:
-    """Raise an InputError unless all floats are in [0, 1], as `to_unit` has it; it names the first image that is not."""
+    """Raise an InputError unless pixels that are floats are in [0, 1], as `to_unit` has it."""
     if isinstance(images, Files) or images.dtype == torch.uint8:
         return
     for start in range(0, len(images), CHUNK):
         part = images[start : start + CHUNK]
-        try:
-            to_unit(part)
-        except InputError as error:
-            raise _first_fault(part, start, what, error) from error
-
-
-def _first_fault(images: Tensor, start: int, what: str, error: InputError) -> InputError:
-    for index, image in enumerate(images, start):
-        if not image.isfinite().all():
-            return InputError(
-                f"Image {index:,} of {what} has pixels that are no numbers (NaN or infinity): mend or remove it."
+        finite = part.isfinite().all(dim=3).all(dim=2).all(dim=1)
+        if not finite.all():
+            first = start + int((~finite).nonzero()[0])
+            raise InputError(
+                f"Image {first:,} of {what} has pixels that are no numbers (NaN or infinity): mend or remove it."
             )
-        try:
-            to_unit(image)
-        except InputError as found:
-            return InputError(f"Image {index:,} of {what}: {found}")
-    return error
+        to_unit(part)
 
 
 def _check_classes(labels: Tensor, classes: int | None, what: str) -> None:
     if labels.ndim != 1 or labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
         raise InputError(
             f"The labels of {what} must be class numbers, integers of shape (count,); got {said(labels)}. "
-            + ("Turn one row for each image into its number by labels.argmax(dim=1). " if labels.ndim == 2 else "")
-            + ("Turn them into integers by labels.long()." if labels.ndim == 1 else "")
+            + (
+                "Turn a row for each image into one number, by labels.argmax(dim=1) if it marks the class."
+                if labels.ndim == 2
+                else "Turn them into integers, by labels.long()."
+            )
         )
     wrong = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
     if wrong.any():

@@ -78,9 +78,11 @@ class ImageSet:
         masks = None if self.masks is None else self.masks.to(device)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device), masks=masks)
 
-    def take(self, index: Sequence[int] | Tensor | slice) -> "ImageSet":
-        """Return some of the images."""
-        chosen = index if isinstance(index, slice) else torch.as_tensor(index, dtype=torch.long)
+    def take(self, index: Sequence[int] | Sequence[bool] | Tensor | slice) -> "ImageSet":
+        """Return some of the images: by their numbers, by a slice, or by a boolean for each."""
+        chosen = index if isinstance(index, slice) else torch.as_tensor(index)
+        if isinstance(chosen, Tensor):
+            chosen = chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen.long()
         images = self.images.select(chosen) if isinstance(self.images, Files) else self.images[chosen]
         masks = None if self.masks is None else self.masks[chosen]
         return replace(self, images=images, labels=self.labels[chosen], masks=masks)

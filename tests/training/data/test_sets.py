@@ -56,6 +56,16 @@ def test_what_a_set_may_hold():
         assert torch.equal(held.labels, targets[[4, 1]])
 
 
+def test_images_are_taken_by_number_by_slice_or_by_a_boolean_each():
+    whole = ImageSet(**WHOLE)
+    expected = whole.take([1, 4])
+    for index in (torch.tensor([1, 4]), slice(1, 5, 3), LABELS == 1, (LABELS == 1).tolist()):
+        found = whole.take(index)
+        assert torch.equal(found.images, expected.images)  # pyright: ignore[reportArgumentType]
+        assert found.labels.tolist() == [1, 1]
+    assert len(whole.take([])) == 0
+
+
 OTHERS = {
     "a pixel": {"images": IMAGES.clone().index_fill_(0, torch.tensor([3]), 7)},
     "the type": {"images": IMAGES.float() / 255},
