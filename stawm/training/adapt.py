@@ -1,7 +1,8 @@
 """A model after its data: what the data says of itself wins over what a preset says of other data."""
 
+import logging
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from stawm.models.classes import listed, match, note_on_places
 from stawm.models.config import SharedConfig, override
 from stawm.models.resolve import ModelSpec
 from stawm.training.data import ImageSet, Splits, batches
-from stawm.training.data.alignment import target_kinds
+from stawm.training.data.alignment import aligned, target_kinds
 from stawm.training.data.checks import check_pixels, check_targets
 
+logger = logging.getLogger("stawm.training")
 FIELDS = frozenset({"image", "mean", "std", "class_names", "classes"})
 """What follows the data where the user does not give it."""
 PUBLISHED = {
@@ -53,6 +55,50 @@ def given_fields(spec: ModelSpec, overrides: Mapping[str, Any], begun: SharedCon
     if begun is not None:
         found |= {"image", "mean", "std"} | ({"class_names", "classes"} if begun.classifies else set())
     return frozenset(found)
+
+
+class Met(NamedTuple):
+    """A model and its data, each as it goes with the other.
+
+    Attributes:
+        config: The model, with what the data says.
+        splits: The data, with its classes as the model numbers them.
+        said: What the model took from the data, in words.
+    """
+
+    config: SharedConfig
+    splits: Splits
+    said: tuple[str, ...]
+
+
+def meet(config: SharedConfig, splits: Splits, learned: ImageSet, fixed: Collection[str]) -> Met:
+    """Bring a model and its data together, before anything is made of them.
+
+    Args:
+        config: The model.
+        splits: The data.
+        learned: The part of the training images that is learned from.
+        fixed: What of the model stays as it is; see `given_fields`.
+
+    Raises:
+        InputError: The data is wrong in itself, of another form than the model takes, or of other classes.
+        ConfigError: What is fixed does not go together with what the data says.
+    """
+    found = adapt(config, Splits(learned, splits.test), fixed)
+    lines = said(config, found, learned)
+    for line in lines:
+        logger.info(line)
+    parts = ((splits.train, "the training images"), (splits.test, "the test images"))
+    return Met(found, Splits(*(_checked(part, found, what) for part, what in parts)), lines)
+
+
+def _checked(images: ImageSet, config: SharedConfig, what: str) -> ImageSet:
+    if not len(images) or images.shape != tuple(config.image):
+        have, want = ("x".join(map(str, shape)) for shape in (images.shape, config.image))
+        form = ",".join(map(str, images.shape))
+        cure = f" Bring them to that size, or build the model with image={form}." if len(images) else ""
+        raise InputError(f"{config.name} takes images of {want}; got {len(images):,} of {have} as {what}.{cure}")
+    return aligned(images, config, what)
 
 
 def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> SharedConfig:

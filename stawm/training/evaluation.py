@@ -27,6 +27,14 @@ BINS = 15
 """Into how many equal ranges of confidence answers are sorted (Guo et al. 2017)."""
 
 
+MADE_OF = {
+    "error": ("wrong", "wrong_by_glimpse", "nll", "confusion", "bins"),
+    "mse": ("squared",),
+    "kl": ("kl",),
+}
+"""What is measured, and of which sums it is made."""
+
+
 @dataclass(frozen=True)
 class Bin:
     """The answers of one range of confidence; the middle of the range and an accuracy of 0 where there are none.
@@ -59,8 +67,8 @@ class Evaluation:
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
         masks: How well drawn masks tell figure from ground.
-        unanswered: For how many images the model gave numbers that are not finite. Where there are any, nothing else
-            is measured: the model is broken, and an error of it would mean nothing.
+        unanswered: For how many images the model gave numbers that are not finite. What is made of such numbers is not
+            measured: the model is broken, and an error of it would mean nothing.
         notes: What is to be known of the figures, in words.
     """
 
@@ -86,11 +94,6 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
-        if self.unanswered:
-            lines.append(
-                f"no answer for {self.unanswered:,} of them: the model gives numbers that are not finite (NaN or "
-                "infinity), so nothing is measured; look at its weights with stawm diagnose"
-            )
         if self.error is not None and self.interval is not None:
             low, high = self.interval
             lines.append(f"error {self.error:.2%} (95 % interval {low:.2%} to {high:.2%})")
@@ -114,7 +117,7 @@ def evaluate(
     batch: int = 512,
     by_glimpse: bool = False,
     by_class: bool = False,
-    fit: ImageSet | None = None,
+    fit: AnySet | None = None,
 ) -> Evaluation:
     """Measure a model, in evaluation mode and without any randomness.
 
@@ -131,7 +134,7 @@ def evaluate(
         InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
             set is wrong in itself: labels out of range or of another type, pixels outside [0, 1].
     """
-    given = as_image_set(images)
+    given, fit = as_image_set(images), fit if fit is None else as_image_set(fit)
     _check_form(model, given)
     images = aligned(given, model.config)
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
@@ -144,13 +147,12 @@ def evaluate(
             for name, value in _sums(output, pixels, labels.to(like.device)).items():
                 sums[name] = sums[name] + value.cpu().double()
     note = note_on_places(model.config, given.class_names)
-    notes = () if note is None or not given.class_names else (note,)
-    if lost := int(sums.pop("unanswered")):
-        return Evaluation(images=len(images), unanswered=lost, notes=notes)
-    found = replace(_evaluation(sums, len(images), by_class), notes=notes)
+    lost = _take_out_lost(sums, len(images))
+    found = _evaluation(sums, len(images), by_class)
+    found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
         found = replace(found, class_names=_class_names(images, len(found.confusion)))
-    if fit is not None and images.masks is not None and model.config.masked:
+    if fit is not None and images.masks is not None and model.config.masked and not found.unanswered:
         found = replace(found, masks=mask_iou(model, images, fit, batch=batch))
     return found
 
@@ -172,24 +174,41 @@ def _check_form(model: Model, images: ImageSet) -> None:
 
 
 def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """What is added up over batches; an image with a number that is not finite is counted as unanswered."""
-    sums = {}
-    finite = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
+    """What is added up over batches, among it for how many images a measure, or any of them, is not finite."""
+    sums: dict[str, Tensor] = {}
+    finite: dict[str, Tensor] = {}
     if output.logits is not None:
-        finite &= output.logits.isfinite().all(dim=-1)
+        finite["error"] = output.logits.isfinite().all(dim=-1)
         sums |= _answers(output.logits.cpu().double(), labels.cpu())
     if output.glimpse_logits is not None:
-        finite &= output.glimpse_logits.isfinite().all(dim=-1).all(dim=-1)
+        finite["error"] = finite["error"] & output.glimpse_logits.isfinite().all(dim=-1).all(dim=-1)
         sums["wrong_by_glimpse"] = (output.glimpse_logits.argmax(dim=-1) != labels[:, None]).sum(dim=0)
     if output.canvas is not None:
         squared = (output.canvas - pixels).square().mean(dim=(1, 2, 3))
-        finite &= squared.isfinite()
-        sums["squared"] = squared.sum()
+        finite["mse"], sums["squared"] = squared.isfinite(), squared.sum()
     if output.latent is not None:
         divergence = joint_kl(output.latent.mu, output.latent.logvar)
-        finite &= divergence.isfinite()
-        sums["kl"] = divergence.sum()
-    return sums | {"unanswered": (~finite).sum()}
+        finite["kl"], sums["kl"] = divergence.isfinite(), divergence.sum()
+    lost = {f"lost {name}": (~answered).sum() for name, answered in finite.items()}
+    whole = torch.stack([torch.ones(len(pixels), dtype=torch.bool, device=pixels.device), *finite.values()])
+    return {**sums, **lost, "unanswered": (~whole.all(dim=0)).sum()}
+
+
+def unfinished(name: str, lost: int, count: int) -> str:
+    """Say that something is not measured, as for some images the model gives no finite numbers."""
+    return f"{name} not measured: what the model gives is not finite for {lost:,} of {count:,} images"
+
+
+def _take_out_lost(sums: dict[str, Tensor], count: int) -> list[str]:
+    """Take out the sums that hold numbers which are not finite, and return what to say of that."""
+    notes = []
+    for name, keys in MADE_OF.items():
+        lost = int(sums.pop(f"lost {name}", 0))
+        if lost:
+            notes.append(unfinished(name, lost, count))
+            for key in keys:
+                sums.pop(key, None)
+    return notes
 
 
 def _answers(logits: Float[Tensor, "b classes"], labels: Int[Tensor, "b"]) -> dict[str, Tensor]:
@@ -216,6 +235,7 @@ def _evaluation(sums: dict[str, Tensor], count: int, by_class: bool) -> Evaluati
 
     return Evaluation(
         images=count,
+        unanswered=int(sums.get("unanswered", 0)),
         error=mean("wrong"),
         interval=wilson(sums["wrong"].item(), count) if "wrong" in sums else None,
         error_by_glimpse=None if by_glimpse is None else tuple(wrong / count for wrong in by_glimpse.tolist()),

@@ -1,6 +1,5 @@
 """Training from one call."""
 
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import torch
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
-from stawm.errors import ConfigError, Faults, InputError
+from stawm.errors import ConfigError, Faults
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec
@@ -22,9 +21,8 @@ from stawm.storage.checkpoint import WEIGHTS, CheckpointInfo
 from stawm.storage.pretrained import resolve_weights, stand_on
 from stawm.training import data as datasets
 from stawm.training import state as states
-from stawm.training.adapt import adapt, given_fields, said
-from stawm.training.data import ImageSet, Splits
-from stawm.training.data.alignment import aligned
+from stawm.training.adapt import given_fields, meet
+from stawm.training.data import Splits
 from stawm.training.data.channels import channels_of
 from stawm.training.data.torch_datasets import AnySet
 from stawm.training.evaluation import Evaluation, evaluate
@@ -35,7 +33,6 @@ from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
 from stawm.training.run import Run
 
-logger = logging.getLogger(__name__)
 MODEL_FIELDS = tuple(dict.fromkeys([*field_hints(ModelConfig), *field_hints(BaselineConfig)]))
 
 
@@ -122,7 +119,8 @@ def train(
     out = Path(out)
     plan = make_plan(model, recipe, options, overrides)
     splits = _load(plan, data)
-    plan, splits = _meet(plan, splits)
+    config, splits, adapted = meet(plan.config, splits, _held_out(plan.options, splits).train, plan.fixed)
+    plan = replace(plan, config=config, adapted=adapted)
     held = _held_out(plan.options, splits)
     states.prepare_folder(out)
     run = _make_run(plan)
@@ -253,27 +251,6 @@ def _make_run(plan: Plan) -> Run:
     if options.transfer_passes:
         return ReadoutRun(plan.config, plan.recipe, passes=options.transfer_passes, **shared)
     return Run(plan.config, plan.recipe, **shared)
-
-
-def _meet(plan: Plan, splits: Splits) -> tuple[Plan, Splits]:
-    """Return the plan with what the data says, and the data as its model takes it."""
-    learned = Splits(_held_out(plan.options, splits).train, splits.test)
-    config = adapt(plan.config, learned, plan.fixed)
-    adapted = said(plan.config, config, learned.train)
-    for line in adapted:
-        logger.info(line)
-    parts = ((splits.train, "the training images"), (splits.test, "the test images"))
-    met = Splits(*(_checked(part, config, what) for part, what in parts))
-    return replace(plan, config=config, adapted=adapted), met
-
-
-def _checked(images: ImageSet, config: SharedConfig, what: str) -> ImageSet:
-    if not len(images) or images.shape != tuple(config.image):
-        have, want = ("x".join(map(str, shape)) for shape in (images.shape, config.image))
-        form = ",".join(map(str, images.shape))
-        cure = f" Bring them to that size, or build the model with image={form}." if len(images) else ""
-        raise InputError(f"{config.name} takes images of {want}; got {len(images):,} of {have} as {what}.{cure}")
-    return aligned(images, config, what)
 
 
 def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:

@@ -216,9 +216,15 @@ def test_a_model_without_finite_answers_has_no_error(images: ImageSet, broken: s
     model: Any = stawm.build("stawm-digits", heads=heads, seed=0, mean=[0.0], std=[1.0], **SMALL)
     BROKEN[broken](model)
     found = evaluate(model, images, by_glimpse=True, by_class=True)
-    assert found == Evaluation(images=40, unanswered=40)
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False)) == {"images": 40, "unanswered": 40}
-    assert "no answer for 40 of them" in str(found)
+    assert found.unanswered == 40
+    assert all(
+        getattr(found, key) is None
+        for key in ("error", "interval", "nll", "confusion", "calibration", "error_by_glimpse")
+    )
+    assert (found.mse is None) is (broken == "a weight" or heads == "classification")
+    said = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert said["notes"][0] == "error not measured: what the model gives is not finite for 40 of 40 images"
+    assert said["notes"][0] in str(found)
 
 
 def test_a_single_image_without_an_answer_is_counted(images: ImageSet):
@@ -234,12 +240,16 @@ def test_a_single_image_without_an_answer_is_counted(images: ImageSet):
     model.forward = once
     found = evaluate(model, images, batch=10)
     assert (found.unanswered, found.error) == (1, None)
+    assert found.notes[0].endswith("for 1 of 40 images")
 
 
-def test_a_drawing_without_finite_pixels_is_counted(images: ImageSet):
+def test_a_divergence_that_is_not_finite_is_no_measure(images: ImageSet):
     model: Any = stawm.build("stawm-digits", heads="drawing", class_names=[], mean=[0.0], std=[1.0], seed=0, **SMALL)
     model.heads["drawing"].sketcher.logvar.bias.data.fill_(1000.0)
-    assert evaluate(model, images) == Evaluation(images=40, unanswered=40)
+    found = evaluate(model, images)
+    assert (found.unanswered, found.kl) == (40, None)
+    assert found.mse is not None, "the mean of the latent is drawn"
+    assert found.notes == ("kl not measured: what the model gives is not finite for 40 of 40 images",)
 
 
 @pytest.mark.parametrize(

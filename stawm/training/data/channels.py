@@ -11,6 +11,8 @@ KNOWN = {"digits": 1, "mnist": 1, "fashion-mnist": 1, "cifar10": 3, "celeba": 3}
 """Of sets whose images are all of one form."""
 GREY = ("1", "L", "LA", "La", "I", "F")
 """The modes of pictures without colour, as Pillow names them; those of 16 bits start with I."""
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises of a file that is no image; whoever reads the folder says so."""
 LOOKED_AT = 1_000
 """How many files of a folder are opened, spread over all of them."""
 
@@ -29,7 +31,7 @@ def channels_of(source: str) -> int | None:
     name, _, root = source.partition(":")
     if name != "folder" or not root:
         return KNOWN.get(name)
-    train, _ = folders.find_parts(Path(root).expanduser())
+    train = folders.find_parts(Path(root).expanduser())[0]
     files = [path for path in sorted(train.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     some = files[:: -(-len(files) // LOOKED_AT) or 1]
     modes = list(_coloured(some))
@@ -42,7 +44,7 @@ def _coloured(paths: list[Path]) -> Iterator[bool]:
         try:
             with Image.open(path) as image:
                 coloured = has_colour(image)
-        except folders.UNREADABLE:
+        except UNREADABLE:
             continue
         yield coloured
         if coloured:

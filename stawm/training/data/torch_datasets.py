@@ -1,5 +1,6 @@
 """PyTorch's own data sets as sets to train and test on: read once, in their order, and held in memory."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sized
 from numbers import Integral
@@ -24,6 +25,7 @@ from stawm.models.pixels import to_unit
 from stawm.training.data.checks import said
 from stawm.training.data.sets import ImageSet, Splits, split
 
+logger = logging.getLogger("stawm.data")
 HELD_OUT = 0.2
 """The share that is held out for testing where there is no test part."""
 TEST_NAMES = ("test", "val", "valid", "validation", "eval")
@@ -33,13 +35,14 @@ MODES = {"1": "L", "L": "L", "RGB": "RGB"}
 AnySet: TypeAlias = ImageSet | Dataset[Any] | DataLoader[Any]
 
 
-def as_splits(given: Any, seed: int = 0) -> Splits:
+def as_splits(given: Any, seed: int = 0, held_out: float = HELD_OUT) -> Splits:
     """Return what to train on and to test on, given in any of the forms that `stawm.training.train` takes.
 
     Args:
         given: `Splits`; a pair of sets, or a mapping of them by ``train`` and ``test`` (or ``val``); or one set, of
-            which a fifth is held out for testing. Each is whatever `as_image_set` takes.
+            which some is held out for testing. Each is whatever `as_image_set` takes.
         seed: Decides what is held out.
+        held_out: The share that is held out of a single set.
 
     Raises:
         InputError: It is of another form, or a set cannot be read.
@@ -58,7 +61,12 @@ def as_splits(given: Any, seed: int = 0) -> Splits:
     whole = as_image_set(given, name="the data")
     if len(whole) < 2:
         raise InputError(f"The data holds {len(whole)} images, too few to hold some out for testing.")
-    return split(whole, HELD_OUT, seed)
+    splits = split(whole, held_out, seed)
+    logger.warning(
+        "The data has no test part: %s of its %s images, drawn at random by seed %s, are held out to test on.",
+        *(len(splits.test), len(whole), seed),
+    )
+    return splits
 
 
 def as_image_set(dataset: AnySet, *, name: str = "the dataset") -> ImageSet:
