@@ -64,6 +64,7 @@ def train(args: Namespace) -> None:
 
 def evaluate(args: Namespace) -> None:
     """Measure a model, and draw what was measured and where it looked."""
+    from stawm.models.pixels import to_unit
     from stawm.storage.pretrained import find_model
     from stawm.training import data, evaluate
 
@@ -72,8 +73,8 @@ def evaluate(args: Namespace) -> None:
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
     found = evaluate(model, test, by_glimpse=True, by_class=True, fit=train)
-    some = test.take(slice(0, 8))
-    pixels = some.images[:].float() / 255
+    some = data.aligned(test.take(slice(0, 8)), model.config)
+    pixels = to_unit(some.images[:])
     if args.picture:
         from stawm import viz
 

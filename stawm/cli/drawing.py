@@ -44,16 +44,17 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
     """Return pixel values in [0, 1], and the classes where they are known and the model tells them apart."""
     import torch
 
+    from stawm.models.pixels import to_unit
     from stawm.training import data
     from stawm.training.data.folders import read_images
 
     c, h, w = model.config.image
     if args.images:
-        return read_images(args.images[: args.count], c, (h, w))[:].float() / 255, None
+        return to_unit(read_images(args.images[: args.count], c, (h, w))), None
     held = data.load(args.data, image=(c, h, w), resize=args.resize, download=args.download).test
     order = torch.arange(len(held))
     if args.seed is not None:
         order = torch.randperm(len(held), generator=torch.Generator().manual_seed(args.seed))
     chosen = order[: args.count or COUNT]
-    known = model.config.classifies and len(held.class_names) <= model.config.classes
-    return held.images[chosen].float() / 255, held.labels[chosen] if known else None
+    some = held.take(chosen)
+    return to_unit(some.images[:]), data.known_labels(some, model.config)

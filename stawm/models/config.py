@@ -175,12 +175,16 @@ def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
     called = None if heads is None else [head.name for head in heads]
     if called is not None and (not called or len(set(called)) < len(called)):
         faults.append(f"{owner}: heads must be at least one, each at most once; got {called}.")
-    counts = [head.classes for head in heads or () if hasattr(head, "classes")]
     return faults + [
-        f"{owner}: class_names has {len(names)} names for {count} classes."
-        for count in counts
+        f"{owner}: class_names has {len(names)} names for {count} classes: name them all, change the number by "
+        f"heads.classification.classes={len(names)}, or give no names by class_names=[]."
+        for count in _counts(known)
         if names and len(names) != count
     ]
+
+
+def _counts(known: Mapping[str, Any]) -> set[int]:
+    return {head.classes for head in known.get("heads") or () if hasattr(head, "classes")}
 
 
 def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
@@ -222,6 +226,8 @@ def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping
     parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known}
     resolved = {key: faults.attempt(_part, key, part, present.get(key)) for key, part in parts.items()}
     values = {**present, **coerce_all(known, hints), **resolved}
+    if "class_names" not in fields and _counts(values) - {len(values.get("class_names", ()))}:
+        values["class_names"] = ()  # those of the present classes, of which there are no longer as many
     if not faults.errors:
         return cls(**values)
     broken = {key for key, part in resolved.items() if part is None}

@@ -12,9 +12,12 @@ from torch import Tensor
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
+from stawm.models.classes import note_on_places
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
-from stawm.training.data import ImageSet, batches
+from stawm.training.data import ImageSet, as_image_set, batches
+from stawm.training.data.alignment import aligned
+from stawm.training.data.torch_datasets import AnySet
 from stawm.training.masks import MaskIoU, mask_iou
 
 MISTAKES = 5
@@ -22,6 +25,14 @@ MISTAKES = 5
 
 BINS = 15
 """Into how many equal ranges of confidence answers are sorted (Guo et al. 2017)."""
+
+
+MADE_OF = {
+    "error": ("wrong", "wrong_by_glimpse", "nll", "confusion", "bins"),
+    "mse": ("squared",),
+    "kl": ("kl",),
+}
+"""What is measured, and of which sums it is made."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,9 @@ class Evaluation:
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
         masks: How well drawn masks tell figure from ground.
+        unanswered: For how many images the model gave numbers that are not finite. What is made of such numbers is not
+            measured: the model is broken, and an error of it would mean nothing.
+        notes: What is to be known of the figures, in words.
     """
 
     images: int
@@ -70,10 +84,13 @@ class Evaluation:
     mse: float | None = None
     kl: float | None = None
     masks: MaskIoU | None = None
+    unanswered: int = 0
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was measured as plain JSON values."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """Return what was measured as plain JSON values, all numbers finite."""
+        usual = {"unanswered": 0, "notes": ()}
+        return {key: value for key, value in asdict(self).items() if value not in (None, usual.get(key))}
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
@@ -90,33 +107,36 @@ class Evaluation:
         if self.masks is not None:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def evaluate(
     model: Model,
-    images: ImageSet,
+    images: AnySet,
     *,
     batch: int = 512,
     by_glimpse: bool = False,
     by_class: bool = False,
-    fit: ImageSet | None = None,
+    fit: AnySet | None = None,
 ) -> Evaluation:
     """Measure a model, in evaluation mode and without any randomness.
 
     Args:
         model: The model; left in the mode that it was in.
-        images: What to measure on.
+        images: What to measure on; also a PyTorch data set or loader (see `stawm.training.data.as_image_set`). Its
+            classes are the model's by their names, in whatever order; a class of the model may be missing.
         batch: Images at a time.
         by_glimpse: Whether to measure the error after every glimpse too.
         by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
         fit: Training images to choose thresholds on; needed where masks are to be measured.
 
     Raises:
-        InputError: There are no images, they are not of the model's form, or there are more classes than
-            the model tells apart.
+        InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
+            set is wrong in itself: labels out of range or of another type, pixels outside [0, 1].
     """
-    _check(model, images)
+    given, fit = as_image_set(images), fit if fit is None else as_image_set(fit)
+    _check_form(model, given)
+    images = aligned(given, model.config)
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
@@ -126,10 +146,13 @@ def evaluate(
             output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
             for name, value in _sums(output, pixels, labels.to(like.device)).items():
                 sums[name] = sums[name] + value.cpu().double()
+    note = note_on_places(model.config, given.class_names)
+    lost = _take_out_lost(sums, len(images))
     found = _evaluation(sums, len(images), by_class)
+    found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
-        found = replace(found, class_names=_class_names(model, images, len(found.confusion)))
-    if fit is not None and images.masks is not None and model.config.masked:
+        found = replace(found, class_names=_class_names(images, len(found.confusion)))
+    if fit is not None and images.masks is not None and model.config.masked and not found.unanswered:
         found = replace(found, masks=mask_iou(model, images, fit, batch=batch))
     return found
 
@@ -142,36 +165,50 @@ def wilson(wrong: float, count: int, z: float = 1.959964) -> tuple[float, float]
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def _check(model: Model, images: ImageSet) -> None:
+def _check_form(model: Model, images: ImageSet) -> None:
     if not len(images):
         raise InputError("There are no images to evaluate on.")
     if images.shape != tuple(model.config.image):
         have, want = ("x".join(map(str, s)) for s in (images.shape, model.config.image))
         raise InputError(f"The images are {have}, the model takes {want}.")
-    check_classes(model, images)
-
-
-def check_classes(model: Model, images: ImageSet) -> None:
-    """Raise an InputError where a model that classifies has fewer classes than the images."""
-    classes = model.config.classes
-    if classes is not None and len(images.class_names) > classes:
-        raise InputError(
-            f"The images are of {len(images.class_names)} classes, the model tells {classes} apart: "
-            f"build it with heads.classification.classes={len(images.class_names)}."
-        )
 
 
 def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    sums = {}
+    """What is added up over batches, among it for how many images a measure, or any of them, is not finite."""
+    sums: dict[str, Tensor] = {}
+    finite: dict[str, Tensor] = {}
     if output.logits is not None:
+        finite["error"] = output.logits.isfinite().all(dim=-1)
         sums |= _answers(output.logits.cpu().double(), labels.cpu())
     if output.glimpse_logits is not None:
+        finite["error"] = finite["error"] & output.glimpse_logits.isfinite().all(dim=-1).all(dim=-1)
         sums["wrong_by_glimpse"] = (output.glimpse_logits.argmax(dim=-1) != labels[:, None]).sum(dim=0)
     if output.canvas is not None:
-        sums["squared"] = (output.canvas - pixels).square().mean(dim=(1, 2, 3)).sum()
+        squared = (output.canvas - pixels).square().mean(dim=(1, 2, 3))
+        finite["mse"], sums["squared"] = squared.isfinite(), squared.sum()
     if output.latent is not None:
-        sums["kl"] = joint_kl(output.latent.mu, output.latent.logvar).sum()
-    return sums
+        divergence = joint_kl(output.latent.mu, output.latent.logvar)
+        finite["kl"], sums["kl"] = divergence.isfinite(), divergence.sum()
+    lost = {f"lost {name}": (~answered).sum() for name, answered in finite.items()}
+    whole = torch.stack([torch.ones(len(pixels), dtype=torch.bool, device=pixels.device), *finite.values()])
+    return {**sums, **lost, "unanswered": (~whole.all(dim=0)).sum()}
+
+
+def unfinished(name: str, lost: int, count: int) -> str:
+    """Say that something is not measured, as for some images the model gives no finite numbers."""
+    return f"{name} not measured: what the model gives is not finite for {lost:,} of {count:,} images"
+
+
+def _take_out_lost(sums: dict[str, Tensor], count: int) -> list[str]:
+    """Take out the sums that hold numbers which are not finite, and return what to say of that."""
+    notes = []
+    for name, keys in MADE_OF.items():
+        lost = int(sums.pop(f"lost {name}", 0))
+        if lost:
+            notes.append(unfinished(name, lost, count))
+            for key in keys:
+                sums.pop(key, None)
+    return notes
 
 
 def _answers(logits: Float[Tensor, "b classes"], labels: Int[Tensor, "b"]) -> dict[str, Tensor]:
@@ -198,6 +235,7 @@ def _evaluation(sums: dict[str, Tensor], count: int, by_class: bool) -> Evaluati
 
     return Evaluation(
         images=count,
+        unanswered=int(sums.get("unanswered", 0)),
         error=mean("wrong"),
         interval=wilson(sums["wrong"].item(), count) if "wrong" in sums else None,
         error_by_glimpse=None if by_glimpse is None else tuple(wrong / count for wrong in by_glimpse.tolist()),
@@ -217,10 +255,9 @@ def _bins(sums: Float[Tensor, "bins 3"]) -> tuple[Bin, ...]:
     )
 
 
-def _class_names(model: Model, images: ImageSet, classes: int) -> tuple[str, ...]:
-    """The model's names, the images' where it has none, with numbers for classes without a name."""
-    names = model.config.class_names or images.class_names
-    return (*names, *map(str, range(len(names), classes)))
+def _class_names(images: ImageSet, classes: int) -> tuple[str, ...]:
+    """Names for all classes, numbers where they have none."""
+    return images.class_names or tuple(map(str, range(classes)))
 
 
 def _mistakes(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from stawm.models.model import Seen, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, Index, batches
 from stawm.training.data.augment import Augmentation, augment
-from stawm.training.evaluation import Evaluation, wilson
+from stawm.training.evaluation import Evaluation, unfinished, wilson
 from stawm.training.learner import Learned, Learner, Weights, largest_square
 from stawm.training.run import Run
 
@@ -149,9 +149,12 @@ class ReadoutRun(Run):
     def measure(self, prepared: Kept) -> dict[str, Any]:
         """Return how good the kept model is on a set."""
         model: Any = self.result
-        wrong, count = 0, len(prepared)
+        wrong, lost, count = 0, 0, len(prepared)
         with evaluating(model):
             for index, labels in batches(prepared, BATCH):
                 logits: Any = answer(model, prepared.seen(0, index)).logits
                 wrong += int((logits.argmax(dim=-1) != labels).sum())
+                lost += int((~logits.isfinite().all(dim=-1)).sum())
+        if lost:
+            return Evaluation(images=count, unanswered=lost, notes=(unfinished("error", lost, count),)).as_dict()
         return Evaluation(images=count, error=wrong / count, interval=wilson(wrong, count)).as_dict()

@@ -1,8 +1,8 @@
 """Training from one call."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 
 from stawm.catalog.suggest import called_here, did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
-from stawm.errors import ConfigError, Faults, InputError
+from stawm.errors import ConfigError, Faults
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec
@@ -21,8 +21,11 @@ from stawm.storage.checkpoint import WEIGHTS, CheckpointInfo
 from stawm.storage.pretrained import resolve_weights, stand_on
 from stawm.training import data as datasets
 from stawm.training import state as states
-from stawm.training.data import ImageSet, Splits
-from stawm.training.evaluation import Evaluation, check_classes, evaluate
+from stawm.training.adapt import given_fields, meet
+from stawm.training.data import Splits
+from stawm.training.data.channels import channels_of
+from stawm.training.data.torch_datasets import AnySet
+from stawm.training.evaluation import Evaluation, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
 from stawm.training.readout import ReadoutRun, can_keep
@@ -42,12 +45,14 @@ class Result:
         checkpoint: The file that it was saved to.
         evaluation: What was measured on the test images at the end.
         history: One entry an epoch, as in the log.
+        adapted: What the model took from the data and not from its preset, in words.
     """
 
     model: Model
     checkpoint: Path
     evaluation: Evaluation
     history: list[dict[str, Any]]
+    adapted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,16 @@ class Plan:
         recipe: How it is trained.
         options: The rest; ``transfer_passes`` is known.
         begun: The checkpoint that it starts from, if there is one.
+        fixed: Which of the fields that follow the data do not (see `stawm.training.adapt`).
+        adapted: What the model took from the data, in words.
     """
 
     config: SharedConfig
     recipe: Recipe
     options: RunOptions
     begun: CheckpointInfo | None
+    fixed: frozenset[str] = frozenset()
+    adapted: tuple[str, ...] = ()
 
     def note(self, data: str) -> dict[str, Any]:
         """Return what tells the run from another one, as JSON values."""
@@ -76,7 +85,7 @@ def train(
     model: ModelSpec,
     /,
     *,
-    data: str | Splits,
+    data: str | Splits | AnySet | Sequence[AnySet] | Mapping[str, AnySet],
     out: str | PathLike[str],
     recipe: RecipeSpec = "fast",
     options: RunOptions | Mapping[str, Any] | None = None,
@@ -87,8 +96,11 @@ def train(
     Args:
         model: A preset's name, a configuration, or a mapping (see `stawm.config`). Where the record of a preset says
             that the recipe trains a variant of it, such as ``stawm-mnist-8.fast``, that is trained; a complete
-            configuration is trained as it is.
-        data: A set by name (see `stawm.training.data.load`), or what to train and to test on.
+            configuration is trained as it is. In a preset, number and names of the classes, the images' channels and
+            mean and std follow the data unless they are given; what does is said on stderr, and in the result.
+        data: A set by name (see `stawm.training.data.load`), or what to train and to test on: `Splits`, or PyTorch's
+            data sets or loaders, as a pair or by ``train`` and ``test`` (see `stawm.training.data.as_image_set`).
+            Of a single one a fifth is held out for testing.
         out: The run's folder: the checkpoint, the state to go on from, pictures, and logs, for TensorBoard
             and as one JSON object an epoch.
         recipe: ``paper``, ``fast``, another name in the preset's record, or a recipe.
@@ -107,14 +119,14 @@ def train(
     out = Path(out)
     plan = make_plan(model, recipe, options, overrides)
     splits = _load(plan, data)
+    config, splits, adapted = meet(plan.config, splits, _held_out(plan.options, splits).train, plan.fixed)
+    plan = replace(plan, config=config, adapted=adapted)
     held = _held_out(plan.options, splits)
     states.prepare_folder(out)
     run = _make_run(plan)
-    for part in (*held, splits.test):
-        _check_images(run.model, part)
     note = plan.note(data if isinstance(data, str) else "given")
     if run.accelerator.is_main_process and not plan.options.quiet:
-        sys.stderr.write(_announcement(model, plan))
+        sys.stderr.write(_announcement(model, plan) + "".join(f"{line}\n" for line in plan.adapted))
     loop = Loop(run, out, note, plan.options)
     history = loop.go(held)
     measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
@@ -126,9 +138,10 @@ def train(
             "start_sha256": note["start"],
             "hardware": hardware(run.device),
             "test": measured.as_dict(),
+            **({"adapted": list(plan.adapted)} if plan.adapted else {}),
         }
         checkpoint.save(run.result, out / WEIGHTS, provenance=noted)
-    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history)
+    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history, plan.adapted)
 
 
 def make_plan(
@@ -158,7 +171,8 @@ def make_plan(
     assert found is not None
     assert chosen is not None
     passes = _passes(config, found, chosen)
-    return Plan(config, found, chosen.replace(transfer_passes=passes), begun)
+    fixed = given_fields(model, changes, None if begun is None else begun.config)
+    return Plan(config, found, chosen.replace(transfer_passes=passes), begun, fixed)
 
 
 def _options(whole: RunOptions | Mapping[str, Any] | None, own: Mapping[str, Any]) -> RunOptions:
@@ -214,10 +228,11 @@ def _announcement(model: ModelSpec, plan: Plan) -> str:
     return f"The recipe {plan.recipe.name!r} trains {plan.config.name}, a variant of {given}.\n"
 
 
-def _load(plan: Plan, data: str | Splits) -> Splits:
+def _load(plan: Plan, data: Any) -> Splits:
     if not isinstance(data, str):
-        return data
+        return datasets.as_splits(data, plan.options.seed)
     c, h, w = plan.config.image
+    c = c if "image" in plan.fixed else channels_of(data) or c
     return datasets.load(data, image=(c, h, w), resize=plan.options.resize, download=plan.options.download)
 
 
@@ -236,13 +251,6 @@ def _make_run(plan: Plan) -> Run:
     if options.transfer_passes:
         return ReadoutRun(plan.config, plan.recipe, passes=options.transfer_passes, **shared)
     return Run(plan.config, plan.recipe, **shared)
-
-
-def _check_images(model: Model, images: ImageSet) -> None:
-    if not len(images) or images.shape != tuple(model.config.image):
-        have, want = ("x".join(map(str, shape)) for shape in (images.shape, model.config.image))
-        raise InputError(f"{model.config.name} takes images of {want}; got {len(images):,} of {have}.")
-    check_classes(model, images)
 
 
 def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:

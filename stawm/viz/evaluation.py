@@ -37,6 +37,8 @@ def evaluation(measured: Any, *, title: str | None = None) -> Figure:
     Raises:
         InputError: Nothing of that was measured.
     """
+    if getattr(measured, "unanswered", 0):
+        raise InputError(f"There is nothing to picture: {'; '.join(measured.notes)}.")
     there = [panel for panel in PANELS if getattr(measured, panel.field, None)]
     if not there:
         raise InputError(

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_more_classes_than_the_model_knows_are_refused(images: ImageSet):
 
 
 def test_a_baseline_and_a_drawing_model_have_no_errors_by_glimpse(images: ImageSet):
-    plain = stawm.build("mnv2-cifar", image=[1, 16, 16], backbone="conv", mean=[0.0], std=[1.0])
+    plain = stawm.build("mnv2-cifar", image=[1, 16, 16], backbone="conv", mean=[0.0], std=[1.0], class_names=[])
     assert evaluate(plain, images, by_glimpse=True).error_by_glimpse is None
     drawing = stawm.build("stawm-digits", heads="drawing", class_names=[], mean=[0.0], std=[1.0], **SMALL)
     measured = evaluate(drawing, images, by_glimpse=True)
@@ -167,14 +168,111 @@ def test_only_the_most_frequent_mistakes_are_told():
     assert told.endswith(f"most often {', '.join(pairs)}")
 
 
-def test_the_models_names_come_before_the_images(model: Model, images: ImageSet):
-    plain = replace(images, class_names=tuple("abcdefghij"))
-    assert evaluate(model, plain, by_class=True).class_names == model.config.class_names == tuple("0123456789")
+def test_classes_of_the_same_names_have_the_models_numbers(model: Model, images: ImageSet):
+    order = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
+    names = tuple(f"{n} - digit {n}" for n in order.tolist())
+    mixed = replace(images, labels=order.argsort()[images.labels], class_names=names)
+    assert not torch.equal(mixed.labels, images.labels)
+    assert evaluate(model, mixed, by_class=True) == evaluate(model, images, by_class=True)
 
 
-def test_classes_without_a_name_are_numbered(images: ImageSet):
-    model = stawm.build("stawm-digits", heads={"classification": {"classes": 12}}, class_names=[], **SMALL)
-    assert evaluate(model, images, by_class=True).class_names == (*"0123456789", "10", "11")
+def test_a_class_that_the_images_lack_is_not_confused(model: Model, images: ImageSet):
+    some = images.take((images.labels == 3) | (images.labels == 7))
+    named = replace(some, labels=(some.labels == 7).long(), class_names=("3", "7"))
+    found = evaluate(model, named, by_class=True)
+    assert found == evaluate(model, some, by_class=True)
+    assert {t for t, row in enumerate(found.confusion or ()) if any(row)} == {3, 7}
+
+
+def test_images_of_other_classes_are_refused(model: Model, images: ImageSet):
+    other = replace(images, class_names=("0", "apple", *"23456789"))
+    with pytest.raises(InputError, match=r"\(0, apple, 2.*\), .*\(0, 1, 2.*\).*none of the model's: apple\. Call"):
+        evaluate(model, other)
+
+
+def test_without_names_numbers_are_compared_and_that_is_said(images: ImageSet):
+    named = stawm.build("stawm-digits", seed=0, **SMALL)
+    nameless = stawm.build("stawm-digits", seed=0, class_names=[], **SMALL)
+    expected = evaluate(named, images, by_class=True)
+    assert expected.notes == ()
+    found = evaluate(nameless, images, by_class=True)
+    assert found.notes == ("classes are compared by their numbers: the model has no names for them",)
+    assert replace(found, notes=()) == expected
+    assert found.notes[0] in str(found)
+    assert json.loads(json.dumps(found.as_dict()))["notes"] == list(found.notes)
+    assert evaluate(named, replace(images, class_names=())).error == expected.error
+
+
+BROKEN = {
+    "a weight": lambda model: next(model.parameters()).data.fill_(torch.nan),
+    "a bias": lambda model: model.heads["classification"].classifier.linear.bias.data.view(-1)[2].fill_(torch.inf),
+    "a class": lambda model: model.heads["classification"].classifier.linear.bias.data[2].fill_(-torch.inf),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("heads", ["classification", ["classification", {"name": "drawing", "latent": 3}]])
+def test_a_model_without_finite_answers_has_no_error(images: ImageSet, broken: str, heads: Any):
+    model: Any = stawm.build("stawm-digits", heads=heads, seed=0, mean=[0.0], std=[1.0], **SMALL)
+    BROKEN[broken](model)
+    found = evaluate(model, images, by_glimpse=True, by_class=True)
+    assert found.unanswered == 40
+    assert all(
+        getattr(found, key) is None
+        for key in ("error", "interval", "nll", "confusion", "calibration", "error_by_glimpse")
+    )
+    assert (found.mse is None) is (broken == "a weight" or heads == "classification")
+    said = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert said["notes"][0] == "error not measured: what the model gives is not finite for 40 of 40 images"
+    assert said["notes"][0] in str(found)
+
+
+def test_a_single_image_without_an_answer_is_counted(images: ImageSet):
+    model: Any = stawm.build("stawm-digits", seed=0, **SMALL)
+    forward, seen = model.forward, iter([0, 0, 1, 0])
+
+    def once(batch: torch.Tensor, **options: Any) -> Any:
+        output = forward(batch, **options)
+        if next(seen):
+            output.logits[4] = torch.nan
+        return output
+
+    model.forward = once
+    found = evaluate(model, images, batch=10)
+    assert (found.unanswered, found.error) == (1, None)
+    assert found.notes[0].endswith("for 1 of 40 images")
+
+
+def test_a_divergence_that_is_not_finite_is_no_measure(images: ImageSet):
+    model: Any = stawm.build("stawm-digits", heads="drawing", class_names=[], mean=[0.0], std=[1.0], seed=0, **SMALL)
+    model.heads["drawing"].sketcher.logvar.bias.data.fill_(1000.0)
+    found = evaluate(model, images)
+    assert (found.unanswered, found.kl) == (40, None)
+    assert found.mse is not None, "the mean of the latent is drawn"
+    assert found.notes == ("kl not measured: what the model gives is not finite for 40 of 40 images",)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (
+            lambda s: {"labels": torch.where(s.labels == 3, 10, s.labels)},
+            r"in \[0, 9\], as there are 10 classes; .* is 10",
+        ),
+        (
+            lambda s: {"labels": torch.where(s.labels == 3, -100, s.labels)},
+            r"of 40 are not, the first is -100, of image",
+        ),
+        (lambda s: {"labels": s.labels.float()}, r"class numbers, .*got float32.*labels\.long"),
+        (lambda s: {"labels": s.labels > 3}, "class numbers, .*got bool"),
+        (lambda s: {"labels": torch.eye(10).long()[s.labels]}, r"got int64 of shape \(40, 10\).*labels\.argmax"),
+        (lambda s: {"images": (s.images / 255).index_fill(0, torch.tensor([3]), torch.nan)}, "Image 3 of .*NaN"),
+        (lambda s: {"images": s.images / 127.5 - 1}, r"in \[0, 1\]; got values from -1 to 1"),
+    ],
+)
+def test_images_that_are_wrong_in_themselves(model: Model, images: ImageSet, part: Any, words: str):
+    with pytest.raises(InputError, match=words):
+        evaluate(model, replace(images, **part(images)))
 
 
 def test_a_bin_is_plain_json():

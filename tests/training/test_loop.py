@@ -214,7 +214,7 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
         with pytest.raises(InputError, match=r"takes images of 1x16x16; got [34]0 of 1x32x32"):
             train("stawm-digits", data=part, out=tmp_path / "x", validation=10, **TINY, **SHORT)
     heads = {"classification": {"classes": 3}}
-    with pytest.raises(InputError, match="takes images of 3x32x32; got 72 of 1x16x16"):
+    with pytest.raises(InputError, match="takes images of 1x32x32; got 72 of 1x16x16"):
         train("stawm-cifar-draw-16", data=few, out=tmp_path / "x", **SHORT)
     with pytest.raises(InputError, match="10 classes, the model tells 3 apart"):
         train("stawm-digits", data=few, out=tmp_path / "x", heads=heads, class_names=[], **TINY, **SHORT)

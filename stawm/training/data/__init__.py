@@ -1,5 +1,6 @@
 """Images to train and test on: sets by name, each held as one uint8 tensor where training runs, or read as it goes."""
 
+from stawm.training.data.alignment import aligned, known_labels
 from stawm.training.data.sets import (
     Examples,
     ImageSet,
@@ -12,14 +13,19 @@ from stawm.training.data.sets import (
     take_first,
 )
 from stawm.training.data.sources import load
+from stawm.training.data.torch_datasets import as_image_set, as_splits
 
 __all__ = [
     "Examples",
     "ImageSet",
     "Index",
     "Splits",
+    "aligned",
+    "as_image_set",
+    "as_splits",
     "batches",
     "hold_out_last",
+    "known_labels",
     "load",
     "shuffled_batches",
     "split",

@@ -57,7 +57,7 @@ def load(
         raise InputError(f"{source!r} {'lacks its folder' if needs_root else 'takes no folder'}. {_legal()}")
     request = Request(Path(root).expanduser(), image, resize, download, seed, memory)
     splits = SOURCES[name](request)
-    return Splits(*(_fit(part, request, source) for part in splits))
+    return Splits(*(replace(_fit(part, request, source), source=name) for part in splits))
 
 
 class Request(NamedTuple):

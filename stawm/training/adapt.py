@@ -1,0 +1,223 @@
+"""A model after its data: what the data says of itself wins over what a preset says of other data."""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from stawm.configuration import Config, split_dotted
+from stawm.errors import InputError
+from stawm.models.classes import listed, match, note_on_places
+from stawm.models.config import SharedConfig, override
+from stawm.models.resolve import ModelSpec
+from stawm.training.data import ImageSet, Splits, batches
+from stawm.training.data.alignment import aligned, target_kinds
+from stawm.training.data.checks import check_pixels, check_targets
+
+logger = logging.getLogger("stawm.training")
+FIELDS = frozenset({"image", "mean", "std", "class_names", "classes"})
+"""What follows the data where the user does not give it."""
+PUBLISHED = {
+    "digits": ((0.3,), (0.35,)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+}
+"""Mean and standard deviation of sets that have usual ones."""
+MEASURED = 10_000
+"""On how many images mean and standard deviation are measured at most, spread over all of them."""
+DIGITS = 4
+"""To how many decimals they are rounded, as published ones are."""
+COLOURS = {1: "1 channel (grey)", 3: "3 channels (colour)"}
+
+
+def given_fields(spec: ModelSpec, overrides: Mapping[str, Any], begun: SharedConfig | None = None) -> frozenset[str]:
+    """Return which of the fields that follow the data do not, since the user or the weights decide them.
+
+    Args:
+        spec: The model that is asked for; a complete configuration decides all of them.
+        overrides: Fields of the model that were given beside it.
+        begun: The model whose weights are taken, which were learned with its image form and normalisation.
+
+    Examples:
+        >>> sorted(given_fields("stawm-digits", {"heads.classification.classes": 3, "glimpses": 2}))
+        ['classes']
+        >>> sorted(given_fields({"preset": "stawm-digits", "std": [0.5]}, {"image": [3, 32, 32]}))
+        ['image', 'std']
+    """
+    if not isinstance(spec, str) and not (isinstance(spec, Mapping) and "preset" in spec):
+        return FIELDS
+    layers = [split_dotted(spec)] if isinstance(spec, Mapping) else []
+    changes = [*layers, split_dotted(overrides)]
+    found = {key for layer in changes for key in layer if key in FIELDS}
+    found |= {"classes"} if any(_gives_classes(layer.get("heads")) for layer in changes) else set()
+    if begun is not None:
+        found |= {"image", "mean", "std"} | ({"class_names", "classes"} if begun.classifies else set())
+    return frozenset(found)
+
+
+class Met(NamedTuple):
+    """A model and its data, each as it goes with the other.
+
+    Attributes:
+        config: The model, with what the data says.
+        splits: The data, with its classes as the model numbers them.
+        said: What the model took from the data, in words.
+    """
+
+    config: SharedConfig
+    splits: Splits
+    said: tuple[str, ...]
+
+
+def meet(config: SharedConfig, splits: Splits, learned: ImageSet, fixed: Collection[str]) -> Met:
+    """Bring a model and its data together, before anything is made of them.
+
+    Args:
+        config: The model.
+        splits: The data.
+        learned: The part of the training images that is learned from.
+        fixed: What of the model stays as it is; see `given_fields`.
+
+    Raises:
+        InputError: The data is wrong in itself, of another form than the model takes, or of other classes.
+        ConfigError: What is fixed does not go together with what the data says.
+    """
+    found = adapt(config, Splits(learned, splits.test), fixed)
+    lines = said(config, found, learned)
+    for line in lines:
+        logger.info(line)
+    parts = ((splits.train, "the training images"), (splits.test, "the test images"))
+    return Met(found, Splits(*(_checked(part, found, what) for part, what in parts)), lines)
+
+
+def _checked(images: ImageSet, config: SharedConfig, what: str) -> ImageSet:
+    if not len(images) or images.shape != tuple(config.image):
+        have, want = ("x".join(map(str, shape)) for shape in (images.shape, config.image))
+        form = ",".join(map(str, images.shape))
+        cure = f" Bring them to that size, or build the model with image={form}." if len(images) else ""
+        raise InputError(f"{config.name} takes images of {want}; got {len(images):,} of {have} as {what}.{cure}")
+    return aligned(images, config, what)
+
+
+def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> SharedConfig:
+    """Return a model's configuration with what the data says: channels, classes and their names, mean and std.
+
+    The size of the images stays the model's, as its glimpses are made for it. A model that does not normalise,
+    such as the paper's models that draw, still does not. Of sets that have usual numbers for mean and std, those are
+    taken; of others they are measured on the training images.
+
+    Args:
+        config: The configuration.
+        splits: What is learned from, and what is tested on.
+        fixed: What stays as it is; see `given_fields`.
+
+    Raises:
+        InputError: The training images are none or have pixels that are not legal, or the labels say no number of
+            classes.
+        ConfigError: What is fixed does not go together with what the data says.
+    """
+    if not len(splits.train):
+        raise InputError("There are no images to train on.")
+    check_pixels(splits.train.images, "the training images")
+    found = {"image": (splits.train.shape[0], *config.image[1:])} | _normalised(config, splits.train)
+    changes = {key: value for key, value in found.items() if key not in fixed}
+    return override(config, changes | _classes(config, splits, fixed))
+
+
+def _normalised(config: SharedConfig, train: ImageSet) -> dict[str, tuple[float, ...]]:
+    mean, std = normalisation(train) if any(config.mean) or set(config.std) != {1.0} else ((0.0,), (1.0,))
+    return {"mean": mean, "std": std}
+
+
+def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> dict[str, Any]:
+    """Return the changes of the number of classes and of their names."""
+    if "class_names" in fixed or "classes" not in target_kinds(config):
+        return {}
+    names = splits.train.class_names
+    if "classes" in fixed:
+        return {"class_names": names} if len(names) == config.classes else {}
+    if names and set(match(config.class_names, names)) == set(range(len(config.class_names))):
+        return {}
+    count = len(names) or _count(splits)
+    return {"heads": {"classification": {"classes": count}}, "class_names": names}
+
+
+def _count(splits: Splits) -> int:
+    """Return how many classes there are where they have no names: each number from 0 must have images."""
+    for part, what in zip(splits, ("the training images", "the test images"), strict=True):
+        check_targets(part.labels, ("classes",), None, what)
+    there = splits.train.labels.unique().tolist()
+    if there != list(range(len(there))):
+        lacking = next(number for number, label in enumerate(there) if number != label)
+        raise InputError(
+            f"The classes of the training images have no names, and their numbers go up to {there[-1]} but there is no "
+            f"image of class {lacking}: number the classes from 0 without gaps, name all of them (class_names), or say "
+            "how many there are by heads.classification.classes."
+        )
+    return len(there)
+
+
+def said(before: SharedConfig, after: SharedConfig, train: ImageSet) -> tuple[str, ...]:
+    """Say in words, a line each, what the data changed of a configuration."""
+    lines = []
+    if before.image != after.image:
+        channels = after.image[0]
+        lines.append(f"images: {COLOURS.get(channels, f'{channels} channels')}, from the data")
+    if (before.classes, before.class_names) != (after.classes, after.class_names):
+        names = f"({listed(after.class_names)})" if after.class_names else "(numbered)"
+        lines.append(f"classes: {after.classes} {names}, from the data")
+    if (before.mean, before.std) != (after.mean, after.std):
+        known = train.source in PUBLISHED
+        whence = f"the usual ones of {train.source}" if known else f"from {_measured_on(train):,} training images"
+        lines.append(f"mean {_row(after.mean)} and std {_row(after.std)}, {whence}")
+    note = note_on_places(after, train.class_names)
+    return (*lines, note) if note and train.class_names else tuple(lines)
+
+
+def normalisation(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the standard deviation of each channel, in [0, 1]: the set's usual ones, or measured.
+
+    Bytes are added up as whole numbers, so that every machine gets the same.
+    """
+    if images.source in PUBLISHED:
+        return PUBLISHED[images.source]
+    step = _step(images)
+    some = images.take(slice(0, None, step)) if step > 1 else images
+    total, squares, count = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long), 0
+    for raw, _ in batches(some, 512):
+        pixels = raw.long() if raw.dtype == torch.uint8 else raw.double()
+        total, squares = total + _over_channels(pixels), squares + _over_channels(pixels.square())
+        count += pixels[:, 0].numel()
+    top = 255 if total.dtype == torch.long else 1
+    means = [value / count / top for value in total.tolist()]
+    spread = [square / count / top**2 - m**2 for square, m in zip(squares.tolist(), means, strict=True)]
+    stds = [round(max(value, 0.0) ** 0.5, DIGITS) or 1.0 for value in spread]
+    return tuple(round(value, DIGITS) for value in means), tuple(stds)
+
+
+def _over_channels(pixels: Tensor) -> Tensor:
+    return pixels.sum(dim=(0, 2, 3)).cpu()
+
+
+def _step(images: ImageSet) -> int:
+    return -(-len(images) // MEASURED)
+
+
+def _measured_on(images: ImageSet) -> int:
+    return -(-len(images) // _step(images))
+
+
+def _row(values: Collection[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
+def _gives_classes(heads: Any) -> bool:
+    """Whether a specification of heads says how many classes there are."""
+    if isinstance(heads, Config):
+        return hasattr(heads, "classes")
+    if isinstance(heads, Mapping):
+        inner = heads if heads.get("name") == "classification" else heads.get("classification", {})
+        return _gives_classes(inner) if isinstance(inner, Config) else isinstance(inner, Mapping) and "classes" in inner
+    return isinstance(heads, (list, tuple)) and any(_gives_classes(head) for head in heads)

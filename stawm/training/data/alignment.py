@@ -1,0 +1,79 @@
+"""A set as a certain model takes it: its classes by the model's numbers, its targets as the heads learn them."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from stawm import registry
+from stawm.configuration import Config
+from stawm.errors import InputError
+from stawm.models.classes import places
+from stawm.models.config import SharedConfig
+from stawm.registry import Kind
+from stawm.training.data.checks import check_pixels, check_targets
+from stawm.training.data.folders import Files
+from stawm.training.data.sets import ImageSet
+
+
+def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") -> ImageSet:
+    """Return a set whose classes have the model's numbers and names; the set itself where it is so already.
+
+    Args:
+        images: The set.
+        config: The model.
+        what: What the set is called in a message.
+
+    Raises:
+        InputError: A class of the set is none of the model's, or the numbers in the set are not legal: labels out of
+            range or of another type than the model's heads learn, pixels that are floats outside [0, 1].
+    """
+    check_pixels(images.images, what)
+    kinds, names = target_kinds(config), images.class_names
+    known = places(config, names, what) if "classes" in kinds else None
+    check_targets(images.labels, kinds, len(names) or config.classes, what)
+    changes: dict[str, object] = {}
+    if (pixels := _single(images.images)) is not images.images:
+        changes["images"] = pixels
+    if "classes" in kinds:
+        labels = _numbered(images.labels, known)
+        changes |= {"labels": labels} if labels is not images.labels else {}
+        called = config.class_names or names
+        changes |= {"class_names": called} if called != names else {}
+    elif "values" in kinds and images.labels.dtype != torch.float32:
+        changes["labels"] = images.labels.float()
+    return replace(images, **changes) if changes else images
+
+
+def known_labels(images: ImageSet, config: SharedConfig) -> Int[Tensor, "count"] | None:
+    """Return the class of each image by the model's numbers; None where the model tells no such classes apart."""
+    if "classes" not in target_kinds(config):
+        return None
+    try:
+        return aligned(images, config).labels
+    except InputError:
+        return None
+
+
+def target_kinds(config: SharedConfig) -> tuple[str, ...]:
+    """Return what the heads of a model learn: ``"classes"``, ``"values"``, ``"flags"``; drawing needs no targets."""
+    found = (_targets(head) for head in config.heads)
+    return tuple(dict.fromkeys(kind for kind in found if kind is not None))
+
+
+def _targets(head: Config) -> str | None:
+    usual = "classes" if hasattr(head, "classes") else None
+    return getattr(registry.find(Kind.HEAD, head.name).load(), "targets", usual)
+
+
+def _numbered(labels: Tensor, known: tuple[int, ...] | None) -> Tensor:
+    labels = labels.long()
+    if known is None or known == tuple(range(len(known))):
+        return labels
+    return torch.tensor(known, device=labels.device)[labels]
+
+
+def _single(images: Tensor | Files) -> Tensor | Files:
+    """Return floats in single precision, which models are trained in."""
+    return images.float() if isinstance(images, Tensor) and images.is_floating_point() else images
