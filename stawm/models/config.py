@@ -18,6 +18,7 @@ from stawm.configuration import (
     unknown_fields,
 )
 from stawm.errors import ConfigError, Faults
+from stawm.models.pixels import Resize
 from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {
@@ -48,6 +49,8 @@ class SharedConfig(Config):
     """What they are then divided by."""
     class_names: tuple[str, ...] = ()
     """The names of the classes, in the order of the logits; may be left empty."""
+    resize: Resize = "crop"
+    """How pictures of another size are brought to the model's: cropped to its aspect, or squeezed."""
 
     @classmethod
     def check(cls, values: Mapping[str, Any], owner: str) -> list[str]:
