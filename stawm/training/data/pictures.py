@@ -5,12 +5,13 @@ black where it is light, so that no figure vanishes. What would be read for less
 than 8 bits a channel, more than one frame.
 """
 
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.models.pixels import Resize
 
-Source: TypeAlias = str | os.PathLike[str] | IO[bytes]
+Source: TypeAlias = str | os.PathLike[str] | io.IOBase
 """A file by its path, or an open one, such as ``io.BytesIO`` of what was sent."""
 
 MODES = {1: "L", 3: "RGB"}
@@ -138,10 +139,11 @@ def check_file(path: str | os.PathLike[str]) -> None:
 def _opened(source: Source) -> Iterator[Image.Image]:
     """Open a picture, and see that it can be read for all that it holds."""
     name = _name(source)
+    file: Any = source  # Pillow asks for IO[bytes], which io's own classes are not
     try:
         if isinstance(source, (str, os.PathLike)):
             check_file(source)
-        with Image.open(source, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             _check(image, name)
             yield image
     except InputError:
