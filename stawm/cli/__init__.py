@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from stawm.catalog.plugins import import_script
+from stawm.cli.notices import notices
 from stawm.cli.parser import make_parser
 from stawm.errors import StawmError
 from stawm.storage.opening import as_path
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for script in args.scripts:
             import_script(as_path(script, "A script"))
         args.overrides = args.parser.overrides_in(rest, args)
-        args.run(args)
+        with notices(quiet=getattr(args, "json", False)):
+            args.run(args)
         sys.stdout.flush()
     except StawmError as error:
         faults = getattr(error, "faults", ())

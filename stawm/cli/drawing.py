@@ -46,12 +46,13 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
 
     from stawm.models.pixels import to_unit
     from stawm.training import data
-    from stawm.training.data.folders import read_images
+    from stawm.training.data.files import read_images
 
     c, h, w = model.config.image
+    resize = model.config.resize if args.resize is True else args.resize
     if args.images:
-        return to_unit(read_images(args.images[: args.count], c, (h, w))), None
-    held = data.load(args.data, image=(c, h, w), resize=args.resize, download=args.download).test
+        return to_unit(read_images(args.images[: args.count], c, (h, w), resize or model.config.resize)[:]), None
+    held = data.load(args.data, image=(c, h, w), resize=resize, download=args.download, held_out=args.held_out).test
     order = torch.arange(len(held))
     if args.seed is not None:
         order = torch.randperm(len(held), generator=torch.Generator().manual_seed(args.seed))

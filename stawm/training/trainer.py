@@ -170,6 +170,8 @@ def make_plan(
     assert config is not None
     assert found is not None
     assert chosen is not None
+    if isinstance(chosen.resize, str):
+        config = config.replace(resize=chosen.resize)
     passes = _passes(config, found, chosen)
     fixed = given_fields(model, changes, None if begun is None else begun.config)
     return Plan(config, found, chosen.replace(transfer_passes=passes), begun, fixed)
@@ -233,7 +235,9 @@ def _load(plan: Plan, data: Any) -> Splits:
         return datasets.as_splits(data, plan.options.seed)
     c, h, w = plan.config.image
     c = c if "image" in plan.fixed else channels_of(data) or c
-    return datasets.load(data, image=(c, h, w), resize=plan.options.resize, download=plan.options.download)
+    options = plan.options
+    resize = plan.config.resize if options.resize else False
+    return datasets.load(data, image=(c, h, w), resize=resize, download=options.download, held_out=options.held_out)
 
 
 def _held_out(options: RunOptions, splits: Splits) -> Splits:

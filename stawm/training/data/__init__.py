@@ -1,6 +1,7 @@
 """Images to train and test on: sets by name, each held as one uint8 tensor where training runs, or read as it goes."""
 
 from stawm.training.data.alignment import aligned, known_labels
+from stawm.training.data.pictures import read as read_image
 from stawm.training.data.sets import (
     Examples,
     ImageSet,
@@ -27,6 +28,7 @@ __all__ = [
     "hold_out_last",
     "known_labels",
     "load",
+    "read_image",
     "shuffled_batches",
     "split",
     "take_first",
