@@ -1,7 +1,7 @@
 """Training from one call."""
 
-import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,23 +11,28 @@ import torch
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
-from stawm.errors import ConfigError, Faults, InputError
+from stawm.errors import CheckpointError, ConfigError, Faults, InputError
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import checkpoint
 from stawm.storage.checkpoint import WEIGHTS, CheckpointInfo
+from stawm.storage.file import read
 from stawm.storage.pretrained import resolve_weights, stand_on
 from stawm.training import data as datasets
-from stawm.training import state as states
+from stawm.training import folder, identity
 from stawm.training.data import ImageSet, Splits
+from stawm.training.divergence import check_measured
+from stawm.training.endings import say, telling
 from stawm.training.evaluation import Evaluation, check_classes, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
+from stawm.training.processes import ignored_settings, in_first, make_accelerator
 from stawm.training.readout import ReadoutRun, can_keep
 from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
+from stawm.training.report import check_packages
 from stawm.training.run import Run
 
 MODEL_FIELDS = tuple(dict.fromkeys([*field_hints(ModelConfig), *field_hints(BaselineConfig)]))
@@ -42,12 +47,21 @@ class Result:
         checkpoint: The file that it was saved to.
         evaluation: What was measured on the test images at the end.
         history: One entry an epoch, as in the log.
+        trained: Whether anything was left to do; a run that was finished before is only read.
     """
 
     model: Model
     checkpoint: Path
     evaluation: Evaluation
     history: list[dict[str, Any]]
+    trained: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """What became of the run, in a line."""
+        if self.trained:
+            return f"saved {self.checkpoint}"
+        return f"nothing to do: this run was finished before; {self.checkpoint} is as it was"
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,8 @@ class Plan:
     def note(self, data: str) -> dict[str, Any]:
         """Return what tells the run from another one, as JSON values."""
         start = None if self.begun is None else self.begun.sha256
-        return {"data": data, "recipe": self.recipe.to_dict(), **self.options.note(), "start": start}
+        recipe = identity.of_recipe(self.recipe)
+        return {"data": data, "recipe": recipe, **self.options.note(), "start": start}
 
 
 def train(
@@ -106,19 +121,31 @@ def train(
     """
     out = Path(out)
     plan = make_plan(model, recipe, options, overrides)
+    accelerator = make_accelerator(plan.options.cpu)
+    with ExitStack() as stack:
+        in_first(accelerator, lambda: stack.enter_context(folder.claimed(out)))
+        stack.enter_context(telling(out, alone=accelerator.num_processes == 1))
+        check_packages(plan.options.pictures)
+        return _train(plan, data, out, [_announcement(model, plan), *map(_in_vain, ignored_settings())])
+
+
+def _train(plan: Plan, data: str | Splits, out: Path, announcements: list[str]) -> Result:
     splits = _load(plan, data)
     held = _held_out(plan.options, splits)
-    states.prepare_folder(out)
     run = _make_run(plan)
     for part in (*held, splits.test):
         _check_images(run.model, part)
-    note = plan.note(data if isinstance(data, str) else "given")
+    note = {**plan.note(data if isinstance(data, str) else "given"), "images": identity.of_images(splits)}
     if run.accelerator.is_main_process and not plan.options.quiet:
-        sys.stderr.write(_announcement(model, plan))
-    loop = Loop(run, out, note, plan.options)
-    history = loop.go(held)
+        for line in filter(None, announcements):
+            say(line)
+    loop = Loop(run, held, out, note, plan.options)
+    finished = loop.finished
+    history = loop.go()
     measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
-    if run.accelerator.is_main_process:
+    check_measured(measured.as_dict(), "by the end")
+    left = not (finished and is_whole(out / WEIGHTS))
+    if run.accelerator.is_main_process and left:
         noted = {
             **note,
             "data": source_without_folders(note["data"]),
@@ -128,7 +155,16 @@ def train(
             "test": measured.as_dict(),
         }
         checkpoint.save(run.result, out / WEIGHTS, provenance=noted)
-    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history)
+    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history, trained=left)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is there, and is as it was saved."""
+    try:
+        read(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def make_plan(
@@ -211,7 +247,11 @@ def _announcement(model: ModelSpec, plan: Plan) -> str:
     given = model.get("preset") if isinstance(model, Mapping) else model
     if not isinstance(given, str) or given == plan.config.name or not plan.config.name.startswith(f"{given}."):
         return ""
-    return f"The recipe {plan.recipe.name!r} trains {plan.config.name}, a variant of {given}.\n"
+    return f"The recipe {plan.recipe.name!r} trains {plan.config.name}, a variant of {given}."
+
+
+def _in_vain(setting: str) -> str:
+    return f"{setting} has no effect: how stawm trains is said by its own options."
 
 
 def _load(plan: Plan, data: str | Splits) -> Splits:
@@ -262,7 +302,7 @@ def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:
         if asked:
             raise ConfigError([f"{config.name} draws, and needs its glimpses in each step: transfer_passes must be 0."])
         return 0
-    return asked if asked is not None else int(recipe.name != "paper")
+    return asked if asked is not None else recipe.frozen_passes
 
 
 def source_without_folders(source: str) -> str:
