@@ -1,7 +1,7 @@
 """The form of a state: checked before a run goes back to it, as a checkpoint is before a model is made."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,17 +9,18 @@ from torch import Tensor
 
 from stawm.training.data import Examples
 from stawm.training.recipes import Recipe
+from stawm.training.run import Run
 
 
-def fault(state: Mapping[str, Any], like: Mapping[str, Any], recipe: Recipe, images: Examples) -> str | None:
+def fault(state: Mapping[str, Any], run: Run, images: Examples) -> str | None:
     """Return what is wrong with the form of a state, or None.
 
     Args:
         state: What was read.
-        like: The state that the run is in now; that of its weights has the form that is due.
-        recipe: How many images a step has, and how many epochs there are.
+        run: The run that is to go back to it; its own state has the form that is due.
         images: What is learned from.
     """
+    like = run.state()
     parts: Mapping[str, Callable[[Any], bool]] = {
         "note": lambda part: isinstance(part, Mapping),
         "run": lambda part: isinstance(part, Mapping) and part.keys() == like.keys(),
@@ -29,15 +30,16 @@ def fault(state: Mapping[str, Any], like: Mapping[str, Any], recipe: Recipe, ima
     broken = [name for name, fits in parts.items() if not fits(state.get(name))]
     if broken:
         return f"its {' and '.join(broken)} {'is' if len(broken) == 1 else 'are'} of another form"
-    run = state["run"]
-    if not _is_step(run["step"], run["first_loss"]):
+    held = state["run"]
+    if not _is_step(held["step"], held["first_loss"]):
         return "its step or first loss is of another form"
     for name in ("model", "average"):
-        if said := _weights_fault(run[name], like[name]):
+        if said := _weights_fault(held[name], like[name]):
             return f"of its {name}, {said}"
-    if not _is_optimiser(run["optimiser"], like["optimiser"]):
+    shapes = [weight.shape for group in run.optimiser.param_groups for weight in group["params"]]
+    if not _is_optimiser(held["optimiser"], like["optimiser"], shapes):
         return "its optimiser is of another form"
-    return _place_fault(state, recipe, len(images))
+    return _place_fault(state, run.recipe, len(images))
 
 
 def _is_step(step: Any, first_loss: Any) -> bool:
@@ -69,26 +71,26 @@ def _weights_fault(found: Any, like: Mapping[str, Tensor] | None) -> str | None:
     return None
 
 
-def _is_optimiser(found: Any, like: Mapping[str, Any]) -> bool:
-    """Whether the state of an optimiser has the groups of another one, and for each weight numbers of one shape."""
+def _is_optimiser(found: Any, like: Mapping[str, Any], shapes: Sequence[torch.Size]) -> bool:
+    """Whether the state of an optimiser has the groups of another one, and numbers of each weight's shape."""
     if not isinstance(found, Mapping) or found.keys() != like.keys() or not isinstance(found["state"], Mapping):
         return False
     groups = found["param_groups"]
     if not isinstance(groups, list) or [_members(g) for g in groups] != [_members(g) for g in like["param_groups"]]:
         return False
-    known = {index for group in groups for index in group["params"]}
-    return all(index in known and _are_moments(kept) for index, kept in found["state"].items())
+    known = dict(enumerate(shapes))  # as torch numbers them
+    return all(index in known and _are_moments(kept, known[index]) for index, kept in found["state"].items())
 
 
 def _members(group: Any) -> Any:
     return (group.keys(), group["params"]) if isinstance(group, Mapping) and "params" in group else None
 
 
-def _are_moments(kept: Any) -> bool:
+def _are_moments(kept: Any, shape: torch.Size) -> bool:
     if not isinstance(kept, Mapping):
         return False
     held = [value for value in kept.values() if value is not None]
-    return all(isinstance(value, Tensor) for value in held) and len({v.shape for v in held if v.ndim}) <= 1
+    return all(isinstance(value, Tensor) and value.shape in (shape, ()) for value in held)
 
 
 def _place_fault(state: Mapping[str, Any], recipe: Recipe, images: int) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stawm.errors import InputError, StawmError
+from stawm.errors import InputError
 from stawm.models.resolve import config as resolve_config
 from stawm.training.data import ImageSet, Splits
 from stawm.training.options import RunOptions
@@ -82,9 +82,9 @@ def differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _completed(noted: Mapping[str, Any]) -> dict[str, Any]:
     """Return a note with the usual values of the fields that were unknown when it was written."""
     found = {**RunOptions().note(), **noted}
-    with contextlib.suppress(StawmError, TypeError, ValueError):
+    with contextlib.suppress(Exception):  # what is of another form is another run's
         found["config"] = resolve_config(noted["config"]).to_dict()
-    with contextlib.suppress(StawmError, TypeError, ValueError):
+    with contextlib.suppress(Exception):
         found["recipe"] = of_recipe(from_record(noted["recipe"], "The noted recipe"))
     return found
 

@@ -131,7 +131,7 @@ class Loop:
             said = identity.check_same(noted, self.identity, self.out, inexact=self.options.inexact)
             if said and self.speaks and not self.options.quiet:
                 say(said)
-        fault = form.fault(found, self.run.state(), self.run.recipe, self.splits.train)
+        fault = form.fault(found, self.run, self.splits.train)
         if fault is not None:
             raise StawmError(
                 f"The training state {states.latest(self.folder)} cannot be used: {fault}. {states.AFRESH}"
