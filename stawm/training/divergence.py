@@ -57,7 +57,7 @@ def check(losses: Mapping[str, float], watched: Mapping[str, float], first: floa
     wrong = {name: value for name, value in losses.items() if name != "total" and not math.isfinite(value)}
     if not math.isfinite(total + norm):
         told = ", ".join(f"{name} is {value}" for name, value in wrong.items()) or "the gradient alone"
-        said = "its loss or gradient is not finite" + (f" ({told})" if len(wrong) < len(losses) - 1 else "")
+        said = "its loss or gradient is not finite" + (f" ({told})" if len(losses) > 2 else "")
         of_latent = OF_LATENT in wrong and driven < MODERATE
     elif total > EXPLODED * max(first, 1.0):
         said = f"its loss is {total:.3g}, and was {first:.3g} at first"

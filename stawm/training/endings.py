@@ -67,7 +67,7 @@ def telling(out: Path, *, alone: bool) -> Iterator[None]:
             if not _is_no_memory(error):
                 raise
             raise StawmError(
-                f"There is not enough memory for this run ({_first_line(error)}). Take a smaller recipe.batch, fewer "
+                f"There is not enough memory for this run ({_shortened(error)}). Take a smaller recipe.batch, fewer "
                 f"glimpses or a smaller model. {goes_on(out)}"
             ) from error
 
@@ -86,7 +86,7 @@ def compiling() -> Iterator[None]:
         yield
     except (TorchDynamoException, InductorError) as error:
         raise StawmError(
-            f"torch.compile cannot compile this model here ({_first_line(error)}): train without --compile, or see "
+            f"torch.compile cannot compile this model here ({_shortened(error)}): train without --compile, or see "
             "that there is a compiler (on a CPU one for C++, by the variable CXX)."
         ) from error
 
@@ -114,5 +114,7 @@ def _is_no_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(said in str(error) for said in NO_MEMORY)
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _shortened(error: BaseException) -> str:
+    """Return the first two lines of a message that may go on for pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__
