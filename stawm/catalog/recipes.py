@@ -12,15 +12,29 @@ TURN: RecipeFields = {"rotation": 20}
 CROP: RecipeFields = {"crop": 4, "flip": True}
 CROP_JITTER: RecipeFields = {**CROP, "jitter": 0.25}
 
-PAPER_MNIST_DRAWING: RecipeFields = {"epochs": 100, "decay": 0.99, "augmentation": TURN}
+PAPER: RecipeFields = {"frozen_passes": 0}
+"""Of the paper's recipes: what is frozen is computed anew in each step."""
+PAPER_MNIST_DRAWING: RecipeFields = {**PAPER, "epochs": 100, "decay": 0.99, "augmentation": TURN}
 PAPER_MNIST_CLASSES: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 200, "milestones": [50, 100, 150, 190, 195]}
 PAPER_MNIST_BOTH: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 20}
-PAPER_CIFAR_CLASSES: RecipeFields = {"epochs": 300, "decay": 0.99, "milestones": [150, 250], "augmentation": CROP}
+PAPER_CIFAR_CLASSES: RecipeFields = {
+    **PAPER,
+    "epochs": 300,
+    "decay": 0.99,
+    "milestones": [150, 250],
+    "augmentation": CROP,
+}
 """Also of the plain MobileNetV2, which the paper does not train: as the model around it."""
-PAPER_CIFAR_DRAWING: RecipeFields = {"epochs": 100, "rate": 1e-4, "milestones": [50, 90], "augmentation": CROP_JITTER}
-PAPER_CIFAR_READOUT: RecipeFields = {"epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
+PAPER_CIFAR_DRAWING: RecipeFields = {
+    **PAPER,
+    "epochs": 100,
+    "rate": 1e-4,
+    "milestones": [50, 90],
+    "augmentation": CROP_JITTER,
+}
+PAPER_CIFAR_READOUT: RecipeFields = {**PAPER, "epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
 PAPER_CIFAR_BASELINE: RecipeFields = {**PAPER_CIFAR_DRAWING, "rate": 5e-4}
-PAPER_FACES: RecipeFields = {"epochs": 100, "rate": 1e-4}
+PAPER_FACES: RecipeFields = {**PAPER, "epochs": 100, "rate": 1e-4}
 
 DISTORT: RecipeFields = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
 ELASTIC: RecipeFields = {**DISTORT, "elastic": 0.03}

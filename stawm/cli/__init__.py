@@ -7,6 +7,7 @@ status 1.
 import os
 import sys
 from collections.abc import Sequence
+from signal import SIGINT
 
 from stawm.catalog.plugins import import_script
 from stawm.cli.notices import notices
@@ -46,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"this needs {error.name}: pip install 'stawm[{extra}]'")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        _fail("interrupted")
-        return 130
+    except KeyboardInterrupt as error:
+        _fail(str(error) or "interrupted")
+        return 128 + getattr(error, "number", SIGINT)
     return 0
 
 

@@ -59,7 +59,7 @@ def train(args: Namespace) -> None:
     options["quiet"] = options.get("quiet", False) or args.json
     result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
     if PartialState().is_main_process:
-        graphs.show(args, result.evaluation, f"saved {result.checkpoint}")
+        graphs.show(args, result.evaluation, result.verdict)
 
 
 def evaluate(args: Namespace) -> None:

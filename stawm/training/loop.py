@@ -15,19 +15,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from stawm.errors import InputError
+from stawm.errors import StawmError
 from stawm.storage import checkpoint
 from stawm.training import data as datasets
-from stawm.training import divergence
+from stawm.training import divergence, folder, form, identity
 from stawm.training import state as states
 from stawm.training.data import Examples, Splits
 from stawm.training.divergence import DivergedError
+from stawm.training.endings import say
+from stawm.training.folder import LAST_GOOD
 from stawm.training.learner import Weights
 from stawm.training.options import RunOptions
-from stawm.training.report import Display, Report
+from stawm.training.report import Report, make_display
 from stawm.training.run import Run
-
-LAST_GOOD = "last-good.safetensors"
 
 
 class Batch(NamedTuple):
@@ -90,47 +90,63 @@ class Loop:
         history: One entry for every epoch that was finished.
     """
 
-    def __init__(self, run: Run, out: Path, note: Mapping[str, Any], options: RunOptions) -> None:
+    def __init__(self, run: Run, splits: Splits, out: Path, note: Mapping[str, Any], options: RunOptions) -> None:
         """Go back to the state in the folder, if there is one.
 
         Args:
             run: The run.
+            splits: What is learned from, and what is measured on after each epoch.
             out: Its folder.
             note: What tells this run from another one in the same folder, as JSON values.
             options: How often it saves, and what it shows.
 
         Raises:
             InputError: The folder holds another run, or the disk has no room for the run's state.
+            StawmError: The state in the folder is damaged, or of another form.
         """
-        self.run, self.out, self.note, self.options = run, out, dict(note), options
-        self.identity = {**note, "config": run.model.config.to_dict()}
+        self.run, self.splits, self.out, self.note, self.options = run, splits, out, dict(note), options
+        machine = identity.of_machine(run.device, run.world)
+        self.identity = {**note, "config": run.model.config.to_dict(), "machine": machine}
         self.folder = out / states.FOLDER
         self.history: list[dict[str, Any]] = []
         self.tally = Tally()
         self.speaks = run.accelerator.is_main_process
+        run.check_share(len(splits.train))
         self._restore()
         states.check_space(self.folder, run.state_bytes())
         self.saver = states.Saver(self.folder, options.save_every, writes=self.speaks)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs were made."""
+        return len(self.history) == self.run.recipe.epochs
 
     def _restore(self) -> None:
         found = states.load(self.folder, self.run.device)
         self.run.accelerator.wait_for_everyone()  # before the first process replaces what another one still reads
         if found is None:
             return
-        noted = found["note"]
-        differ = [key for key, value in self.identity.items() if key not in noted or noted[key] != value]
-        if differ:
-            raise InputError(f"{self.out} holds another run: {', '.join(differ)} differ. Give another folder.")
+        noted = found.get("note")
+        if isinstance(noted, Mapping):
+            said = identity.check_same(noted, self.identity, self.out, inexact=self.options.inexact)
+            if said and self.speaks and not self.options.quiet:
+                say(said)
+        fault = form.fault(found, self.run, self.splits.train)
+        if fault is not None:
+            raise StawmError(
+                f"The training state {states.latest(self.folder)} cannot be used: {fault}. {states.AFRESH}"
+            )
         self.run.restore(found["run"])
         self.history, self.tally = found["history"], Tally(**found["tally"])
 
     def _save(self) -> None:
+        divergence.check_weights(self.run.model, self.run.step)
         self.saver.save(
             self.run.step,
             {"note": self.identity, "run": self.run.state(), "history": self.history, "tally": self.tally.state()},
         )
 
-    def go(self, splits: Splits) -> list[dict[str, Any]]:
+    def go(self) -> list[dict[str, Any]]:
         """Train to the end, and return the history.
 
         Raises:
@@ -138,25 +154,28 @@ class Loop:
             StawmError: The folder cannot be written to any more.
         """
         run = self.run
-        if len(self.history) == run.recipe.epochs:
+        if self.finished:
             return self.history
-        images, test = run.prepare(splits.train, learn=True), run.prepare(splits.test)
-        steps = math.ceil(len(images) / run.recipe.batch)
-        report = self._report(steps) if self.speaks else None
+        if self.speaks:
+            with states.writing(self.folder):
+                folder.mark(self.out, self.identity)
         try:
+            images, test = run.prepare(self.splits.train, learn=True), run.prepare(self.splits.test)
+            steps = math.ceil(len(images) / run.recipe.batch)
+            report = self._report(steps) if self.speaks else None
             with report or nullcontext(), torch.random.fork_rng(devices=_gpus(run.device)):
-                while len(self.history) < run.recipe.epochs:
+                while not self.finished:
                     self._epoch(images, steps, report)
                     entry = self._finish_epoch(test)
                     if report is not None:
-                        report.epoch(entry, run.result, splits.test)
+                        report.epoch(entry, run.result, self.splits.test)
                     self._save()
         except DivergedError as error:
-            raise DivergedError(f"{error}{self._last_good()} {divergence.CURE}") from error
+            raise DivergedError(f"{error}{self._last_good()} {error.cure}") from error
         return self.history
 
     def _report(self, steps: int) -> Report:
-        display = Display(self.run.recipe.epochs, steps, self.run.step, quiet=self.options.quiet)
+        display = make_display(self.run.recipe.epochs, steps, self.run.step, quiet=self.options.quiet)
         return Report(self.out, display, self.history, self.run.step, self.options.pictures)
 
     def _epoch(self, images: Examples, steps: int, report: Report | None) -> None:
@@ -199,6 +218,7 @@ class Loop:
             **({"rates": rates} if (rates := _memory_rates(run.model)) else {}),
             **run.measure(test),
         }
+        divergence.check_epoch(run.result, entry)
         self.history.append(entry)
         self.tally = Tally()
         return entry
@@ -212,6 +232,8 @@ class Loop:
         if found is None:
             return f"{said} No state was saved before."
         run.restore(found["run"])
+        if not divergence.is_finite(run.result):
+            return f"{said} The weights that were saved last are not finite either."
         path = self.out / LAST_GOOD
         if self.speaks:
             checkpoint.save(run.result, path, provenance={**self.note, "step": run.step})

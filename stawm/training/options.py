@@ -16,11 +16,13 @@ class RunOptions(Config):
     docs/training.md are made from these fields.
 
     Attributes:
-        without_effect: The fields that do not decide a run's numbers: it may go on with other values of these.
-            ``cpu`` is among them, since a run may be moved to another machine.
+        without_effect: The fields that are not noted: a run may go on with other values of these. ``cpu`` is among
+            them, since what counts is the device that a run is on, which is noted by itself.
     """
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"name", "save_every", "pictures", "download", "cpu", "quiet"})
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"name", "save_every", "pictures", "download", "cpu", "inexact", "quiet"}
+    )
 
     name: str = "options"
     seed: Annotated[int, Interval(0, 2**32 - 1)] = 0
@@ -38,7 +40,7 @@ class RunOptions(Config):
     """Take what fits of the weights to begin with, for other classes or another head: the rest is random, and said."""
     transfer_passes: Annotated[int, NON_NEGATIVE] | None = None
     """Of a self-supervised model, how often the frozen glimpses of each image are computed before training starts: 1 as
-    it is, more with augmentations, 0 anew in each step; if left out 0 for the paper's recipe, else 1."""
+    it is, more with augmentations, 0 anew in each step; if left out, as the recipe says (recipe.frozen_passes)."""
     save_every: Annotated[float, NON_NEGATIVE] = 5.0
     """Minutes from one saved state to the next; after an epoch it is saved anyhow."""
     pictures: Annotated[int, NON_NEGATIVE] = 5
@@ -55,6 +57,9 @@ class RunOptions(Config):
     """Let torchvision fetch a set that is not there."""
     cpu: bool = False
     """Leave a GPU alone."""
+    inexact: bool = False
+    """Go on with a run also on another device, or with other numbers of threads or processes, where its numbers will
+    not be the same bit by bit."""
     quiet: bool = False
     """Show no progress."""
 

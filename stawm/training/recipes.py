@@ -51,6 +51,8 @@ class Recipe(base.Config):
     """The share of all steps, at the end, in which batch normalisation keeps its running statistics and uses them."""
     average: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
+    frozen_passes: Annotated[int, NON_NEGATIVE] = 1
+    """Of a self-supervised model, how often frozen glimpses are computed before training; see --transfer-passes."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training images are changed."""
 
@@ -133,9 +135,9 @@ def presets_with(recipe: str) -> list[str]:
 def _named(spec: str, preset: str, draws: bool) -> Recipe:
     fields = recipes_of(trained_preset(spec, preset)).get(spec)
     if isinstance(fields, Mapping):
-        return _from_record({"name": spec, **fields}, f"The recipe {spec!r} of {preset}")
+        return from_record({"name": spec, **fields}, f"The recipe {spec!r} of {preset}")
     if spec == "fast":
-        return _from_record({"name": spec, **(catalogue.DRAWING if draws else catalogue.CLASSES)}, "The recipe 'fast'")
+        return from_record({"name": spec, **(catalogue.DRAWING if draws else catalogue.CLASSES)}, "The recipe 'fast'")
     if spec == "paper":
         trained = ", ".join(presets_with("paper"))
         raise ConfigError([f"The paper does not train {preset!r}; it does: {trained}. Use the recipe 'fast'."])
@@ -144,7 +146,16 @@ def _named(spec: str, preset: str, draws: bool) -> Recipe:
     raise ConfigError([f"No recipe named {spec!r}.{did_you_mean(nearest(spec, known))} It must be {legal}."])
 
 
-def _from_record(fields: Mapping[str, Any], owner: str) -> Recipe:
+def from_record(fields: Mapping[str, Any], owner: str) -> Recipe:
+    """Return the recipe that plain data describe.
+
+    Args:
+        fields: Its fields, the augmentation as a mapping.
+        owner: Whose they are, for messages.
+
+    Raises:
+        ConfigError: Something is missing or not legal.
+    """
     augmentation = fields.get("augmentation", {})
     if isinstance(augmentation, Mapping):
         augmentation = base.make(Augmentation, augmentation, f"{owner}'s augmentation")

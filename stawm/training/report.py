@@ -1,32 +1,33 @@
 """What a run says of itself: a progress bar for people, a log of one JSON object a line for programs, TensorBoard."""
 
 import contextlib
+import importlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
-from stawm import viz
+from stawm.errors import StawmError
 from stawm.models.model import Model
 from stawm.models.pixels import to_unit
 from stawm.storage.file import write_atomically
 from stawm.training import state as states
 from stawm.training.data import ImageSet, batches
+from stawm.training.endings import say
+from stawm.training.folder import BOARD, LOG, PICTURES
 from stawm.training.run import Numbers
 
-LOG = "log.jsonl"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BOARD_EVERY = 20
 """Steps from one point on TensorBoard to the next."""
-BOARD = "tensorboard"
-PICTURES = "pictures"
 LEFT_OUT = {"epoch", "step", "seconds", "images"}
 """What of an epoch's entry is not drawn as a curve."""
 ROWS = 8
@@ -44,7 +45,7 @@ class Log:
     def write(self, entry: Mapping[str, Any]) -> None:
         """Add one line."""
         with self.path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(entry, allow_nan=False) + "\n")
 
 
 class Board:
@@ -52,6 +53,8 @@ class Board:
 
     def __init__(self, out: Path, step: int) -> None:
         """Open the board of a run that goes on at a step; what was shown of later ones is hidden."""
+        from torch.utils.tensorboard import SummaryWriter
+
         self.out = out
         self.writer = SummaryWriter(str(out / BOARD), purge_step=step + 1 if step else None)
 
@@ -68,6 +71,8 @@ class Board:
 
     def draw(self, model: Model, images: ImageSet, entry: Mapping[str, Any]) -> None:
         """Draw the pictures of a model, to the board and to files."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         folder = self.out / PICTURES
         folder.mkdir(exist_ok=True)
         for name, figure in draw_pictures(model, images, f"{model.config.name} after epoch {entry['epoch']}").items():
@@ -94,14 +99,69 @@ def flat(entry: Mapping[str, Any], above: str = "") -> dict[str, float]:
     return found
 
 
-def draw_pictures(model: Model, images: ImageSet, title: str) -> dict[str, Figure]:
+def draw_pictures(model: Model, images: ImageSet, title: str) -> dict[str, "Figure"]:
     """Return the pictures that a model has, by name; a baseline, which takes no glimpses, has none."""
+    from stawm import viz
+
     if model.config.glimpses is None:
         return {}
     raw, labels = next(batches(images, ROWS))
     pixels = to_unit(raw)
     found = {"looks": viz.looks(model, pixels, labels if model.config.class_names else None, title=title)}
     return found | {"drawings": viz.drawings(model, pixels, title=title)} if model.config.draws else found
+
+
+def check_packages(pictures: int) -> None:
+    """Check that what a run reports with is installed.
+
+    Raises:
+        StawmError: It is not.
+    """
+    for name in ("tensorboard", *(("matplotlib",) if pictures else ())):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise StawmError(
+                f"Training reports with {name}, and {error.name} is missing: pip install 'stawm[train]'"
+            ) from error
+
+
+class Lines:
+    """A plain line an epoch, for where the standard error is no terminal: the log of a job, say."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.shown = ""
+
+    def step(self, step: int, losses: Mapping[str, float], speed: float) -> None:
+        """Note what the last step gave."""
+        self.shown = f"{_losses(losses)}  {speed:,.0f} images/s"
+
+    def measured(self, entry: Mapping[str, Any]) -> None:
+        """Write what was measured after an epoch."""
+        say(f"epoch {entry['epoch']}/{self.epochs}  {self.shown}{_measured(entry)}")
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+
+def make_display(epochs: int, steps_per_epoch: int, done: int = 0, *, quiet: bool = False) -> "Display | Lines":
+    """Return what shows progress: a bar on a terminal or in a notebook, otherwise, whatever FORCE_COLOR says, lines."""
+    console = Console(stderr=True)
+    moves = console.is_jupyter or (getattr(sys.stderr, "isatty", bool)() and not console.is_dumb_terminal)
+    return Display(epochs, steps_per_epoch, done, quiet=quiet) if moves or quiet else Lines(epochs)
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "total")
+
+
+def _measured(entry: Mapping[str, Any]) -> str:
+    error, mse = entry.get("error"), entry.get("mse")
+    return ("" if error is None else f"  error {error:.2%}") + ("" if mse is None else f"  mse {mse:.4f}")
 
 
 class Display:
@@ -127,14 +187,11 @@ class Display:
 
     def step(self, step: int, losses: Mapping[str, float], speed: float) -> None:
         """Show what the last step gave."""
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "total")
-        self.bar.update(self.task, completed=step, description=self._epoch(step), loss=shown, speed=speed)
+        self.bar.update(self.task, completed=step, description=self._epoch(step), loss=_losses(losses), speed=speed)
 
     def measured(self, entry: Mapping[str, Any]) -> None:
         """Show what was measured after an epoch."""
-        error, mse = entry.get("error"), entry.get("mse")
-        shown = ("" if error is None else f"  error {error:.2%}") + ("" if mse is None else f"  mse {mse:.4f}")
-        self.bar.update(self.task, measured=shown)
+        self.bar.update(self.task, measured=_measured(entry))
 
     def __enter__(self) -> "Display":
         self.bar.start()
@@ -148,7 +205,7 @@ class Report:
     """All that a run says, in the one process of several that speaks."""
 
     def __init__(
-        self, out: Path, display: Display, history: Sequence[Mapping[str, Any]], step: int, pictures: int
+        self, out: Path, display: Display | Lines, history: Sequence[Mapping[str, Any]], step: int, pictures: int
     ) -> None:
         self.out, self.display, self.pictures = out, display, pictures
         self.log = Log(out / LOG, history)
@@ -171,7 +228,17 @@ class Report:
             self.log.write(entry)
             self.board.epoch(entry)
             if self.pictures and entry["epoch"] % self.pictures == 0:
-                self.board.draw(model, images, entry)
+                self._draw(model, images, entry)
+
+    def _draw(self, model: Model, images: ImageSet, entry: Mapping[str, Any]) -> None:
+        """Draw, but never end a run for a picture: one that cannot be made is left out, and the later ones too."""
+        try:
+            self.board.draw(model, images, entry)
+        except OSError:  # the disk, which is the run's matter
+            raise
+        except Exception as error:
+            self.pictures = 0
+            say(f"No pictures are made of this run, which goes on without them: {error}")
 
     def __enter__(self) -> "Report":
         self.display.__enter__()

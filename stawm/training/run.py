@@ -4,24 +4,29 @@ Everything random in a step follows from the run's seed, the number of the step 
 """
 
 import math
+from collections.abc import Iterable
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from stawm.errors import InputError
 from stawm.models.config import SharedConfig
-from stawm.models.model import Model
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.storage.pretrained import construct_seeded, with_weights
 from stawm.training import divergence
 from stawm.training.data import Examples, ImageSet
 from stawm.training.data.augment import augment
+from stawm.training.endings import compiling
 from stawm.training.evaluation import evaluate
 from stawm.training.learner import WHOLE, Learner, Weights
+from stawm.training.processes import make_accelerator
 from stawm.training.recipes import Recipe
 
 FUSED_ON = {"cpu", "cuda"}
@@ -71,8 +76,7 @@ class Run:
         The keyword arguments are the options of that name, see `RunOptions`; ``start`` is a checkpoint. A model is
         compiled once for batches of every size, on a GPU into CUDA graphs.
         """
-        # A static graph lets processes agree on weights that get no gradient, as some do in models of few glimpses.
-        self.accelerator = Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
+        self.accelerator = make_accelerator(cpu)
         self.device, self.world = self.accelerator.device, self.accelerator.num_processes
         self.recipe, self.seed, self.precision, self.compiled = recipe, seed, precision, compile
         model = construct_seeded(config, seed) if start is None else with_weights(config, start, seed, partial=partial)
@@ -96,6 +100,28 @@ class Run:
     def result(self) -> Model:
         """The model that is kept."""
         return self.model if self.average is None else self.average.module
+
+    @cached_property
+    def lone_norms(self) -> list[nn.Module]:
+        """The batch normalisations that find no statistics in a single image; in a step on one they keep theirs."""
+        return lone_norms(self.model)
+
+    def check_share(self, images: int) -> None:
+        """Check that batch normalisation finds something to take statistics of.
+
+        Args:
+            images: How many are learned from.
+
+        Raises:
+            InputError: The first process, whose statistics are kept, never holds more than one image.
+        """
+        size = min(self.recipe.batch, images)
+        if size <= self.world and self.lone_norms:
+            raise InputError(
+                f"{self.model.config.name} ends in batch normalisation of one number a channel, which needs two "
+                f"images, and no process ever holds two: a step has {size}, for {self.world} processes. "
+                "Raise recipe.batch, or give more images."
+            )
 
     def prepare(self, images: ImageSet, *, learn: bool = False) -> Examples:
         """Return a set, to learn from or to measure on, as the run takes it: here on its device."""
@@ -129,15 +155,18 @@ class Run:
             group["lr"] = self.recipe.rate * factor
         self.model.train()
         if self.recipe.freezes_norm(self.step, steps_per_epoch):
-            freeze_norm(self.model)
+            freeze_norm(self.model.modules())
+        elif len(raw) == 1:
+            freeze_norm(self.lone_norms)
         inputs = self.last_inputs = self.inputs(raw, generator)
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
             for tensor in (*inputs, labels):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
         self.optimiser.zero_grad(set_to_none=True)
-        parts, largest = self.learner(*inputs, labels, *weights)
-        self.accelerator.backward(parts["total"])
+        with compiling() if self.compiled else nullcontext():
+            parts, largest = self.learner(*inputs, labels, *weights)
+            self.accelerator.backward(parts["total"])
         norm = torch.nn.utils.clip_grad_norm_(learned_weights(self.model), self.recipe.clip or math.inf)
         parts = {name: part.detach() for name, part in parts.items()}
         self.numbers = self._watch(parts, norm, largest) if self._is_watched(steps_per_epoch) else None
@@ -196,11 +225,36 @@ class Run:
         return copies * whole + MOMENTS[self.recipe.optimiser] * learned
 
 
-def freeze_norm(model: nn.Module) -> None:
+def freeze_norm(modules: Iterable[nn.Module]) -> None:
     """Let batch normalisation use its running statistics, and keep them, until training mode is set anew."""
-    for module in model.modules():
+    for module in modules:
         if isinstance(module, _BatchNorm):
             module.eval()
+
+
+def lone_norms(model: Model) -> list[nn.Module]:
+    """Return the batch normalisations that learn, and get one number a channel of an image: they need two images.
+
+    Found by looking at one image; the model is left as it was.
+    """
+    found: dict[nn.Module, None] = {}
+
+    def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if given[0].numel() == given[0].shape[1]:
+            found[module] = None
+
+    model.train()
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
+    hooks = [module.register_forward_pre_hook(look) for module in norms]
+    try:
+        if norms:
+            some = next(model.parameters())
+            with evaluating(model), torch.random.fork_rng(devices=[some.device] if some.is_cuda else []):
+                model(some.new_zeros(1, *model.config.image))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(found)
 
 
 def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:

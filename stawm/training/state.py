@@ -1,10 +1,11 @@
 """The state of a run on disk: whole or not at all, so that a run that was broken off goes on exactly."""
 
 import contextlib
+import hashlib
 import io
 import shutil
-import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from stawm.storage.file import write_atomically
 
 FOLDER = "state"
 """Where in a run's folder its states are kept."""
+FORM = b"stawm run state 1\n"
+"""What a state begins with; its SHA-256 and what `torch.save` writes follow. The first version wrote that alone."""
+_ZIP = b"PK\3\4"
+_DIGITS = 64
+_NAME = f"step-{'[0-9]' * 9}.pt"
+AFRESH = "Nothing older is kept: remove it to start afresh."
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> None:
@@ -31,10 +38,11 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
+    held = buffer.getbuffer()
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{step:09d}.pt"
-    write_atomically(final, buffer.getvalue())
-    for old in folder.iterdir():
+    write_atomically(final, b"".join([FORM, hashlib.sha256(held).hexdigest().encode(), held]))
+    for old in folder.glob(_NAME):
         if old != final:
             with contextlib.suppress(OSError):
                 old.unlink()
@@ -42,22 +50,48 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> None:
 
 def latest(folder: Path) -> Path | None:
     """Return the newest whole state, if there is one."""
-    return max(folder.glob("step-*.pt"), default=None)
+    return max((path for path in folder.glob(_NAME) if path.is_file()), default=None)
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
     """Read the newest whole state, if there is one; nothing is unpickled but tensors and plain values.
 
     Raises:
-        StawmError: It cannot be read.
+        StawmError: It cannot be read, was altered, or is no state.
     """
     newest = latest(folder)
     if newest is None:
         return None
     try:
-        return torch.load(newest, map_location=device, weights_only=True)
-    except Exception as error:
-        raise StawmError(f"The training state {newest} cannot be read ({error}): remove it to start afresh.") from error
+        held = _checked(newest, memoryview(newest.read_bytes()))
+        state = torch.load(io.BytesIO(held), map_location=device, weights_only=True)
+    except OSError as error:
+        raise StawmError(f"The training state {newest} cannot be read ({error.strerror}).") from error
+    except StawmError:
+        raise
+    except Exception as error:  # pickle and torch raise anything, and advise to read the file unsafely
+        raise StawmError(f"The training state {newest} cannot be read: it holds no run of stawm. {AFRESH}") from error
+    if not isinstance(state, dict):
+        raise StawmError(f"The training state {newest} cannot be read: it holds no run of stawm. {AFRESH}")
+    return state
+
+
+def _checked(path: Path, data: memoryview) -> memoryview:
+    """Return what torch wrote, held against its hash; in states of the first version, against the zip's checksums."""
+    if data[: len(_ZIP)] == _ZIP:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            whole = file.testzip() is None
+        held = data
+    elif data[: len(FORM)] == FORM:
+        noted, held = data[len(FORM) : len(FORM) + _DIGITS], data[len(FORM) + _DIGITS :]
+        whole = hashlib.sha256(held).hexdigest().encode() == noted
+    else:
+        whole, held = False, data
+    if not whole:
+        raise StawmError(
+            f"The training state {path} cannot be read: it was altered or damaged after it was saved. {AFRESH}"
+        )
+    return held
 
 
 class Saver:
@@ -101,20 +135,6 @@ def writing(states: Path) -> Iterator[None]:
             f"{states.parent} cannot be written to any more ({error}). {goes_on} "
             "Make room, and start the same run again: it goes on from what is kept."
         ) from error
-
-
-def prepare_folder(out: Path) -> None:
-    """Make a run's folder and try that it can be written to.
-
-    Raises:
-        InputError: It cannot.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as file:
-            file.write(b"\0" * 4096)
-    except OSError as error:
-        raise InputError(f"The folder {out} cannot be written to ({error}): give another with --out.") from error
 
 
 def check_space(folder: Path, state_bytes: int) -> None:

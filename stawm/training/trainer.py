@@ -1,7 +1,7 @@
 """Training from one call."""
 
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,26 +11,31 @@ import torch
 
 from stawm.catalog.suggest import called_here, did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
-from stawm.errors import ConfigError, Faults
+from stawm.errors import CheckpointError, ConfigError, Faults
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import checkpoint
 from stawm.storage.checkpoint import WEIGHTS, CheckpointInfo
+from stawm.storage.file import read
 from stawm.storage.pretrained import resolve_weights, stand_on
 from stawm.training import data as datasets
-from stawm.training import state as states
+from stawm.training import folder, identity
 from stawm.training.adapt import given_fields, meet
 from stawm.training.data import Splits
 from stawm.training.data.channels import channels_of
 from stawm.training.data.torch_datasets import AnySet
+from stawm.training.divergence import check_measured
+from stawm.training.endings import say, telling
 from stawm.training.evaluation import Evaluation, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
+from stawm.training.processes import ignored_settings, in_first, make_accelerator
 from stawm.training.readout import ReadoutRun, can_keep
 from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
+from stawm.training.report import check_packages
 from stawm.training.run import Run
 
 MODEL_FIELDS = tuple(dict.fromkeys([*field_hints(ModelConfig), *field_hints(BaselineConfig)]))
@@ -46,6 +51,7 @@ class Result:
         evaluation: What was measured on the test images at the end.
         history: One entry an epoch, as in the log.
         adapted: What the model took from the data and not from its preset, in words.
+        trained: Whether anything was left to do; a run that was finished before is only read.
     """
 
     model: Model
@@ -53,6 +59,14 @@ class Result:
     evaluation: Evaluation
     history: list[dict[str, Any]]
     adapted: tuple[str, ...] = ()
+    trained: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """What became of the run, in a line."""
+        if self.trained:
+            return f"saved {self.checkpoint}"
+        return f"nothing to do: this run was finished before; {self.checkpoint} is as it was"
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,8 @@ class Plan:
     def note(self, data: str) -> dict[str, Any]:
         """Return what tells the run from another one, as JSON values."""
         start = None if self.begun is None else self.begun.sha256
-        return {"data": data, "recipe": self.recipe.to_dict(), **self.options.note(), "start": start}
+        recipe = identity.of_recipe(self.recipe)
+        return {"data": data, "recipe": recipe, **self.options.note(), "start": start}
 
 
 def train(
@@ -118,19 +133,31 @@ def train(
     """
     out = Path(out)
     plan = make_plan(model, recipe, options, overrides)
+    accelerator = make_accelerator(plan.options.cpu)
+    with ExitStack() as stack:
+        in_first(accelerator, lambda: stack.enter_context(folder.claimed(out)))
+        stack.enter_context(telling(out, alone=accelerator.num_processes == 1))
+        check_packages(plan.options.pictures)
+        return _train(plan, data, out, [_announcement(model, plan), *map(_in_vain, ignored_settings())])
+
+
+def _train(plan: Plan, data: str | Splits, out: Path, announcements: list[str]) -> Result:
     splits = _load(plan, data)
     config, splits, adapted = meet(plan.config, splits, _held_out(plan.options, splits).train, plan.fixed)
     plan = replace(plan, config=config, adapted=adapted)
     held = _held_out(plan.options, splits)
-    states.prepare_folder(out)
     run = _make_run(plan)
-    note = plan.note(data if isinstance(data, str) else "given")
+    note = {**plan.note(data if isinstance(data, str) else "given"), "images": identity.of_images(splits)}
     if run.accelerator.is_main_process and not plan.options.quiet:
-        sys.stderr.write(_announcement(model, plan) + "".join(f"{line}\n" for line in plan.adapted))
-    loop = Loop(run, out, note, plan.options)
-    history = loop.go(held)
+        for line in filter(None, (*announcements, *plan.adapted)):
+            say(line)
+    loop = Loop(run, held, out, note, plan.options)
+    finished = loop.finished
+    history = loop.go()
     measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
-    if run.accelerator.is_main_process:
+    check_measured(measured.as_dict(), "by the end")
+    left = not (finished and is_whole(out / WEIGHTS))
+    if run.accelerator.is_main_process and left:
         noted = {
             **note,
             "data": source_without_folders(note["data"]),
@@ -141,7 +168,16 @@ def train(
             **({"adapted": list(plan.adapted)} if plan.adapted else {}),
         }
         checkpoint.save(run.result, out / WEIGHTS, provenance=noted)
-    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history, plan.adapted)
+    return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history, plan.adapted, trained=left)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is there, and is as it was saved."""
+    try:
+        read(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def make_plan(
@@ -227,7 +263,11 @@ def _announcement(model: ModelSpec, plan: Plan) -> str:
     given = model.get("preset") if isinstance(model, Mapping) else model
     if not isinstance(given, str) or given == plan.config.name or not plan.config.name.startswith(f"{given}."):
         return ""
-    return f"The recipe {plan.recipe.name!r} trains {plan.config.name}, a variant of {given}.\n"
+    return f"The recipe {plan.recipe.name!r} trains {plan.config.name}, a variant of {given}."
+
+
+def _in_vain(setting: str) -> str:
+    return f"{setting} has no effect: how stawm trains is said by its own options."
 
 
 def _load(plan: Plan, data: Any) -> Splits:
@@ -274,7 +314,7 @@ def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:
         if asked:
             raise ConfigError([f"{config.name} draws, and needs its glimpses in each step: transfer_passes must be 0."])
         return 0
-    return asked if asked is not None else int(recipe.name != "paper")
+    return asked if asked is not None else recipe.frozen_passes
 
 
 def source_without_folders(source: str) -> str:

@@ -123,15 +123,17 @@ def begun(tmp_path_factory: pytest.TempPathFactory, few: data.Splits) -> Path:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"seed": 1}, "seed"),
-        ({"precision": "bf16"}, "precision"),
-        ({"validation": 20}, "validation"),
-        ({"train_images": 70}, "train_images"),
-        ({"compile": True}, "compile"),
-        ({"resize": True}, "resize"),
-        ({"start": "{start}"}, "start"),
-        ({"recipe.rate": 0.5}, "recipe"),
-        ({"dropout": 0.25, "seed": 1}, "seed, config"),
+        ({"seed": 1}, "seed is 0 there and 1 here"),
+        ({"precision": "bf16"}, "precision is 'fp32' there and 'bf16' here"),
+        ({"validation": 20}, "validation is 0 there and 20 here"),
+        ({"train_images": 70}, "train_images is None there and 70 here"),
+        ({"compile": True}, "compile is False there and True here"),
+        ({"resize": True}, "resize is False there and True here"),
+        ({"start": "{start}"}, "start is None there and '[0-9a-f]{64}' here"),
+        ({"recipe.rate": 0.5}, r"recipe\.rate is 0\.004 there and 0\.5 here"),
+        ({"recipe.augmentation.flip": True}, r"recipe\.augmentation\.flip is False there and True here"),
+        ({"dropout": 0.25, "seed": 1}, r"seed is 0 there and 1 here; config\.dropout is 0\.\d+ there and 0\.25 here"),
+        ({"memory": "hopfield"}, r"config\.memory\.name is 'hebb-rosenblatt' there and 'hopfield' here; .*"),
     ],
 )
 def test_another_run_in_the_same_folder_is_refused(
@@ -139,7 +141,7 @@ def test_another_run_in_the_same_folder_is_refused(
 ):
     stawm.save(stawm.build("stawm-digits", **TINY), tmp_path / "m.safetensors")
     given = {k: tmp_path / "m.safetensors" if v == "{start}" else v for k, v in other.items()}
-    with pytest.raises(InputError, match=rf"holds another run: {said} differ\. Give another folder"):
+    with pytest.raises(InputError, match=rf"holds another run: {said}\. Give another folder"):
         train("stawm-digits", data=few, out=begun, **TINY, **SHORT, **given)
 
 
