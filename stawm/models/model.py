@@ -18,10 +18,14 @@ from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.config import ModelConfig, SharedConfig
 from stawm.nn.glimpse_loop import GlimpseLoop, Look
+from stawm.nn.gradients import reach
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import autocasts
 from stawm.registry import Kind
+
+ALL_USED = 3
+"""With as many glimpses every weight has a say: the aggregator's recurrent ones only count from its second step on."""
 
 
 class Model(nn.Module, ABC):
@@ -246,6 +250,8 @@ class Stawm(Model):
         asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         answers, _ = self.memory.unroll(seen.memory_input, queries, [t for times in reads.values() for t in times])
+        if seen.memory_input.shape[1] < ALL_USED:
+            answers = reach(answers, self.parameters())
         parts = activate(answers).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 
@@ -263,7 +269,7 @@ class Stawm(Model):
             fields |= self.named_heads[name](answers, scene)
         looks = seen.looks
         trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
-        return Output(**fields, trace=trace)
+        return Output.of({**fields, "trace": trace})
 
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None

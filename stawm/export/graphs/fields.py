@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,7 +39,7 @@ DEFAULTS = ("logits", "canvas", "pose", "inverse_pose")
 """The answers, and where the model looked for them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OnnxOutput(Output):
     """What an ONNX graph gives: the model's output, in which fields that the graph lacks are None.
 
@@ -47,6 +48,9 @@ class OnnxOutput(Output):
     """
 
     confidence: Float[Tensor, "b n"] | None = None
+
+
+torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
 
 
 def available(model: Model) -> tuple[str, ...]:
