@@ -16,7 +16,7 @@ from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.models.config import BaselineConfig
 from stawm.models.model import Model
-from stawm.nn.precision import full_precision
+from stawm.nn.precision import full_precision, of_weights
 from stawm.registry import Kind
 
 
@@ -90,13 +90,17 @@ class Baseline(Model):
             features: What `look` gave.
             noise: The random numbers of this pass; nothing is random where left out.
         """
+        with of_weights(next(self.heads.parameters()), features):
+            return Output(**self._answers(features, noise))
+
+    def _answers(self, features: Float[Tensor, "b f"], noise: Noise | None) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if self.config.classifies:
             fields["logits"] = self.heads["classification"](self.dropout(features))
         if self.config.draws:
             latent, sketch = self.heads["drawing"](features.unsqueeze(1), None if noise is None else noise.latent)
             fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
-        return Output(**fields)
+        return fields
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shape, without the batch, of the latent's noise; a baseline draws once."""

@@ -1,7 +1,7 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
@@ -21,7 +21,7 @@ from stawm.nn.glimpse_loop import GlimpseLoop, Look
 from stawm.nn.gradients import reach
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import autocasts
+from stawm.nn.precision import HALVES, autocasts, of_weights
 from stawm.registry import Kind
 
 ALL_USED = 3
@@ -46,8 +46,19 @@ class Model(nn.Module, ABC):
         super().__init__()
         self.config = config
         for name in ("mean", "std"):
-            values = torch.tensor(getattr(config, name), dtype=torch.float64)
-            self.register_buffer(name, values.view(1, -1, 1, 1), persistent=False)
+            self.register_buffer(name, self._exact(name, torch.float64), persistent=False)
+
+    def _exact(self, name: str, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+        return torch.tensor(getattr(self.config, name), dtype=dtype, device=device).view(1, -1, 1, 1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Model":
+        """Move with the model, except that halves would round the preprocessing: it stays in float32."""
+        super()._apply(fn, recurse)
+        for name in ("mean", "std"):
+            buffer = getattr(self, name)
+            if buffer.dtype in HALVES:
+                setattr(self, name, self._exact(name, torch.float32, buffer.device))
+        return self
 
     def check_images(self, images: Tensor) -> None:
         """Raise an InputError unless the images are of the model's form and type."""
@@ -196,7 +207,8 @@ class Stawm(Model):
         """Look at images, remember, and return what the heads answer and where the model looked.
 
         Args:
-            images: The images, normalised with the configuration's mean and std.
+            images: The images, normalised with the configuration's mean and std, in the type of the weights. Of a model
+                in half precision the output is float32, as it is under autocast.
             glimpses: How many glimpses to take; the configuration's number where left out.
             glimpse_logits: Whether to classify after every glimpse too.
             sample: Whether what is random is drawn; while training only, where left out.
@@ -247,7 +259,8 @@ class Stawm(Model):
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
         """
         heads = self.named_heads
-        asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
+        with of_weights(self.loop.what.weight, seen.context):
+            asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         answers, _ = self.memory.unroll(seen.memory_input, queries, [t for times in reads.values() for t in times])
         if seen.memory_input.shape[1] < ALL_USED:
@@ -265,8 +278,9 @@ class Stawm(Model):
         """
         scene = Scene(seen.looks, self.locator, noise or Noise())
         fields: Fields = {}
-        for name, answers in recalled.items():
-            fields |= self.named_heads[name](answers, scene)
+        with of_weights(self.loop.what.weight, seen.context):
+            for name, answers in recalled.items():
+                fields |= self.named_heads[name](answers, scene)
         looks = seen.looks
         trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
         return Output.of({**fields, "trace": trace})
