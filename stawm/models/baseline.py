@@ -1,15 +1,17 @@
 """The baselines: the same backbone on the whole image, with no glimpses and no memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration import Config
 from stawm.configuration.components import instantiate
 from stawm.errors import ConfigError, Faults
 from stawm.heads import noise as noises
+from stawm.heads.base import Targets
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
 from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
 from stawm.heads.noise import Shapes
@@ -107,9 +109,10 @@ class Baseline(Model):
         return {"latent": (1, self.config.head("drawing").latent)} if self.config.draws else {}
 
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
+        labels = labels.get("classification") if isinstance(labels, Mapping) else labels
         parts: dict[str, Tensor] = {}
         for head in self.config.heads:
             if isinstance(head, ClassificationHead.Config):

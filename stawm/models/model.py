@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.configuration import GLIMPSES
 from stawm.configuration.components import instantiate
 from stawm.errors import Faults, InputError
 from stawm.heads import noise as noises
-from stawm.heads.base import Fields, Head, Scene
+from stawm.heads import together
+from stawm.heads.base import Fields, Head, Scene, Targets
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.config import ModelConfig, SharedConfig
@@ -88,24 +90,25 @@ class Model(nn.Module, ABC):
         return images * self.std.to(images) + self.mean.to(images)
 
     def loss(
-        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None
+        self, output: Output, images: Float[Tensor, "b c h w"], labels: Targets | None = None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss by name, and their sum as ``total``.
 
         Args:
             output: What the model gave for these images.
             images: The images as the model took them.
-            labels: The classes, where the model classifies.
+            labels: What is to be learned: the classes, where the model classifies; the targets of its heads, where
+                they learn others; a mapping by the heads' names, where they learn different kinds.
 
         Raises:
-            InputError: The model classifies and there are no labels.
+            InputError: A head needs targets and there are none, or they are of another form.
         """
         parts = self.loss_parts(output, self.denormalise(images), labels)
         return {**parts, "total": torch.stack([*parts.values()]).sum()}
 
     @abstractmethod
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss by name, for images as pixel values in [0, 1], where they are known."""
 
@@ -221,7 +224,7 @@ class Stawm(Model):
             InputError: The images or the noise are not of the model's form, or there are no glimpses.
         """
         self.check_images(images)
-        n = _checked_count(self.config.glimpses if glimpses is None else glimpses)
+        n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         draw = self.training if sample is None else sample
         drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
         seen = self.look(images, n, pose_clip=pose_clip)
@@ -240,7 +243,7 @@ class Stawm(Model):
             InputError: The images are not of the model's form, or there are no glimpses.
         """
         self.check_shape(images)
-        return Seen(*self.loop(images, _checked_count(glimpses), pose_clip))
+        return Seen(*self.loop(images, checked_count(glimpses), pose_clip))
 
     def reads(self, glimpses: int, *, every: bool = False) -> dict[str, tuple[int, ...]]:
         """Return after which writes each head reads, by the heads' names.
@@ -280,19 +283,25 @@ class Stawm(Model):
         fields: Fields = {}
         with of_weights(self.loop.what.weight, seen.context):
             for name, answers in recalled.items():
-                fields |= self.named_heads[name](answers, scene)
+                together.add(fields, self.named_heads[name](answers, scene), name, self.named_heads)
         looks = seen.looks
         trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
         return Output.of({**fields, "trace": trace})
 
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
         found: dict[str, Tensor] = {}
-        for head in self.named_heads.values():
-            found |= head.losses(output, pixels, labels)
+        for name, own in together.share_out(self.named_heads, labels).items():
+            together.add(found, self.named_heads[name].losses(output, pixels, own), name, self.named_heads)
         return found
+
+    def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
+        """Return what each head that learns targets says of how good its answers are, summed over the batch."""
+        heads = self.named_heads
+        shared = {name: own for name, own in together.share_out(heads, labels).items() if own is not None}
+        return {name: heads[name].measure(output, own) for name, own in shared.items() if heads[name].targets}
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the heads take."""
@@ -300,9 +309,16 @@ class Stawm(Model):
         return {name: shape for head in heads for name, shape in head.noise_shapes(glimpses).items()}
 
 
-def _checked_count(glimpses: Any) -> int:
+def checked_count(glimpses: Any) -> int:
+    """Return a number of glimpses.
+
+    Raises:
+        InputError: It is no whole number, or not legal.
+    """
     if not isinstance(glimpses, int) or glimpses < 1:
         raise InputError(f"A model takes at least 1 glimpse; got {glimpses!r}.")
+    if glimpses not in GLIMPSES:
+        raise InputError(f"A model takes at most {GLIMPSES.high:,} glimpses; got {glimpses:,}.")
     return glimpses
 
 
@@ -352,6 +368,8 @@ def _heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]:
     }
     faults = Faults()
     found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
+    faults.settle()
+    faults.add(*together.clashes(found))
     faults.settle()
     return found
 

@@ -4,6 +4,7 @@ In bfloat16 the pose, the sampling grid, what x where and the memory lose the sm
 the model steers by, and training collapses; they run in float32 whatever the rest does.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -27,6 +28,27 @@ class WideLinear(nn.Linear):
         """Return the layer's output."""
         bias = None if self.bias is None else full_precision(self.bias)
         return F.linear(full_precision(input), full_precision(self.weight), bias)
+
+
+class Exact(nn.Module):
+    """Numbers as a buffer that is no part of a checkpoint, and that halves do not round."""
+
+    numbers: Tensor
+
+    def __init__(self, numbers: Sequence[float]) -> None:
+        super().__init__()
+        self.given = tuple(numbers)
+        self.register_buffer("numbers", torch.tensor(self.given), persistent=False)
+
+    def forward(self) -> Float[Tensor, "k"]:
+        """Return the numbers, in at least float32."""
+        return self.numbers
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Exact":
+        super()._apply(fn, recurse)
+        dtype = torch.promote_types(self.numbers.dtype, torch.float32)
+        self.numbers = torch.tensor(self.given, dtype=dtype, device=self.numbers.device)
+        return self
 
 
 def of_weights(weights: Tensor, x: Tensor) -> AbstractContextManager[Any]:

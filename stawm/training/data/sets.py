@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
@@ -20,7 +20,7 @@ class Examples(Protocol):
     """What training and measuring go through: inputs of some kind, with their classes."""
 
     @property
-    def labels(self) -> Int[Tensor, "count"]:
+    def labels(self) -> Shaped[Tensor, "count *k"]:
         """The class of each."""
         ...
 
@@ -44,7 +44,7 @@ class ImageSet:
     """
 
     images: UInt8[Tensor, "count c h w"] | Float[Tensor, "count c h w"] | Files
-    labels: Int[Tensor, "count"]
+    labels: Shaped[Tensor, "count *k"]
     class_names: tuple[str, ...]
     masks: Bool[Tensor, "count 1 h w"] | None = None
 
