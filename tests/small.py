@@ -55,7 +55,4 @@ def inputs(model: Model, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]
 
 def tensors(output: Output) -> dict[str, Tensor]:
     """Every tensor of an output by name."""
-    fields: dict[str, Any] = dict(vars(output))
-    for part in (fields.pop("latent"), fields.pop("trace")):
-        fields |= part._asdict() if part else {}
-    return {name: value for name, value in fields.items() if value is not None}
+    return output.named()

@@ -95,4 +95,6 @@ COMPONENTS: tuple[Entry, ...] = (
         "Reads the memory after every glimpse and draws a sketch of each.",
         *("harris2019", "kingma2014", "higgins2017"),
     ),
+    _head("regression", "regression:RegressionHead", "Reads the finished memory once and gives k numbers."),
+    _head("multilabel", "multilabel:MultilabelHead", "Reads the finished memory once and gives k yes-or-no labels."),
 )

@@ -9,8 +9,11 @@ from stawm.configuration.config import plain as plain
 from stawm.configuration.config import unknown_fields as unknown_fields
 from stawm.configuration.fields import AT_LEAST_ONE as AT_LEAST_ONE
 from stawm.configuration.fields import FRACTION as FRACTION
+from stawm.configuration.fields import GLIMPSES as GLIMPSES
 from stawm.configuration.fields import NON_NEGATIVE as NON_NEGATIVE
 from stawm.configuration.fields import POSITIVE as POSITIVE
+from stawm.configuration.fields import SIDE as SIDE
+from stawm.configuration.fields import SIZE as SIZE
 from stawm.configuration.fields import Interval as Interval
 from stawm.configuration.fields import coerce as coerce
 from stawm.configuration.fields import coerce_all as coerce_all

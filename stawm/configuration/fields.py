@@ -38,6 +38,12 @@ POSITIVE = Interval(0, open_low=True)
 NON_NEGATIVE = Interval(0)
 FRACTION = Interval(0, 1)
 AT_LEAST_ONE = Interval(1)
+SIDE = Interval(1, 16_384)
+"""Of the sides of images and glimpses, in pixels: far beyond what is of use, so that no file can ask for more."""
+SIZE = Interval(1, 65_536)
+"""Of widths and numbers of things, likewise."""
+GLIMPSES = Interval(1, 10_000)
+"""How many glimpses a model may take."""
 
 
 def illegal(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str) -> dict[str, str]:

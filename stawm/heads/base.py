@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm.configuration import Config
@@ -16,6 +16,8 @@ from stawm.nn.precision import full_precision
 
 Fields: TypeAlias = dict[str, Any]
 """Fields of the `Output` by name."""
+Targets: TypeAlias = Shaped[Tensor, "b *k"] | Mapping[str, Shaped[Tensor, "..."]]
+"""What is to be learned of each image: of all heads together, or by their names."""
 Carried: TypeAlias = Mapping[str, Tensor]
 """What a head keeps of each read for its conclusion, by name; each (b, k, ...)."""
 
@@ -59,11 +61,18 @@ class Head(nn.Module, ABC):
     a head works on all glimpses at once, and glimpse by glimpse in a step graph, by the same code.
 
     Attributes:
+        fields: What the head gives, by the names that it has in the output, each with the letters of its axes: ``b``
+            first, then ``n`` where there is one for every glimpse. Those of a latent go by their own names. A field
+            that `Output` does not have itself is found in its ``extra``, and can be an output of a graph.
+        targets: What the head learns: the number of a class, k numbers, or k flags that are 0 or 1, of each image;
+            None where it needs none.
         Config: The head's own configuration. Where losses are summed over the batch, its ``summed_losses``
             names them; those that it does not name are averaged.
         query: From the context features to q.
     """
 
+    fields: ClassVar[Mapping[str, str]] = {}
+    targets: ClassVar[Literal["classes", "values", "flags"] | None] = None
     Config: ClassVar[type[Config]]
     query: Query
 
@@ -109,18 +118,36 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def losses(
-        self, output: Output, images: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
         """Return the named parts of the loss, each already weighted.
 
         Args:
             output: What the model gave.
             images: The images as pixel values in [0, 1], where they are known.
-            labels: The classes, where the head needs them.
+            targets: What the head has to learn, of the kind that ``targets`` says.
 
         Raises:
-            InputError: The head needs labels and there are none.
+            InputError: The head needs targets and there are none, or they are of another form.
         """
+
+    def measure(self, output: Output, targets: Shaped[Tensor, "b *k"]) -> dict[str, Tensor]:
+        """Return what tells how good the answers are, each a sum over the images; nothing unless it says so.
+
+        Args:
+            output: What the model gave.
+            targets: What would have been right.
+        """
+        return {}
+
+    def figures(self, sums: Mapping[str, Tensor], count: int) -> dict[str, Any]:
+        """Return what an evaluation reports, as plain JSON values by name.
+
+        Args:
+            sums: What `measure` gave, added up over all images.
+            count: How many images there were.
+        """
+        return {}
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the head uses; none unless it says so.

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm import configuration as base
-from stawm.configuration import AT_LEAST_ONE, FRACTION
+from stawm.configuration import FRACTION, SIZE
 from stawm.errors import InputError
 from stawm.heads.base import Carried, Fields, Head, Query, Scene
 from stawm.heads.losses import classification_loss
@@ -31,12 +31,15 @@ class Classifier(nn.Module):
 class ClassificationHead(Head):
     """Reads the memory after the last glimpse and classifies what it read."""
 
+    fields: ClassVar = {"glimpse_logits": "b n classes", "logits": "b classes"}
+    targets = "classes"
+
     @dataclass(frozen=True, kw_only=True)
     class Config(base.Config):
         """What the head alone decides."""
 
         name: str = "classification"
-        classes: Annotated[int, AT_LEAST_ONE] = 10
+        classes: Annotated[int, SIZE] = 10
         """How many classes there are."""
         dropout: Annotated[float, FRACTION] | None = None
         """The rate on the query; the model's where null."""
@@ -71,10 +74,10 @@ class ClassificationHead(Head):
         return {"logits": carried["logits"][:, -1]}
 
     def losses(
-        self, output: Output, images: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the cross entropy."""
-        return classification_losses(self.config, output, labels)
+        return classification_losses(self.config, output, targets)
 
 
 def classification_losses(

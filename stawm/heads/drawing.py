@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm import configuration as base
-from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE
+from stawm.configuration import NON_NEGATIVE, SIDE, SIZE
 from stawm.core.latent import reparameterise
 from stawm.errors import ConfigError, InputError
 from stawm.heads.base import Carried, Fields, Head, Query, Scene
@@ -65,18 +65,27 @@ class Sketcher(nn.Module):
 class DrawingHead(Head):
     """Reads the memory after every glimpse, and draws a sketch of each where it was seen."""
 
+    fields: ClassVar = {
+        "mu": "b n k",
+        "logvar": "b n k",
+        "sketches": "b n s g g2",
+        "masks": "b n 1 h w",
+        "canvases": "b n c h w",
+        "canvas": "b c h w",
+    }
+
     @dataclass(frozen=True, kw_only=True)
     class Config(base.Config):
         """What the head alone decides."""
 
         name: str = "drawing"
-        latent: Annotated[int, AT_LEAST_ONE] = 4
+        latent: Annotated[int, SIZE] = 4
         """k, how many numbers a sketch is drawn from."""
         beta: Annotated[float, NON_NEGATIVE] = 4.0
         """β, the weight of the divergence (Eq. 5)."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
-        sketch_size: Annotated[int, AT_LEAST_ONE] | None = None
+        sketch_size: Annotated[int, SIDE] | None = None
         """The side of a sketch in pixels; the glimpse's where null."""
         output_padding: bool = True
         """Whether a sketch has its full size also where strides drop pixels; CelebA's is one smaller."""
@@ -141,7 +150,7 @@ class DrawingHead(Head):
         return placed | ({"mask_noise": (1, *self.image_size)} if "mask" in noise else {})
 
     def losses(
-        self, output: Output, images: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
         """Return the squared error and β times the divergence."""
         return drawing_losses(self.config, output, images)

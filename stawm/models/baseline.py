@@ -1,22 +1,24 @@
 """The baselines: the same backbone on the whole image, with no glimpses and no memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration import Config
 from stawm.configuration.components import instantiate
 from stawm.errors import ConfigError, Faults
 from stawm.heads import noise as noises
+from stawm.heads.base import Targets
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
 from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.models.config import BaselineConfig
 from stawm.models.model import Model
-from stawm.nn.precision import full_precision
+from stawm.nn.precision import full_precision, of_weights
 from stawm.registry import Kind
 
 
@@ -90,22 +92,27 @@ class Baseline(Model):
             features: What `look` gave.
             noise: The random numbers of this pass; nothing is random where left out.
         """
+        with of_weights(next(self.heads.parameters()), features):
+            return Output(**self._answers(features, noise))
+
+    def _answers(self, features: Float[Tensor, "b f"], noise: Noise | None) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if self.config.classifies:
             fields["logits"] = self.heads["classification"](self.dropout(features))
         if self.config.draws:
             latent, sketch = self.heads["drawing"](features.unsqueeze(1), None if noise is None else noise.latent)
             fields |= {"canvas": full_precision(sketch[:, 0]).sigmoid(), "latent": latent}
-        return Output(**fields)
+        return fields
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shape, without the batch, of the latent's noise; a baseline draws once."""
         return {"latent": (1, self.config.head("drawing").latent)} if self.config.draws else {}
 
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
+        labels = labels.get("classification") if isinstance(labels, Mapping) else labels
         parts: dict[str, Tensor] = {}
         for head in self.config.heads:
             if isinstance(head, ClassificationHead.Config):

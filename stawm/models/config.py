@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from stawm.configuration import (
-    AT_LEAST_ONE,
     FRACTION,
+    GLIMPSES,
     POSITIVE,
+    SIDE,
+    SIZE,
     Config,
     coerce_all,
     field_hints,
@@ -30,14 +32,15 @@ PART_KINDS: Mapping[str, Kind] = {
     "memory": Kind.MEMORY,
     "canvas": Kind.CANVAS,
 }
-Count = Annotated[int, AT_LEAST_ONE]
+Side = Annotated[int, SIDE]
+Size = Annotated[int, SIZE]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedConfig(Config):
     """What a model and a baseline have in common."""
 
-    image: tuple[Count, Count, Count]
+    image: tuple[Side, Side, Side]
     """Channels, height and width of the images."""
     dropout: Annotated[float, FRACTION] = 0.5
     """The rate of every dropout that has none of its own."""
@@ -104,13 +107,13 @@ class ModelConfig(SharedConfig):
 
     family: Literal["stawm"] = "stawm"
     """Tells the model from a baseline."""
-    glimpses: Count
+    glimpses: Annotated[int, GLIMPSES]
     """N, how many glimpses it takes of an image."""
-    glimpse_size: Count
+    glimpse_size: Side
     """Sg, the side of a glimpse in pixels."""
-    memory_size: Count
+    memory_size: Size
     """M, the width of the memory."""
-    hidden_size: Count
+    hidden_size: Size
     """The size of both RNNs."""
     where: Literal["pose", "rnn"] = "pose"
     """What the 'where' pathway sees, the pose or the RNN's output."""

@@ -1,27 +1,33 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.configuration import GLIMPSES
 from stawm.configuration.components import instantiate
 from stawm.errors import Faults, InputError
 from stawm.heads import noise as noises
-from stawm.heads.base import Fields, Head, Scene
+from stawm.heads import together
+from stawm.heads.base import Fields, Head, Scene, Targets
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.config import ModelConfig, SharedConfig
 from stawm.nn.glimpse_loop import GlimpseLoop, Look
+from stawm.nn.gradients import reach
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import autocasts
+from stawm.nn.precision import HALVES, autocasts, of_weights
 from stawm.registry import Kind
+
+ALL_USED = 3
+"""With as many glimpses every weight has a say: the aggregator's recurrent ones only count from its second step on."""
 
 
 class Model(nn.Module, ABC):
@@ -44,8 +50,19 @@ class Model(nn.Module, ABC):
         super().__init__()
         self.config = config
         for name in ("mean", "std"):
-            values = torch.tensor(getattr(config, name), dtype=torch.float64)
-            self.register_buffer(name, values.view(1, -1, 1, 1), persistent=False)
+            self.register_buffer(name, self._exact(name, torch.float64), persistent=False)
+
+    def _exact(self, name: str, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+        return torch.tensor(getattr(self.config, name), dtype=dtype, device=device).view(1, -1, 1, 1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Model":
+        """Move with the model, except that halves would round the preprocessing: it stays in float32."""
+        super()._apply(fn, recurse)
+        for name in ("mean", "std"):
+            buffer = getattr(self, name)
+            if buffer.dtype in HALVES:
+                setattr(self, name, self._exact(name, torch.float32, buffer.device))
+        return self
 
     def check_images(self, images: Tensor) -> None:
         """Raise an InputError unless the images are of the model's form and type."""
@@ -75,24 +92,25 @@ class Model(nn.Module, ABC):
         return images * self.std.to(images) + self.mean.to(images)
 
     def loss(
-        self, output: Output, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None
+        self, output: Output, images: Float[Tensor, "b c h w"], labels: Targets | None = None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss by name, and their sum as ``total``.
 
         Args:
             output: What the model gave for these images.
             images: The images as the model took them.
-            labels: The classes, where the model classifies.
+            labels: What is to be learned: the classes, where the model classifies; the targets of its heads, where
+                they learn others; a mapping by the heads' names, where they learn different kinds.
 
         Raises:
-            InputError: The model classifies and there are no labels.
+            InputError: A head needs targets and there are none, or they are of another form.
         """
         parts = self.loss_parts(output, self.denormalise(images), labels)
         return {**parts, "total": torch.stack([*parts.values()]).sum()}
 
     @abstractmethod
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss by name, for images as pixel values in [0, 1], where they are known."""
 
@@ -194,7 +212,8 @@ class Stawm(Model):
         """Look at images, remember, and return what the heads answer and where the model looked.
 
         Args:
-            images: The images, normalised with the configuration's mean and std.
+            images: The images, normalised with the configuration's mean and std, in the type of the weights. Of a model
+                in half precision the output is float32, as it is under autocast.
             glimpses: How many glimpses to take; the configuration's number where left out.
             glimpse_logits: Whether to classify after every glimpse too.
             sample: Whether what is random is drawn; while training only, where left out.
@@ -207,7 +226,7 @@ class Stawm(Model):
             InputError: The images or the noise are not of the model's form, or there are no glimpses.
         """
         self.check_images(images)
-        n = _checked_count(self.config.glimpses if glimpses is None else glimpses)
+        n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         draw = self.training if sample is None else sample
         drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
         seen = self.look(images, n, pose_clip=pose_clip)
@@ -226,7 +245,7 @@ class Stawm(Model):
             InputError: The images are not of the model's form, or there are no glimpses.
         """
         self.check_shape(images)
-        return Seen(*self.loop(images, _checked_count(glimpses), pose_clip))
+        return Seen(*self.loop(images, checked_count(glimpses), pose_clip))
 
     def reads(self, glimpses: int, *, every: bool = False) -> dict[str, tuple[int, ...]]:
         """Return after which writes each head reads, by the heads' names.
@@ -245,9 +264,12 @@ class Stawm(Model):
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
         """
         heads = self.named_heads
-        asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
+        with of_weights(self.loop.what.weight, seen.context):
+            asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
         queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         answers, _ = self.memory.unroll(seen.memory_input, queries, [t for times in reads.values() for t in times])
+        if seen.memory_input.shape[1] < ALL_USED:
+            answers = reach(answers, self.parameters())
         parts = activate(answers).split([len(times) for times in reads.values()], dim=1)
         return dict(zip(reads, parts, strict=True))
 
@@ -261,20 +283,27 @@ class Stawm(Model):
         """
         scene = Scene(seen.looks, self.locator, noise or Noise())
         fields: Fields = {}
-        for name, answers in recalled.items():
-            fields |= self.named_heads[name](answers, scene)
+        with of_weights(self.loop.what.weight, seen.context):
+            for name, answers in recalled.items():
+                together.add(fields, self.named_heads[name](answers, scene), name, self.named_heads)
         looks = seen.looks
         trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
-        return Output(**fields, trace=trace)
+        return Output.of({**fields, "trace": trace})
 
     def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Int[Tensor, "b"] | None
+        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss of every head."""
         found: dict[str, Tensor] = {}
-        for head in self.named_heads.values():
-            found |= head.losses(output, pixels, labels)
+        for name, own in together.share_out(self.named_heads, labels).items():
+            together.add(found, self.named_heads[name].losses(output, pixels, own), name, self.named_heads)
         return found
+
+    def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
+        """Return what each head that learns targets says of how good its answers are, summed over the batch."""
+        heads = self.named_heads
+        shared = {name: own for name, own in together.share_out(heads, labels).items() if own is not None}
+        return {name: heads[name].measure(output, own) for name, own in shared.items() if heads[name].targets}
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the heads take."""
@@ -282,9 +311,16 @@ class Stawm(Model):
         return {name: shape for head in heads for name, shape in head.noise_shapes(glimpses).items()}
 
 
-def _checked_count(glimpses: Any) -> int:
+def checked_count(glimpses: Any) -> int:
+    """Return a number of glimpses.
+
+    Raises:
+        InputError: It is no whole number, or not legal.
+    """
     if not isinstance(glimpses, int) or glimpses < 1:
         raise InputError(f"A model takes at least 1 glimpse; got {glimpses!r}.")
+    if glimpses not in GLIMPSES:
+        raise InputError(f"A model takes at most {GLIMPSES.high:,} glimpses; got {glimpses:,}.")
     return glimpses
 
 
@@ -334,6 +370,8 @@ def _heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]:
     }
     faults = Faults()
     found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
+    faults.settle()
+    faults.add(*together.clashes(found))
     faults.settle()
     return found
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.locators.base import Locator
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import WideLinear, full_precision, of_weights, without_autocast
 from stawm.nn.recurrent import Emitter, LSTMCell, clip_rows
 
 
@@ -95,19 +95,26 @@ class GlimpseLoop(nn.Module):
         identity = locator.identity_pose()
         self.emitter = Emitter(hidden_size, identity, dropout, pose_limit)
         self.inverse_emitter = Emitter(hidden_size, identity, dropout) if inverse else None
-        self.what = nn.Linear(hidden_size, memory_size)
-        self.where = nn.Linear(locator.pose_size if where == "pose" else hidden_size, memory_size)
+        self.what = WideLinear(hidden_size, memory_size)
+        self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)
 
     def init(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b f"], LoopState]:
         """Return the context features and the state before the first glimpse."""
-        context = self.context(images)
-        start = full_precision(self.dropout(self.context_down(context)).relu())
+        with of_weights(self.what.weight, images):
+            context = self.context(images)
+            start = full_precision(self.dropout(self.context_down(context)).relu())
         return context, LoopState(x=start, emission_h=start)
 
     def look(
         self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None = None
     ) -> tuple[LoopState, Look]:
         """Decide where to look, and look."""
+        with of_weights(self.what.weight, images):
+            return self._look(images, state, pose_clip)
+
+    def _look(
+        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None
+    ) -> tuple[LoopState, Look]:
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
         with without_autocast(images):
             pose = self.emitter(h)
@@ -119,7 +126,8 @@ class GlimpseLoop(nn.Module):
 
     def aggregate(self, state: LoopState, features: Float[Tensor, "b d"]) -> LoopState:
         """Take what was seen into account for the next look."""
-        h, c = self.aggregator_rnn(features, state.aggregator_h, state.aggregator_c)
+        with of_weights(self.what.weight, features):
+            h, c = self.aggregator_rnn(features, state.aggregator_h, state.aggregator_c)
         return state._replace(x=h, aggregator_h=h, aggregator_c=c)
 
     def memory_input(self, looks: Look) -> Float[Tensor, "*bn m"]:

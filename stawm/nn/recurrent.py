@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stawm.nn.precision import autocasts, full_precision
+from stawm.nn.precision import WideLinear, autocasts, full_precision
 
 
 class LSTMCell(nn.LSTMCell):
@@ -55,9 +55,9 @@ class Emitter(nn.Module):
         super().__init__()
         self.limit = limit
         self.register_buffer("identity", identity, persistent=False)
-        self.hidden = nn.Linear(hidden_size, max(1, hidden_size // 2))
+        self.hidden = WideLinear(hidden_size, max(1, hidden_size // 2))
         self.dropout = nn.Dropout(dropout)
-        self.pose = nn.Linear(max(1, hidden_size // 2), len(identity))
+        self.pose = WideLinear(max(1, hidden_size // 2), len(identity))
         nn.init.zeros_(self.pose.weight)
         self.pose.bias.data.copy_(identity)
 

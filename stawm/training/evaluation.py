@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
-from stawm.models.model import Model, evaluating
+from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, as_image_set, batches
 from stawm.training.data.alignment import aligned
@@ -67,6 +68,7 @@ class Evaluation:
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
         masks: How well drawn masks tell figure from ground.
+        by_head: What heads that learn other targets report, by their names: mean errors of values, scores of flags.
         unanswered: For how many images the model gave numbers that are not finite. What is made of such numbers is not
             measured: the model is broken, and an error of it would mean nothing.
         notes: What is to be known of the figures, in words.
@@ -84,6 +86,7 @@ class Evaluation:
     mse: float | None = None
     kl: float | None = None
     masks: MaskIoU | None = None
+    by_head: Mapping[str, Mapping[str, Any]] | None = None
     unanswered: int = 0
     notes: tuple[str, ...] = ()
 
@@ -107,6 +110,7 @@ class Evaluation:
         if self.masks is not None:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
+        lines += [f"{name}: {_said(figures)}" for name, figures in (self.by_head or {}).items()]
         return "\n".join([*lines, *self.notes])
 
 
@@ -140,15 +144,18 @@ def evaluate(
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    heads: dict[str, dict[str, Tensor]] = defaultdict(dict)
     with evaluating(model):
         for raw, labels in batches(images, batch):
             pixels = to_unit(raw.to(like.device)).to(like.dtype)
             output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
             for name, value in _sums(output, pixels, labels.to(like.device)).items():
                 sums[name] = sums[name] + value.cpu().double()
+            for head, own in _measures(model, output, labels.to(like.device)).items():
+                heads[head] = {name: heads[head].get(name, 0) + value.cpu().double() for name, value in own.items()}
     note = note_on_places(model.config, given.class_names)
     lost = _take_out_lost(sums, len(images))
-    found = _evaluation(sums, len(images), by_class)
+    found = replace(_evaluation(sums, len(images), by_class), by_head=_figures(model, heads, len(images)))
     found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
         found = replace(found, class_names=_class_names(images, len(found.confusion)))
@@ -209,6 +216,25 @@ def _take_out_lost(sums: dict[str, Tensor], count: int) -> list[str]:
             for key in keys:
                 sums.pop(key, None)
     return notes
+
+
+def _measures(model: Model, output: Output, targets: Tensor) -> dict[str, dict[str, Tensor]]:
+    return model.measures(output, targets) if isinstance(model, Stawm) else {}
+
+
+def _figures(model: Model, sums: dict[str, dict[str, Tensor]], count: int) -> dict[str, dict[str, Any]] | None:
+    heads = model.named_heads if isinstance(model, Stawm) else {}
+    return {name: heads[name].figures(own, count) for name, own in sums.items() if own} or None
+
+
+def _said(figures: Mapping[str, Any]) -> str:
+    """Write figures in a line; of those by name, the name before each."""
+    parts = []
+    for name, value in figures.items():
+        pairs = value.items() if isinstance(value, Mapping) else [("", value)]
+        numbers = (f"{key} {'-' if x is None else f'{x:.4g}'}".strip() for key, x in pairs)
+        parts.append(f"{name} {', '.join(numbers)}")
+    return "; ".join(parts)
 
 
 def _answers(logits: Float[Tensor, "b classes"], labels: Int[Tensor, "b"]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm.heads.losses import classification_loss
@@ -52,13 +52,13 @@ class Learner(nn.Module):
         self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16
 
     def forward(
-        self, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"], mean: float = 1.0, total: float = 1.0
+        self, pixels: Float[Tensor, "b c h w"], labels: Shaped[Tensor, "b *k"], mean: float = 1.0, total: float = 1.0
     ) -> Learned:
         """Return the parts of the loss.
 
         Args:
             pixels: The images, as pixel values in [0, 1].
-            labels: Their classes.
+            labels: Their classes, or what else the heads learn.
             mean: The weight of averaged losses (see `Weights`).
             total: The weight of summed losses.
         """

@@ -53,8 +53,8 @@ class Kept:
 
 
 def can_keep(config: SharedConfig) -> bool:
-    """Whether what frozen glimpses give can be kept: heads that draw need the glimpses themselves."""
-    return config.is_readout and not config.draws
+    """Whether what frozen glimpses give can be kept: other heads may need the glimpses themselves."""
+    return config.is_readout and {head.name for head in config.heads} == {"classification"}
 
 
 @torch.no_grad()

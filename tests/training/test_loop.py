@@ -305,7 +305,7 @@ def test_every_fault_of_the_arguments_is_told_together(tmp_path: Path, few: data
         "options: seed must be an integer in [0, 4294967295]",
         "options: save_every must be a number in [0, inf)",
         "No option of a run and no field of a model is named 'precisoin'. Did you mean 'precision'? ",
-        "stawm-digits: glimpses must be an integer in [1, inf)",
+        "stawm-digits: glimpses must be an integer in [1, 10000]",
         "The recipe has no field 'epoch'. Did you mean 'epochs'? ",
     ]
     with pytest.raises(InputError, match="72 images"):

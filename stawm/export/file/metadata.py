@@ -15,7 +15,7 @@ import torch
 from stawm._version import __version__
 from stawm.errors import ExportError
 from stawm.export.file.proto import in_brackets
-from stawm.export.graphs.fields import AXES
+from stawm.export.graphs.fields import is_output
 from stawm.export.graphs.plan import Kind, Plan
 from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.step import PARTS
@@ -211,7 +211,7 @@ def _illegal(info: GraphInfo) -> list[str]:
         (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {info.precision!r}"),
         (info.glimpses is None or _is_count(info.glimpses), f"glimpses must be at least 1; got {info.glimpses!r}"),
         (isinstance(info.sample, bool), f"sample must be true or false; got {info.sample!r}"),
-        ({*info.fields} <= {*AXES}, f"fields must be outputs of a model; got {', '.join(map(str, info.fields))}"),
+        (_are_outputs(info), f"fields must be outputs of a model; got {', '.join(map(str, info.fields))}"),
         (bool(info.preset), "the configuration has no name"),
         (min(info.image) > 0, f"image is {info.image}"),
         (classes is None or classes > 0, f"there are {classes} classes"),
@@ -224,6 +224,12 @@ def _illegal(info: GraphInfo) -> list[str]:
         (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {info.resize!r}"),
     ]
     return [fault for holds, fault in rules if not holds]
+
+
+def _are_outputs(info: GraphInfo) -> bool:
+    """Whether all fields are those of an output, or may be further ones of a head that is not known here."""
+    heads = [head["name"] for head in info.config["heads"]]
+    return all(is_output(name, heads) for name in info.fields)
 
 
 def _is_count(value: Any) -> bool:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
 from stawm.heads.output import Latent, Output, Trace
-from stawm.models.model import Model
+from stawm.heads.together import RESERVED
+from stawm.models.model import Model, Stawm
 
 AXES: Mapping[str, str] = {
     "pose": "b n p",
@@ -26,19 +28,17 @@ AXES: Mapping[str, str] = {
     "confidence": "b n",
     "logits": "b classes",
 }
-"""Every output in the order in which it is computed, so that the first that differs is the nearest to the fault."""
+"""The outputs that `Output` has, in the order in which they are computed: the first that differs is nearest to the
+fault. Those that only some heads give come after them (see `axes_of`)."""
 
 RECALL = "recall."
 """What a head reads from the memory is in every graph by this and the head's name, so that a check can see it."""
-
-OWN = ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks")
-"""Those that are fields of `OnnxOutput` itself, and not of its latent or its trace."""
 
 DEFAULTS = ("logits", "canvas", "pose", "inverse_pose")
 """The answers, and where the model looked for them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OnnxOutput(Output):
     """What an ONNX graph gives: the model's output, in which fields that the graph lacks are None.
 
@@ -49,8 +49,11 @@ class OnnxOutput(Output):
     confidence: Float[Tensor, "b n"] | None = None
 
 
+torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
+
+
 def available(model: Model) -> tuple[str, ...]:
-    """Return the outputs that a model's graph can have, in the order of `AXES`."""
+    """Return the outputs that a model's graph can have, in the order in which they are computed."""
     config = model.config
     found: set[str] = set()
     loops = config.glimpses is not None
@@ -62,7 +65,25 @@ def available(model: Model) -> tuple[str, ...]:
         found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
     if config.masked:
         found |= {"masks"}
-    return tuple(name for name in AXES if name in found)
+    return (*(name for name in AXES if name in found), *_further(model))
+
+
+def axes_of(model: Model) -> dict[str, str]:
+    """Return the letters of the axes of every output, those that only this model's heads give included."""
+    return {**AXES, **_further(model)}
+
+
+def _further(model: Model) -> dict[str, str]:
+    """Return the outputs that only some heads give, as these declare them."""
+    heads = model.named_heads.values() if isinstance(model, Stawm) else ()
+    own = {*AXES, *Output.own}
+    return {name: axes for head in heads for name, axes in head.fields.items() if name not in own}
+
+
+def is_output(name: object, heads: Iterable[str]) -> bool:
+    """Whether a graph of a model with these heads can have an output of this name; other heads give further ones."""
+    others = {*heads} - {"classification", "drawing"}
+    return isinstance(name, str) and (name in AXES or (bool(others) and name.isidentifier() and name not in RESERVED))
 
 
 def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
@@ -77,7 +98,8 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
     """
     legal = available(model)
     if asked is None:
-        return tuple(name for name in DEFAULTS if name in legal)
+        answers = [name for name, axes in _further(model).items() if "n" not in axes.split()]
+        return tuple(name for name in (*DEFAULTS, *answers) if name in legal)
     chosen = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked))
     for name in chosen:
         if name not in legal:
@@ -90,17 +112,14 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
 
 def flatten(output: Output) -> dict[str, Tensor]:
     """Return the fields that are there by their names in a graph."""
-    named: dict[str, Tensor | None] = {name: getattr(output, name, None) for name in OWN}
-    for group in (output.latent, output.trace):
-        if group is not None:
-            named |= group._asdict()
-    return {name: tensor for name, tensor in named.items() if tensor is not None}
+    return {name: tensor for name, tensor in output.named().items() if name != "sketches"}
 
 
 def unflatten(named: Mapping[str, Tensor]) -> OnnxOutput:
     """Return the output that has these fields; the rest of it is None."""
-    own = {name: named[name] for name in OWN if name in named}
-    return OnnxOutput(**own, latent=_group(Latent, named), trace=_group(Trace, named))
+    grouped = {*Latent._fields, *Trace._fields}
+    own = {name: value for name, value in named.items() if name not in grouped}
+    return OnnxOutput.of({**own, "latent": _group(Latent, named), "trace": _group(Trace, named)})
 
 
 def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
@@ -118,10 +137,6 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return outputs and probes, each once, in the order in which they are computed."""
     given = dict.fromkeys(names)
     order = list(AXES)
-    place = {name: float(order.index("mu")) - 0.5 if name.startswith(RECALL) else order.index(name) for name in given}
+    place = {name: float(order.index(name)) if name in AXES else float(len(order)) for name in given}
+    place |= {name: float(order.index("mu")) - 0.5 for name in given if name.startswith(RECALL)}
     return tuple(sorted(given, key=place.__getitem__))
-
-
-def axes(name: str) -> str:
-    """Return the letters of the axes of an output or a probe."""
-    return "b r m" if name.startswith(RECALL) else AXES[name]

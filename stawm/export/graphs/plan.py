@@ -8,7 +8,7 @@ from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph
 from stawm.export.graphs.rollout import Rollout
 from stawm.models.config import ModelConfig
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model, Stawm, checked_count
 
 Kind = Literal["rollout", "step"]
 
@@ -61,7 +61,4 @@ def count_glimpses(model: Model, asked: int | None) -> int | None:
         if asked is not None:
             raise InputError(f"{model.config.name} takes no glimpses; got glimpses={asked}.")
         return None
-    n = model.config.glimpses if asked is None else asked
-    if n < 1:
-        raise InputError(f"A model takes at least 1 glimpse; got {n}.")
-    return n
+    return checked_count(model.config.glimpses if asked is None else asked)

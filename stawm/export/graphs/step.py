@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stawm.errors import ExportError
-from stawm.export.graphs.fields import AXES, RECALL, flatten
+from stawm.export.graphs.fields import RECALL, flatten, in_order
 from stawm.export.graphs.graph import Graph, State
 from stawm.heads.base import Head, Scene
 from stawm.heads.output import Noise, Output
@@ -143,7 +143,7 @@ class Glimpse(Part):
         for name, head in self.each.items():
             answer = activate(self.model.memory.read(memory, state[f"query.{name}"]))
             fields, carried = head.observe(answer[:, None], self.scene(one, given))
-            seen |= {key: value[:, 0] for key, value in flatten(Output(**fields)).items()} | {RECALL + name: answer}
+            seen |= {key: value[:, 0] for key, value in flatten(Output.of(fields)).items()} | {RECALL + name: answer}
             following |= {key: _push(state[key], value) for key, value in carried.items()}
         return {OUT + name: value for name, value in following.items()} | seen
 
@@ -169,7 +169,7 @@ class Read(Part):
             answer = activate(self.model.memory.read(self.memory.take(state), state[f"query.{name}"]))
             fields |= head(answer[:, None], self.scene(None, given))
             recalled[RECALL + name] = answer
-        named = flatten(Output(**fields)) | recalled
+        named = flatten(Output.of(fields)) | recalled
         return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})
 
 
@@ -193,8 +193,9 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
 
 def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
     """What ``read`` gives: of a model that classifies in any case the logits and the confidence, for `look`."""
-    asked = {*outputs} - {"glimpse_logits"} | ({"logits", "confidence"} if model.config.classifies else set())
-    return (*(name for name in AXES if name in asked), *(name for name in outputs if name.startswith(RECALL)))
+    asked = [*outputs, *(("logits", "confidence") if model.config.classifies else ())]
+    recalled = [name for name in asked if name.startswith(RECALL)]
+    return (*in_order(name for name in asked if name not in ("glimpse_logits", *recalled)), *recalled)
 
 
 def _push(register: Tensor, newest: Tensor) -> Tensor:

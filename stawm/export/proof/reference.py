@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stawm.export.graphs.fields import axes, in_order, probes
+from stawm.export.graphs.fields import axes_of, in_order, probes
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import Prepared, example_inputs
 from stawm.export.graphs.rollout import Rollout
@@ -58,7 +58,8 @@ def refer(prepared: Prepared, batches: Sequence[int]) -> Reference:
     inputs = [example_inputs(model, plan, size, seed) for seed, size in enumerate(batches)]
     exact = _run(prepared.exact, plan, names, inputs, torch.float64)
     near = _run(model, plan, names, inputs, torch.float32)
-    keys = [key for name in names for key in _keys(name, exact[0][name])]
+    axes = axes_of(model)
+    keys = [key for name in names for key in _keys(name, exact[0][name], axes.get(name, "b r m"))]
     gaps = {key: max(distance(at(key, e), at(key, n)) for e, n in zip(exact, near, strict=True)) for key in keys}
     return Reference(inputs, exact, gaps)
 
@@ -72,9 +73,9 @@ def _run(
         return [rollout.run({name: value.to(dtype) for name, value in given.items()}) for given in inputs]
 
 
-def _keys(name: str, value: Tensor) -> list[tuple[str, int | None]]:
+def _keys(name: str, value: Tensor, axes: str) -> list[tuple[str, int | None]]:
     """An output, or each of its glimpses. A memory that is read once is read after the last."""
-    second = axes(name).split()[1:2]
+    second = axes.split()[1:2]
     return [(name, n + 1) for n in range(value.shape[1])] if second in (["n"], ["r"]) else [(name, None)]
 
 

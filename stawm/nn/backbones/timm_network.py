@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.configuration import AT_LEAST_ONE, Interval
+from stawm.configuration import SIZE, Interval
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError
 from stawm.nn.backbones import strides
@@ -41,7 +41,7 @@ class TimmNetwork(Backbone):
         """``timm:`` and the name of the network, with timm's tag of the weights if one is wanted."""
         pretrained: bool = False
         """Whether to start from timm's weights, downloading them if need be; nothing is downloaded otherwise."""
-        total_stride: Annotated[int | None, AT_LEAST_ONE] = None
+        total_stride: Annotated[int | None, SIZE] = None
         """What to lower the total stride to; null is the network's own, halved until the images are large enough."""
         drop_rate: Annotated[float | None, RATE] = None
         """Dropout of the network's head; null is its own."""
