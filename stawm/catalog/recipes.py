@@ -1,6 +1,7 @@
 """How the presets are trained, as plain data: fields of `stawm.training.Recipe`.
 
-First the paper's Appendix D, then our own.
+First the paper's Appendix D; then what the authors' code did when it was run in 2018, where its gradient clipping acted
+on the first step alone, and of two schedules only the last; then our own.
 """
 
 from collections.abc import Mapping
@@ -12,15 +13,51 @@ TURN: RecipeFields = {"rotation": 20}
 CROP: RecipeFields = {"crop": 4, "flip": True}
 CROP_JITTER: RecipeFields = {**CROP, "jitter": 0.25}
 
-PAPER_MNIST_DRAWING: RecipeFields = {"epochs": 100, "decay": 0.99, "augmentation": TURN}
+BY_VALUE: RecipeFields = {"clip_by": "value"}
+"""Appendix D clips gradients at 5; the authors' code says how."""
+PAPER_MNIST_DRAWING: RecipeFields = {**BY_VALUE, "epochs": 100, "decay": 0.99, "augmentation": TURN}
 PAPER_MNIST_CLASSES: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 200, "milestones": [50, 100, 150, 190, 195]}
 PAPER_MNIST_BOTH: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 20}
-PAPER_CIFAR_CLASSES: RecipeFields = {"epochs": 300, "decay": 0.99, "milestones": [150, 250], "augmentation": CROP}
+PAPER_CIFAR_CLASSES: RecipeFields = {
+    **BY_VALUE,
+    "epochs": 300,
+    "decay": 0.99,
+    "milestones": [150, 250],
+    "augmentation": CROP,
+}
 """Also of the plain MobileNetV2, which the paper does not train: as the model around it."""
-PAPER_CIFAR_DRAWING: RecipeFields = {"epochs": 100, "rate": 1e-4, "milestones": [50, 90], "augmentation": CROP_JITTER}
-PAPER_CIFAR_READOUT: RecipeFields = {"epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
+PAPER_CIFAR_DRAWING: RecipeFields = {
+    **BY_VALUE,
+    "epochs": 100,
+    "rate": 1e-4,
+    "milestones": [50, 90],
+    "augmentation": CROP_JITTER,
+}
+PAPER_CIFAR_READOUT: RecipeFields = {**BY_VALUE, "epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
 PAPER_CIFAR_BASELINE: RecipeFields = {**PAPER_CIFAR_DRAWING, "rate": 5e-4}
-PAPER_FACES: RecipeFields = {"epochs": 100, "rate": 1e-4}
+PAPER_FACES: RecipeFields = {**BY_VALUE, "epochs": 100, "rate": 1e-4}
+
+UNCLIPPED: RecipeFields = {"clip": None, "clip_by": "norm"}
+AUTHORS_TURN: RecipeFields = {**TURN, "resampling": "nearest"}
+AUTHORS_COLOURS: RecipeFields = {"flip": True, "jitter": 0.25, "hue": 0.25}
+AUTHORS_MNIST_CLASSES: RecipeFields = {"epochs": 200, "decay": 0.99, **UNCLIPPED, "augmentation": AUTHORS_TURN}
+AUTHORS_MNIST_DRAWING: RecipeFields = {**AUTHORS_MNIST_CLASSES, "epochs": 100, "sample_evaluation": True}
+AUTHORS_MNIST_BOTH: RecipeFields = {**AUTHORS_MNIST_DRAWING, "epochs": 20}
+AUTHORS_MNIST_READOUT: RecipeFields = {**AUTHORS_MNIST_CLASSES, "epochs": 100}
+"""Of the experiment whose code was not published: Appendix D, in the way of their other code."""
+AUTHORS_CIFAR_CLASSES: RecipeFields = {
+    "epochs": 350,
+    "optimiser": "sgd",
+    "weight_decay": 5e-4,
+    "decay_all": True,
+    "milestones": [150, 250],
+    **UNCLIPPED,
+    "augmentation": CROP,
+}
+AUTHORS_CIFAR_DRAWING: RecipeFields = {**PAPER_CIFAR_DRAWING, **UNCLIPPED, "augmentation": AUTHORS_COLOURS}
+AUTHORS_CIFAR_READOUT: RecipeFields = {**PAPER_CIFAR_READOUT, **UNCLIPPED, "augmentation": AUTHORS_COLOURS}
+AUTHORS_CIFAR_BASELINE: RecipeFields = {**AUTHORS_CIFAR_DRAWING, "rate": 5e-4}
+AUTHORS_FACES: RecipeFields = {**PAPER_FACES, **UNCLIPPED}
 
 DISTORT: RecipeFields = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
 ELASTIC: RecipeFields = {**DISTORT, "elastic": 0.03}

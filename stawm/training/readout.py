@@ -53,8 +53,8 @@ class Kept:
 
 
 def can_keep(config: SharedConfig) -> bool:
-    """Whether what frozen glimpses give can be kept: heads that draw need the glimpses themselves."""
-    return config.is_readout and not config.draws
+    """Whether what frozen glimpses give can be kept: heads that draw need the glimpses, and dropout changes them."""
+    return config.is_readout and not config.draws and getattr(config, "frozen_loop", "evaluation") == "evaluation"
 
 
 @torch.no_grad()

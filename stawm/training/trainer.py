@@ -117,7 +117,8 @@ def train(
         sys.stderr.write(_announcement(model, plan))
     loop = Loop(run, out, note, plan.options)
     history = loop.go(held)
-    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
+    sample = plan.recipe.sample_evaluation
+    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train, sample=sample)
     if run.accelerator.is_main_process:
         noted = {
             **note,
@@ -260,7 +261,12 @@ def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:
         )
     if not can_keep(config):
         if asked:
-            raise ConfigError([f"{config.name} draws, and needs its glimpses in each step: transfer_passes must be 0."])
+            raise ConfigError(
+                [
+                    f"{config.name} draws or trains with dropout in its loop, so it needs new glimpses in each step: "
+                    "transfer_passes must be 0."
+                ]
+            )
         return 0
     return asked if asked is not None else int(recipe.name != "paper")
 
