@@ -14,6 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Weights = dict[str, Tensor]
+
+
+class Trained(Weights):
+    """Weights of a model in training mode."""
+
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -101,15 +107,27 @@ def _linear(name: str, inputs: int, outputs: int) -> Shapes:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def forward(net: Net, w: Weights, images: Tensor, mask_noise: Tensor | None = None) -> dict[str, Tensor]:
-    """What the authors' model computes in evaluation, with the latent's mean."""
+def forward(
+    net: Net,
+    weights: Weights,
+    images: Tensor,
+    mask_noise: Tensor | None = None,
+    latent_noise: Tensor | None = None,
+    *,
+    training: bool = False,
+) -> dict[str, Tensor]:
+    """What the authors' model computes, with no dropout, and with the latent's mean where there is no noise.
+
+    While training, batch normalisation uses each call's own batch and moves the running statistics in the weights.
+    """
+    w = Trained(weights) if training else weights
     context = _convolve(net.context, w, "memory.context_cnn", images)
     x = F.relu(_apply(w, "memory.context_down", context))
     m = w["memory.where.weight"].shape[0]
     h0, c0 = x, torch.zeros_like(x)
     h1, c1 = torch.zeros_like(x), torch.zeros_like(x)
     W = torch.zeros(len(images), m, m, dtype=x.dtype)
-    query = F.relu6(_apply(w, "qdown", context))
+    query = F.relu6(_apply(w, "qdown", context.detach()))
     canvas = torch.full_like(images, net.black) if mask_noise is None else torch.zeros_like(images)
     kept: dict[str, list[Tensor]] = {"pose": [], "memory_input": [], "mu": [], "logvar": []}
     for t in range(net.glimpses):
@@ -129,13 +147,14 @@ def forward(net: Net, w: Weights, images: Tensor, mask_noise: Tensor | None = No
             mu, logvar = _apply(w, "mu", answer), _apply(w, "var", answer)
             kept["mu"].append(mu)
             kept["logvar"].append(logvar)
-            sketch = _deconvolve(net.decoder, w, F.relu(_apply(w, "sup", mu)).view(-1, *net.start))
+            z = mu if latent_noise is None else mu + (logvar / 2).exp() * latent_noise[:, t]
+            sketch = _deconvolve(net.decoder, w, F.relu(_apply(w, "sup", z)).view(-1, *net.start))
             canvas = _draw(canvas, sketch, _emit(w, "memory.inv_emission", h0), mask_noise, t)
     found = {name: torch.stack(parts, dim=1) for name, parts in kept.items() if parts}
     if net.draws:
         found["canvas"] = canvas if mask_noise is not None else canvas.sigmoid()
     if net.classifier:
-        asked = F.relu6(_apply(w, "class_down", context)) if net.second_query else query
+        asked = F.relu6(_apply(w, "class_down", context.detach())) if net.second_query else query
         answer = F.relu6(torch.einsum("bij,bj->bi", W, asked))
         found["logits"] = F.log_softmax(_apply(w, net.classifier, answer), dim=1)
     return found
@@ -199,7 +218,7 @@ def _norm(w: Weights, name: str, x: Tensor) -> Tensor:
     if f"{bn}.running_var" not in w:
         return x
     parts: Any = [w[f"{bn}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-    return F.batch_norm(x, *parts)
+    return F.batch_norm(x, *parts, training=isinstance(w, Trained))
 
 
 def _mnist(*filters: int, strides: Sequence[int]) -> list[Layer]:

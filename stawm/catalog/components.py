@@ -67,6 +67,12 @@ COMPONENTS: tuple[Entry, ...] = (
     _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention.", "ramsauer2021"),
     _backbone("conv", "conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"),
     _backbone(
+        "mobilenetv2-cifar",
+        "mobilenetv2_cifar:MobileNetV2Cifar",
+        "The MobileNetV2 for small images that the paper's CIFAR-10 code has.",
+        *("harris2019", "sandler2018"),
+    ),
+    _backbone(
         "timm",
         "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",

@@ -1,8 +1,9 @@
 """The presets: the paper's models (Appendix D), their baselines, and one small model of our own.
 
 A preset is one record: name, summary, fields, recipes, citations. Its fields are a mapping in the override grammar:
-complete, or ``preset`` and what differs from it. Where our recipe ``fast`` trains another form of the model, that
-form is a preset of its own, the variant ``NAME.fast``, so that a name is never two models.
+complete, or ``preset`` and what differs from it. Where a recipe trains another form of the model, that form is a preset
+of its own, such as the variants ``NAME.fast`` of our own recipe and ``NAME.authors`` of the authors' code, so that a
+name is never two models.
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ _CIFAR_NORMALISED = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0
 _CIFAR_GLIMPSE = "32@4/1p2 64@4/2p1 128@4/2p1 128@4/2p1"
 _MOBILENET = {"name": "timm:mobilenetv2_100", "total_stride": 8}
 _PLAIN_CONV = {"name": "conv", "norm": "none", "bias": True, "init": "kaiming"}
+_AUTHORS_CIFAR = {"backbone": {"init": "authors"}}
 _READOUT = {"trainable": "readout", "heads": ({"name": "classification", "dropout": 0.0},)}
 _STABLE = {"memory": {"constrained": True, "normalise": 0.9}}
 _STABLE_CLASSES = {"dropout": 0.0, "pose_limit": 1.0, **_STABLE}
@@ -51,29 +53,45 @@ def _preset(
     *,
     fast: RecipeFields,
     paper: RecipeFields | None = None,
+    authors: RecipeFields | None = None,
     trained: Mapping[str, Any] | None = None,
+    written: Mapping[str, Any] | None = None,
     cites: tuple[str, ...] = ("harris2019",),
 ) -> tuple[Entry, ...]:
-    """Return a preset's record, and its variant's where our recipe trains a model that differs in ``trained``."""
-    by_name: dict[str, RecipeFields | str] = {} if paper is None else {"paper": paper}
+    """Return a preset's record, and those of its variants: the models that recipes train where these differ from it.
+
+    Args:
+        name: The preset's name.
+        summary: What it is.
+        fields: The model.
+        fast: Our recipe.
+        paper: The recipe of Appendix D.
+        authors: What the authors' code did.
+        trained: In what the model that our recipe trains differs.
+        written: In what the model of the authors' code differs from that of the paper.
+        cites: What to cite.
+    """
+    recipes = {key: each for key, each in (("paper", paper), ("authors", authors), ("fast", fast)) if each is not None}
+    differing = {key: each for key, each in (("authors", written), ("fast", trained)) if each is not None}
     record = Entry(
         kind=Kind.PRESET,
         name=name,
         target=fields,
         summary=summary,
         cites=cites,
-        recipes={**by_name, "fast": fast if trained is None else f"{name}.fast"},
+        recipes={key: f"{name}.{key}" if key in differing else recipe for key, recipe in recipes.items()},
     )
-    if trained is None:
-        return (record,)
-    variant = replace(
-        record,
-        name=f"{name}.fast",
-        target={"preset": name, **trained},
-        summary=f"{summary.removesuffix('.')}, in the form that the recipe 'fast' trains.",
-        recipes={"fast": fast},
+    variants = (
+        replace(
+            record,
+            name=f"{name}.{key}",
+            target={"preset": name, **changes},
+            summary=f"{summary.removesuffix('.')}, in the form that the recipe {key!r} trains.",
+            recipes={key: recipes[key]},
+        )
+        for key, changes in differing.items()
     )
-    return record, variant
+    return record, *variants
 
 
 PRESETS: tuple[Entry, ...] = (
@@ -82,6 +100,7 @@ PRESETS: tuple[Entry, ...] = (
         "MNIST in 8 glimpses of 8x8.",
         _MNIST_8,
         paper=recipes.PAPER_MNIST_CLASSES,
+        authors=recipes.AUTHORS_MNIST_CLASSES,
         fast=recipes.MNIST_CLASSES,
         trained=_STABLE_CLASSES,
     ),
@@ -97,6 +116,8 @@ PRESETS: tuple[Entry, ...] = (
             "backbone": _MNIST_CONTEXT,
         },
         paper=recipes.PAPER_MNIST_CLASSES,
+        authors=recipes.AUTHORS_MNIST_CLASSES,
+        written={"glimpses": 8},
         fast=recipes.MNIST_CLASSES,
         trained=_STABLE_CLASSES,
     ),
@@ -105,6 +126,7 @@ PRESETS: tuple[Entry, ...] = (
         "Draws MNIST digits in 12 glimpses of 4x4.",
         {"preset": "stawm-mnist-draw-6", "glimpse_size": 4},
         paper=recipes.PAPER_MNIST_DRAWING,
+        authors=recipes.AUTHORS_MNIST_DRAWING,
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
@@ -122,6 +144,7 @@ PRESETS: tuple[Entry, ...] = (
             "class_names": (),
         },
         paper=recipes.PAPER_MNIST_DRAWING,
+        authors=recipes.AUTHORS_MNIST_DRAWING,
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
@@ -135,6 +158,7 @@ PRESETS: tuple[Entry, ...] = (
             "heads": (_DRAWING_8,),
         },
         paper=recipes.PAPER_MNIST_DRAWING,
+        authors=recipes.AUTHORS_MNIST_DRAWING,
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
@@ -143,6 +167,8 @@ PRESETS: tuple[Entry, ...] = (
         "Classifies MNIST with what stawm-mnist-draw-6 learned.",
         {"preset": "stawm-mnist-draw-6", "class_names": _DIGITS, **_READOUT},
         paper=recipes.PAPER_MNIST_DRAWING,
+        authors=recipes.AUTHORS_MNIST_READOUT,
+        written={"frozen_loop": "training"},
         fast=recipes.READOUT,
         trained=_STABLE,
     ),
@@ -156,6 +182,7 @@ PRESETS: tuple[Entry, ...] = (
             "class_names": _DIGITS,
         },
         paper=recipes.PAPER_MNIST_BOTH,
+        authors=recipes.AUTHORS_MNIST_BOTH,
         fast=recipes.MNIST_BOTH,
         trained={"dropout": 0.3, **_STABLE},
     ),
@@ -174,6 +201,8 @@ PRESETS: tuple[Entry, ...] = (
             **_CIFAR_NORMALISED,
         },
         paper=recipes.PAPER_CIFAR_CLASSES,
+        authors=recipes.AUTHORS_CIFAR_CLASSES,
+        written={"backbone": "mobilenetv2-cifar"},
         fast=recipes.CIFAR_CLASSES,
         trained={"pose_limit": 1.0, **_STABLE},
     ),
@@ -194,6 +223,8 @@ PRESETS: tuple[Entry, ...] = (
             "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
         },
         paper=recipes.PAPER_CIFAR_DRAWING,
+        authors=recipes.AUTHORS_CIFAR_DRAWING,
+        written=_AUTHORS_CIFAR,
         fast=recipes.CIFAR_DRAWING,
         trained=_STABLE,
     ),
@@ -202,6 +233,8 @@ PRESETS: tuple[Entry, ...] = (
         "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned.",
         {"preset": "stawm-cifar-draw-16", "class_names": _CIFAR_CLASSES, **_READOUT},
         paper=recipes.PAPER_CIFAR_READOUT,
+        authors=recipes.AUTHORS_CIFAR_READOUT,
+        written={**_AUTHORS_CIFAR, "frozen_loop": "training"},
         fast=recipes.CIFAR_READOUT,
         trained=_STABLE,
     ),
@@ -219,6 +252,8 @@ PRESETS: tuple[Entry, ...] = (
             "heads": ({"name": "drawing", "latent": 4, "beta": 2.0, "output_padding": False},),
         },
         paper=recipes.PAPER_FACES,
+        authors=recipes.AUTHORS_FACES,
+        written={"dropout": 0.5, "context": {"init": "pytorch"}, "backbone": {"init": "pytorch"}},
         fast=recipes.FACES,
         trained=_STABLE,
     ),
@@ -233,6 +268,8 @@ PRESETS: tuple[Entry, ...] = (
             "heads": ({"name": "drawing", "latent": 32, "beta": 2.0},),
         },
         paper=recipes.PAPER_CIFAR_BASELINE,
+        authors=recipes.AUTHORS_CIFAR_BASELINE,
+        written=_AUTHORS_CIFAR,
         fast=recipes.CIFAR_DRAWING,
         cites=("higgins2017",),
     ),

@@ -1,6 +1,7 @@
 """How the presets are trained, as plain data: fields of `stawm.training.Recipe`.
 
-First the paper's Appendix D, then our own.
+First the paper's Appendix D; then what the authors' code did when it was run in 2018, where its gradient clipping acted
+on the first step alone, and of two schedules only the last; then our own.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ TURN: RecipeFields = {"rotation": 20}
 CROP: RecipeFields = {"crop": 4, "flip": True}
 CROP_JITTER: RecipeFields = {**CROP, "jitter": 0.25}
 
-PAPER: RecipeFields = {"frozen_passes": 0}
-"""Of the paper's recipes: what is frozen is computed anew in each step."""
+PAPER: RecipeFields = {"frozen_passes": 0, "clip_by": "value"}
+"""Of the paper's recipes: what is frozen is computed anew in each step. Appendix D clips gradients at 5; the authors'
+code says how."""
 PAPER_MNIST_DRAWING: RecipeFields = {**PAPER, "epochs": 100, "decay": 0.99, "augmentation": TURN}
 PAPER_MNIST_CLASSES: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 200, "milestones": [50, 100, 150, 190, 195]}
 PAPER_MNIST_BOTH: RecipeFields = {**PAPER_MNIST_DRAWING, "epochs": 20}
@@ -35,6 +37,39 @@ PAPER_CIFAR_DRAWING: RecipeFields = {
 PAPER_CIFAR_READOUT: RecipeFields = {**PAPER, "epochs": 50, "milestones": [25, 40, 45], "augmentation": CROP}
 PAPER_CIFAR_BASELINE: RecipeFields = {**PAPER_CIFAR_DRAWING, "rate": 5e-4}
 PAPER_FACES: RecipeFields = {**PAPER, "epochs": 100, "rate": 1e-4}
+
+AUTHORS: RecipeFields = {"frozen_passes": 0, "clip": None}
+AUTHORS_TURN: RecipeFields = {**TURN, "resampling": "nearest"}
+AUTHORS_COLOURS: RecipeFields = {"flip": True, "jitter": 0.25, "hue": 0.25}
+AUTHORS_MNIST_CLASSES: RecipeFields = {**AUTHORS, "epochs": 200, "decay": 0.99, "augmentation": AUTHORS_TURN}
+AUTHORS_MNIST_DRAWING: RecipeFields = {**AUTHORS_MNIST_CLASSES, "epochs": 100, "sample_evaluation": True}
+AUTHORS_MNIST_BOTH: RecipeFields = {**AUTHORS_MNIST_DRAWING, "epochs": 20}
+AUTHORS_MNIST_READOUT: RecipeFields = {**AUTHORS_MNIST_CLASSES, "epochs": 100}
+"""Of the experiment whose code was not published: Appendix D, in the way of their other code."""
+AUTHORS_CIFAR_CLASSES: RecipeFields = {
+    **AUTHORS,
+    "epochs": 350,
+    "optimiser": "sgd",
+    "weight_decay": 5e-4,
+    "decay_all": True,
+    "milestones": [150, 250],
+    "augmentation": CROP,
+}
+AUTHORS_CIFAR_DRAWING: RecipeFields = {
+    **AUTHORS,
+    "epochs": 100,
+    "rate": 1e-4,
+    "milestones": [50, 90],
+    "augmentation": AUTHORS_COLOURS,
+}
+AUTHORS_CIFAR_READOUT: RecipeFields = {
+    **AUTHORS,
+    "epochs": 50,
+    "milestones": [25, 40, 45],
+    "augmentation": AUTHORS_COLOURS,
+}
+AUTHORS_CIFAR_BASELINE: RecipeFields = {**AUTHORS_CIFAR_DRAWING, "rate": 5e-4}
+AUTHORS_FACES: RecipeFields = {**AUTHORS, "epochs": 100, "rate": 1e-4}
 
 DISTORT: RecipeFields = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
 ELASTIC: RecipeFields = {**DISTORT, "elastic": 0.03}

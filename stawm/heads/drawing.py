@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Float, Shaped
@@ -39,7 +39,9 @@ def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: 
     size = size if config.sketch_size is None else (config.sketch_size, config.sketch_size)
     stack = backbone if isinstance(backbone, Conv.Config) else default_layers(size)
     stack = stack if config.decoder is None else stack.replace(layers=config.decoder)
-    return Decoder(stack, channels=channels, size=size, output_padding=config.output_padding)
+    return Decoder(
+        stack, channels=channels, size=size, output_padding=config.output_padding, norm_over=config.norm_over
+    )
 
 
 class Sketcher(nn.Module):
@@ -58,8 +60,7 @@ class Sketcher(nn.Module):
         """Return the latent and the sketches; the latent's mean is drawn where there is no noise."""
         latent = Latent(full_precision(self.mu(x)), full_precision(self.logvar(x)))
         z = latent.mu if noise is None else reparameterise(latent.mu, latent.logvar, noise)
-        sketches = self.decoder(flatten_time(self.expand(z).relu()))
-        return latent, rearrange(sketches, "(b n) ... -> b n ...", n=x.shape[1])
+        return latent, self.decoder(self.expand(z).relu())
 
 
 class DrawingHead(Head):
@@ -89,6 +90,9 @@ class DrawingHead(Head):
         """The side of a sketch in pixels; the glimpse's where null."""
         output_padding: bool = True
         """Whether a sketch has its full size also where strides drop pixels; CelebA's is one smaller."""
+        norm_over: Literal["glimpse", "all"] = "glimpse"
+        """What a decoder with batch normalisation takes together while training: the sketches of one glimpse, as the
+        paper's authors do, or of all glimpses."""
 
         @property
         def summed_losses(self) -> tuple[str, ...]:

@@ -121,6 +121,9 @@ class ModelConfig(SharedConfig):
     """How far each number of a glimpse's pose may get from the pose that sees the whole image; None is any distance."""
     trainable: Literal["all", "readout"] = "all"
     """"readout": only heads and memory learn, on glimpses that are frozen (the self-supervised setting)."""
+    frozen_loop: Literal["evaluation", "training"] = "evaluation"
+    """How a frozen glimpse loop runs while the readout learns; in "training", as in the paper's code, its dropout and
+    its batch normalisation are active."""
     context: Config
     """The CNN that sees the whole image."""
     locator: Config

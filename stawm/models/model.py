@@ -192,9 +192,9 @@ class Stawm(Model):
         return cast(dict[str, Head], dict(self.heads.items()))
 
     def train(self, mode: bool = True) -> "Stawm":
-        """Set training mode; a frozen glimpse loop stays in evaluation mode."""
+        """Set training mode; a frozen glimpse loop stays in evaluation mode, unless ``frozen_loop`` says otherwise."""
         super().train(mode)
-        if self.config.trainable == "readout":
+        if self.config.is_readout and self.config.frozen_loop == "evaluation":
             self.loop.eval()
         return self
 

@@ -12,6 +12,7 @@ from stawm.errors import CheckpointError, InputError
 from stawm.models.baseline import Baseline
 from stawm.models.model import Model, Stawm
 from stawm.nn.backbones.conv import Conv
+from stawm.nn.backbones.mobilenetv2_cifar import MobileNetV2Cifar
 
 _NO_WEIGHT = re.compile(r"(memory\.)?(project\.(weight|bias)|soft\b.*|onehots|c0_in|c1_in|A|p|h)")
 _SECOND_NAME = re.compile(r"(context|encoder)\.")
@@ -19,6 +20,8 @@ _DRAWING_ONLY = re.compile(r"(memory\.inv_emission|decoder|mu|var|sup)\.")
 _STACK = re.compile(
     r"(memory\.context_cnn|memory\.glimpse_cnn|context|encoder|decoder)\.([^.]+)\.(?:(conv|bn)\.)?(\w+)"
 )
+_NETWORK = re.compile(r"(?:memory\.glimpse_cnn|encoder)\.(.+)")
+_UNUSED_CLASSIFIER = re.compile(r"(?:memory\.glimpse_cnn|encoder)\.linear\.(weight|bias)")
 _RATES = {"memory.decay": "memory.delta", "memory.learn": "memory.eta", "memory.learn2": "memory.theta"}
 _GLIMPSES = {
     "memory.context_down": "loop.context_down",
@@ -45,20 +48,26 @@ _SKETCHES = {"mu": "mu", "var": "logvar", "sup": "expand", "decoder": "decoder.b
 _DRAWING = {"qdown": "heads.drawing.query.linear", "class_down": "heads.classification.query.linear"}
 
 
-def load_authors_state_dict(model: Model, state_dict: Mapping[str, Tensor]) -> None:
+def load_authors_state_dict(model: Model, state_dict: Mapping[str, Any], *, trained_with: str | None = None) -> None:
     """Fill a model with the weights of the authors' code, at any sizes.
 
     Args:
-        model: A preset with ``conv`` stacks, the ``affine`` locator and the ``hebb-rosenblatt``
-            memory with free rates, or the β-VAE: every preset that has a counterpart there.
-        state_dict: The state dict, by the authors' names. What their forward pass never uses is
+        model: A preset with ``conv`` stacks, or the ``mobilenetv2-cifar`` backbone, the ``affine`` locator and the
+            ``hebb-rosenblatt`` memory with free rates, or the β-VAE: every preset that has a counterpart there.
+        state_dict: The state dict, by the authors' names, also as torchbearer saves it (under ``model``), and of a
+            model in `torch.nn.DataParallel` (``module.`` before every name). What their forward pass never uses is
             passed over, and so are the second names under which it lists a module.
+        trained_with: The version of PyTorch that the weights were trained with, such as "1.0.0". Before 1.3, images
+            were sampled with aligned corners: weights of that time need a model with ``locator.align_corners=true``,
+            and give worse pictures without a word in one that has not. Nothing is checked where left out.
 
     Raises:
-        InputError: The model has no like in the authors' code.
+        InputError: The model has no like in the authors' code, or samples otherwise than it did then.
         CheckpointError: The weights do not fit; the model is untouched.
     """
     _check_model(model)
+    _check_corners(model, trained_with)
+    state_dict = _unwrapped(state_dict)
     own, names = model.state_dict(), authors_names(model, state_dict)
     moved: dict[str, Tensor] = {}
     taken: dict[str, str] = {}
@@ -84,9 +93,14 @@ def authors_names(model: Model, names: Iterable[str]) -> dict[str, str]:
     """
     names = list(names)
     places, layers = _places(model), _layers(names)
-    draws = model.config.draws
-    used = (n for n in names if not _NO_WEIGHT.fullmatch(n) and (draws or not _DRAWING_ONLY.match(n)))
-    return {name: _translate(name, places, layers) for name in used}
+    draws, whole = model.config.draws, isinstance(model.config.backbone, MobileNetV2Cifar.Config)
+    used = [n for n in names if not _NO_WEIGHT.fullmatch(n) and (draws or not _DRAWING_ONLY.match(n))]
+    if not whole:
+        return {name: _translate(name, places, layers) for name in used}
+    named = {name: _NETWORK.fullmatch(name) for name in used if not _UNUSED_CLASSIFIER.fullmatch(name)}
+    return {
+        name: f"loop.backbone.{part[1]}" if part else _translate(name, places, layers) for name, part in named.items()
+    }
 
 
 def _places(model: Model) -> dict[str, str]:
@@ -133,8 +147,9 @@ def _check_model(model: Model) -> None:
     config: Any = getattr(model, "config", None)
     faults = []
     if isinstance(model, Stawm):
-        stacks = (config.context, config.backbone)
-        faults += [f"the backbone {part.name!r}" for part in stacks if not isinstance(part, Conv.Config)]
+        known = (Conv.Config, MobileNetV2Cifar.Config)
+        faults += [] if isinstance(config.context, Conv.Config) else [f"the backbone {config.context.name!r}"]
+        faults += [] if isinstance(config.backbone, known) else [f"the backbone {config.backbone.name!r}"]
         faults += [f"the locator {config.locator.name!r}"] if config.locator.name != "affine" else []
         faults += [f"where={config.where!r}"] if config.where != "pose" else []
         faults += [f"the memory {config.memory.name!r}"] if config.memory.name != "hebb-rosenblatt" else []
@@ -146,6 +161,30 @@ def _check_model(model: Model) -> None:
         raise InputError(f"The authors' weights go into a model that stawm.build made; got {type(model).__name__}.")
     if faults:
         raise InputError(f"The authors' code has no like of {config.name} with {' and '.join(faults)}.")
+
+
+def _unwrapped(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the weights by their plain names, out of what torchbearer saves and out of a parallel model."""
+    inner = state_dict.get("model")
+    weights = inner if isinstance(inner, Mapping) else state_dict
+    return {str(name).removeprefix("module."): value for name, value in weights.items()}
+
+
+def _check_corners(model: Model, trained_with: str | None) -> None:
+    """Raise an InputError where a model samples with other corners than the PyTorch that its weights are from."""
+    if trained_with is None:
+        return
+    version = re.match(r"(\d+)\.(\d+)", str(trained_with))
+    if version is None:
+        raise InputError(f"trained_with is a version of PyTorch, such as '1.0.0' or '2.9'; got {trained_with!r}.")
+    aligned = (int(version[1]), int(version[2])) < (1, 3)
+    locator: Any = getattr(model.config, "locator", None)
+    if locator is not None and locator.align_corners != aligned:
+        word = "aligned" if aligned else "free"
+        raise InputError(
+            f"PyTorch {trained_with} sampled images with {word} corners: build the model with "
+            f"locator.align_corners={str(aligned).lower()}."
+        )
 
 
 def _check_fit(model: Model, own: Mapping[str, Tensor], moved: Mapping[str, Tensor], taken: Mapping[str, str]) -> None:

@@ -122,8 +122,9 @@ def evaluate(
     by_glimpse: bool = False,
     by_class: bool = False,
     fit: AnySet | None = None,
+    sample: bool = False,
 ) -> Evaluation:
-    """Measure a model, in evaluation mode and without any randomness.
+    """Measure a model, in evaluation mode and, unless it is asked for, without any randomness.
 
     Args:
         model: The model; left in the mode that it was in.
@@ -133,6 +134,7 @@ def evaluate(
         by_glimpse: Whether to measure the error after every glimpse too.
         by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
         fit: Training images to choose thresholds on; needed where masks are to be measured.
+        sample: Whether latents and masks are drawn, from the same random numbers each time, as the paper's authors do.
 
     Raises:
         InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
@@ -143,12 +145,15 @@ def evaluate(
     images = aligned(given, model.config)
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
+    options: dict[str, Any] = {"glimpse_logits": True} if by_glimpse else {}
+    if sample:
+        options |= {"sample": True, "generator": torch.Generator(like.device).manual_seed(0)}
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     heads: dict[str, dict[str, Tensor]] = defaultdict(dict)
     with evaluating(model):
         for raw, labels in batches(images, batch):
             pixels = to_unit(raw.to(like.device)).to(like.dtype)
-            output = model(model.normalise(pixels), **({"glimpse_logits": True} if by_glimpse else {}))
+            output = model(model.normalise(pixels), **options)
             for name, value in _sums(output, pixels, labels.to(like.device)).items():
                 sums[name] = sums[name] + value.cpu().double()
             for head, own in _measures(model, output, labels.to(like.device)).items():

@@ -53,8 +53,9 @@ class Kept:
 
 
 def can_keep(config: SharedConfig) -> bool:
-    """Whether what frozen glimpses give can be kept: other heads may need the glimpses themselves."""
-    return config.is_readout and {head.name for head in config.heads} == {"classification"}
+    """Whether what frozen glimpses give can be kept: other heads may need the glimpses, and dropout changes them."""
+    still = getattr(config, "frozen_loop", "evaluation") == "evaluation"
+    return config.is_readout and still and {head.name for head in config.heads} == {"classification"}
 
 
 @torch.no_grad()

@@ -41,8 +41,13 @@ class Recipe(base.Config):
     """The share of all steps in which the learning rate rises (one-cycle)."""
     weight_decay: Annotated[float, NON_NEGATIVE] = 0.0
     """How strongly weights are drawn to zero."""
+    decay_all: bool = False
+    """Whether biases, normalisations and rates are drawn to zero too, and not only weights with two axes or more."""
     clip: Annotated[float, POSITIVE] | None = 5.0
-    """The largest norm of the gradient; longer ones are scaled down to it."""
+    """How large the gradient may be, by the measure that ``clip_by`` names; null is any size."""
+    clip_by: Literal["norm", "value"] = "norm"
+    """``norm``: a gradient whose norm is above ``clip`` is scaled down to it; ``value``: each number of the gradient is
+    brought into [-clip, clip]."""
     pose_clip: Annotated[float, POSITIVE] | None = None
     """The largest norm of the gradient of one image's loss by one of its poses; longer ones are scaled down to it."""
     label_smoothing: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
@@ -53,6 +58,8 @@ class Recipe(base.Config):
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     frozen_passes: Annotated[int, NON_NEGATIVE] = 1
     """Of a self-supervised model, how often frozen glimpses are computed before training; see --transfer-passes."""
+    sample_evaluation: bool = False
+    """Whether what is random in training, latents and masks, is drawn in evaluation too."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training images are changed."""
 

@@ -4,7 +4,7 @@ Everything random in a step follows from the run's seed, the number of the step 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +133,7 @@ class Run:
 
     def measure(self, prepared: Any) -> dict[str, Any]:
         """Return how good the kept model is on a set."""
-        return evaluate(self.result, prepared).as_dict()
+        return evaluate(self.result, prepared, sample=self.recipe.sample_evaluation).as_dict()
 
     def one_step(
         self, raw: Tensor, labels: Tensor, steps_per_epoch: int, weights: Weights = WHOLE
@@ -167,7 +167,7 @@ class Run:
         with compiling() if self.compiled else nullcontext():
             parts, largest = self.learner(*inputs, labels, *weights)
             self.accelerator.backward(parts["total"])
-        norm = torch.nn.utils.clip_grad_norm_(learned_weights(self.model), self.recipe.clip or math.inf)
+        norm = clip_gradient(learned_weights(self.model), self.recipe)
         parts = {name: part.detach() for name, part in parts.items()}
         self.numbers = self._watch(parts, norm, largest) if self._is_watched(steps_per_epoch) else None
         self.optimiser.step()
@@ -240,7 +240,7 @@ def lone_norms(model: Model) -> list[nn.Module]:
     found: dict[nn.Module, None] = {}
 
     def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if given[0].numel() == given[0].shape[1]:
+        if given[0][0].numel() == given[0].shape[1]:
             found[module] = None
 
     model.train()
@@ -257,12 +257,22 @@ def lone_norms(model: Model) -> list[nn.Module]:
     return list(found)
 
 
+def clip_gradient(weights: Sequence[nn.Parameter], recipe: Recipe) -> Tensor:
+    """Clip the gradient as a recipe says, and return the norm that it had before."""
+    if recipe.clip_by == "norm" or recipe.clip is None:
+        return torch.nn.utils.clip_grad_norm_(weights, recipe.clip or math.inf)
+    norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    torch.nn.utils.clip_grad_value_(weights, recipe.clip)
+    return norm
+
+
 def make_optimiser(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser; what has one axis or none (biases, norms, rates) is not decayed."""
+    """Return the recipe's optimiser; what has one axis or none (biases, norms, rates) is decayed where it says so."""
     learned = learned_weights(model)
+    of_vectors = recipe.weight_decay if recipe.decay_all else 0.0
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": of_vectors},
     ]
     fused = {p.device.type for p in learned} <= FUSED_ON
     if recipe.optimiser == "sgd":

@@ -154,7 +154,8 @@ def _train(plan: Plan, data: str | Splits, out: Path, announcements: list[str]) 
     loop = Loop(run, held, out, note, plan.options)
     finished = loop.finished
     history = loop.go()
-    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train)
+    sample = plan.recipe.sample_evaluation
+    measured = evaluate(run.result, splits.test.to(run.device), by_glimpse=True, fit=splits.train, sample=sample)
     check_measured(measured.as_dict(), "by the end")
     left = not (finished and is_whole(out / WEIGHTS))
     if run.accelerator.is_main_process and left:
@@ -312,7 +313,12 @@ def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:
         )
     if not can_keep(config):
         if asked:
-            raise ConfigError([f"{config.name} draws, and needs its glimpses in each step: transfer_passes must be 0."])
+            raise ConfigError(
+                [
+                    f"{config.name} draws or trains with dropout in its loop, so it needs new glimpses in each step: "
+                    "transfer_passes must be 0."
+                ]
+            )
         return 0
     return asked if asked is not None else recipe.frozen_passes
 

@@ -1,6 +1,6 @@
 """The decoder mirrors a stack: sizes, shapes, and that each layer is the transpose of its like."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stawm.nn.backbones.conv import Conv
 from stawm.nn.backbones.layers import ConvLayer
 from stawm.nn.decoder import Decoder, default_layers
+from stawm.nn.glimpse_norm import GlimpseNorm
 from tests.strategies import assert_near
 
 LAYERS = st.builds(
@@ -67,16 +68,16 @@ def test_the_papers_decoders(
     assert [tuple(m.weight.shape) for m in transposed] == weights
     assert [m.output_padding for m in transposed] == [(p, p) for p in padding]
     assert [m.bias is not None for m in transposed] == [stack.bias] * len(weights)
-    assert decoder(torch.rand(2, in_features)).shape == (2, channels, side, side)
+    assert decoder(torch.rand(2, 3, in_features)).shape == (2, 3, channels, side, side)
 
 
 def test_every_layer_is_normalised_and_the_last_has_no_relu():
     decoder = Decoder(config("4@3/1 8@3/2"), channels=2, size=(8, 8))
     kinds = [[type(m) for m in block.children()] for block in decoder.blocks]
-    assert kinds == [[nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU], [nn.ConvTranspose2d, nn.BatchNorm2d]]
+    assert kinds == [[nn.ConvTranspose2d, GlimpseNorm, nn.ReLU], [nn.ConvTranspose2d, GlimpseNorm, nn.Identity]]
     plain = Decoder(config("4@3/1 8@3/2", norm="none"), channels=2, size=(8, 8))
     assert not any(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
-    assert decoder(torch.randn(4, decoder.in_features)).lt(0).any()
+    assert decoder(torch.randn(4, 1, decoder.in_features)).lt(0).any()
 
 
 @given(layers=st.lists(LAYERS, min_size=1, max_size=3), height=st.integers(1, 12), width=st.integers(1, 12))
@@ -89,12 +90,12 @@ def test_what_is_drawn_has_the_size_of_what_the_stack_sees(layers: list[ConvLaye
     encoder = Conv(stack, channels=2, size=size)
     decoder = Decoder(stack, channels=2, size=size)
     assert decoder.in_features == encoder.features == encoder(torch.zeros(1, 2, *size)).shape[1]
-    assert decoder(torch.zeros(1, decoder.in_features)).shape == (1, 2, *size)
+    assert decoder(torch.zeros(1, 1, decoder.in_features)).shape == (1, 1, 2, *size)
 
 
 def test_pixels_that_strides_drop_can_stay_dropped():
     decoder = Decoder(config("4@4/1p2 4@4/2p1"), channels=3, size=(32, 32), output_padding=False)
-    assert decoder(torch.rand(2, decoder.in_features)).shape == (2, 3, 31, 31)  # 32, 33, 16, and back: 32, 31
+    assert decoder(torch.rand(2, 1, decoder.in_features)).shape == (2, 1, 3, 31, 31)  # 32, 33, 16, and back: 32, 31
 
 
 @given(layer=LAYERS, height=st.integers(4, 9), width=st.integers(4, 9))
@@ -108,7 +109,7 @@ def test_a_layer_is_the_transpose_of_the_one_it_mirrors(layer: ConvLayer, height
     seen = conv(image)
     latent = torch.randn(1, decoder.in_features, dtype=torch.float64)
     scale = (seen.flatten() * latent.flatten()).abs().sum()[None] + 1
-    inner = (seen.flatten() @ latent.flatten(), (decoder(latent) * image).sum())
+    inner = (seen.flatten() @ latent.flatten(), (decoder(latent[:, None])[:, 0] * image).sum())
     assert_near(inner[0][None] + scale, inner[1][None] + scale, 1e-12)
 
 
@@ -116,7 +117,7 @@ def test_a_layer_is_the_transpose_of_the_one_it_mirrors(layer: ConvLayer, height
 def test_the_default_stack_fits_any_size(height: int, width: int):
     stack = default_layers((height, width))
     decoder = Decoder(stack, channels=1, size=(height, width))
-    assert decoder(torch.zeros(1, decoder.in_features)).shape == (1, 1, height, width)
+    assert decoder(torch.zeros(1, 1, decoder.in_features)).shape == (1, 1, 1, height, width)
     assert decoder.in_features <= 64 * 16 * max(height / width, width / height)
     assert Conv(stack, channels=1, size=(height, width)).features == decoder.in_features
 
@@ -137,3 +138,19 @@ def test_weights_start_as_configured():
     assert 0.95 * bound < first_weight(config("32@3/1 64@3/1")).abs().max() <= bound
     bound = (6 / (64 * 9)) ** 0.5  # Kaiming: of what feeds a pixel, which a transposed convolution's input channels do
     assert 0.95 * bound < first_weight(config("32@3/1 64@3/1", init="kaiming")).abs().max() <= bound
+    wide = config("32@3/1 64@3/1", init="authors")  # the authors' code counts the outputs for the inputs
+    bound = (6 / (32 * 9)) ** 0.5
+    assert 0.95 * bound < first_weight(wide).abs().max() <= bound
+    bound = (1 / (32 * 9)) ** 0.5  # PyTorch's own
+    assert 0.95 * bound < first_weight(config("32@3/1 64@3/1", init="pytorch")).abs().max() <= bound
+
+
+@pytest.mark.parametrize(("over", "moves"), [("glimpse", 3), ("all", 1)])
+def test_sketches_are_normalised_by_glimpse_or_all_together(over: Literal["glimpse", "all"], moves: int):
+    decoder = Decoder(config("4@3/1"), channels=1, size=(6, 6), norm_over=over).train()
+    latents = torch.randn(5, 3, decoder.in_features)
+    sketches = decoder(latents)
+    spread = sketches.mean(dim=(0, 2, 3, 4)).abs().max()
+    assert (spread < 1e-5) == (over == "glimpse")  # each glimpse has the bias, 0, for its mean
+    assert sketches.mean().abs() < 1e-5
+    assert decoder.blocks[0].norm.num_batches_tracked == moves

@@ -1,5 +1,6 @@
 """The authors' weights in every preset that has its like there, also where there is no golden case."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from stawm.models.model import Stawm
 from stawm.storage.interop import authors_names, load_authors_state_dict
 from tests import authors_twin as twin
 from tests.authors import CASES, GoldenCase, authors_state_dict
-from tests.authors_twin import Net, Weights
+from tests.authors_twin import Layer, Net, Weights
 from tests.small import tensors
 
 M, D = 8, 12
@@ -123,7 +124,7 @@ def test_the_vae_computes_what_the_authors_does() -> None:
 @pytest.mark.parametrize("net", [twin.DRAW_8, twin.SKETCHPAD], ids=label)
 def test_sketches_of_8x8_glimpses_are_10x10_as_the_authors_have_them(net: Net) -> None:
     decoder = built(net).heads["drawing"].sketcher.decoder
-    assert decoder(torch.zeros(1, decoder.in_features).double()).shape == (1, 1, 10, 10)
+    assert decoder(torch.zeros(1, 1, decoder.in_features).double()).shape == (1, 1, 1, 10, 10)
 
 
 @pytest.mark.parametrize("net", [twin.MNIST_SELFSUP, twin.CIFAR_SELFSUP], ids=label)
@@ -178,6 +179,53 @@ def test_single_precision_arrays_and_scalars_are_taken() -> None:
     assert model.memory.delta.item() == 0.25
     assert model.memory.delta.dtype == torch.float64
     assert model.memory.delta.shape == ()
+
+
+def test_what_torchbearer_saves_and_parallel_models() -> None:
+    net = twin.MNIST_8
+    plain, wrapped = built(net), built(net)
+    load_authors_state_dict(plain, state_dict(net))
+    parallel = {f"module.{name}": value for name, value in state_dict(net).items()}
+    load_authors_state_dict(wrapped, {"model": parallel, "optimizer": {"state": {}}, "callback_list": []})
+    assert all(
+        torch.equal(a, b) for a, b in zip(plain.state_dict().values(), wrapped.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "aligned"), [("0.4.1", True), ("1.0.0", True), ("1.3", False), ("2.9.0+cu128", False)]
+)
+def test_weights_want_the_corners_that_they_were_trained_with(version: str, aligned: bool) -> None:
+    net = twin.DRAW_4
+    load_authors_state_dict(built(net, locator={"align_corners": aligned}), state_dict(net), trained_with=version)
+    other = built(net, locator={"align_corners": not aligned})
+    with pytest.raises(InputError, match=f"build the model with locator.align_corners={str(aligned).lower()}"):
+        load_authors_state_dict(other, state_dict(net), trained_with=version)
+    with pytest.raises(InputError, match="a version of PyTorch"):
+        load_authors_state_dict(other, state_dict(net), trained_with="old")
+
+
+def test_the_mobilenet_of_the_authors() -> None:
+    sizes = {"memory_size": M, "hidden_size": D, "glimpses": 2}
+    model = stawm.build("stawm-cifar-mnv2.authors", seed=0, **sizes)
+    own = model.state_dict()
+    backbone = {name.removeprefix("loop.backbone."): value for name, value in own.items() if "loop.backbone." in name}
+    assert (
+        sum(value.numel() for name, value in backbone.items() if not name.endswith(("mean", "var", "tracked")))
+        == 2_284_112
+    )
+    context = [Layer(f"conv{i}.conv", a, b, 3, 2) for i, (a, b) in enumerate(((3, 64), (64, 128), (128, 256)), 1)]
+    net = replace(twin.MNIST_28, image=(3, 32), context=context, encoder=(), flat=(2304, 1280))
+    theirs = {f"memory.glimpse_cnn.{name}": torch.rand_like(value.double()) for name, value in backbone.items()}
+    theirs |= {
+        "memory.glimpse_cnn.linear.weight": torch.zeros(10, 1280),
+        "memory.glimpse_cnn.linear.bias": torch.zeros(10),
+    }
+    theirs |= authors_state_dict(net.shapes(M, D))
+    load_authors_state_dict(model, {f"module.{name}": value for name, value in theirs.items()})
+    for name in backbone:
+        value = theirs[f"memory.glimpse_cnn.{name}"].to(own[f"loop.backbone.{name}"].dtype)
+        assert torch.equal(model.state_dict()[f"loop.backbone.{name}"], value), name
 
 
 # What does not fit

@@ -1,4 +1,4 @@
-"""Recipes: the paper's are its Appendix D, and schedules are what they say."""
+"""Recipes: ours are as written down, and schedules are what they say."""
 
 import json
 import math
@@ -13,59 +13,33 @@ from stawm.errors import ConfigError
 from stawm.training import recipes
 from stawm.training.recipes import Recipe, one_cycle
 
-STEPS = (50, 100, 150, 190, 195)
-PLAIN = dict.fromkeys(("rotation", "shift", "scale", "shear", "elastic", "jitter"), 0.0) | {"crop": 0, "flip": False}
-PAPER = {
-    "name": "paper",
-    "batch": 128,
-    "optimiser": "adam",
-    "rate": 1e-3,
-    "schedule": "steps",
-    "decay": 1.0,
-    "milestones": [],
-    "warm_up": 0.2,
-    "weight_decay": 0.0,
-    "clip": 5.0,
-    "pose_clip": None,
-    "label_smoothing": 0.0,
-    "frozen_norm": 0.0,
-    "average": 0.0,
-}
-"""What Appendix D, and what it says nothing of, have in common."""
-FAST = PAPER | {
+PLAIN = dict.fromkeys(("rotation", "shift", "scale", "shear", "elastic", "jitter", "hue"), 0.0)
+PLAIN |= {"crop": 0, "flip": False, "resampling": "bilinear"}
+FAST: dict[str, Any] = {
     "name": "fast",
     "epochs": 20,
+    "batch": 128,
     "optimiser": "adamw",
     "rate": 1.5e-3,
     "schedule": "one-cycle",
+    "decay": 1.0,
+    "milestones": [],
+    "warm_up": 0.2,
     "weight_decay": 0.02,
+    "decay_all": False,
     "clip": 1.0,
+    "clip_by": "norm",
     "pose_clip": 1.0,
     "label_smoothing": 0.05,
+    "frozen_norm": 0.0,
     "average": 0.999,
+    "sample_evaluation": False,
 }
 DRAWS = {"label_smoothing": 0, "weight_decay": 0, "rate": 1e-3, "clip": 5, "pose_clip": None, "frozen_norm": 0.3}
-TURN = {"rotation": 20}
 CROP = {"crop": 4, "flip": True}
 JITTER = CROP | {"jitter": 0.25}
 DISTORT = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
 ELASTIC = DISTORT | {"elastic": 0.03}
-RATES = {"decay": 0.99}
-APPENDIX_D: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "stawm-mnist-8": ({"epochs": 200, "milestones": [*STEPS], **RATES}, TURN),
-    "stawm-mnist-28": ({"epochs": 200, "milestones": [*STEPS], **RATES}, TURN),
-    "stawm-mnist-draw-4": ({"epochs": 100, **RATES}, TURN),
-    "stawm-mnist-draw-6": ({"epochs": 100, **RATES}, TURN),
-    "stawm-mnist-draw-8": ({"epochs": 100, **RATES}, TURN),
-    "stawm-mnist-selfsup": ({"epochs": 100, **RATES}, TURN),
-    "stawm-mnist-sketchpad": ({"epochs": 20, **RATES}, TURN),
-    "stawm-cifar-mnv2": ({"epochs": 300, "milestones": [150, 250], **RATES}, CROP),
-    "mnv2-cifar": ({"epochs": 300, "milestones": [150, 250], **RATES}, CROP),
-    "stawm-cifar-draw-16": ({"epochs": 100, "rate": 1e-4, "milestones": [50, 90]}, JITTER),
-    "stawm-cifar-selfsup": ({"epochs": 50, "milestones": [25, 40, 45]}, CROP),
-    "bvae-cifar": ({"epochs": 100, "rate": 5e-4, "milestones": [50, 90]}, JITTER),
-    "stawm-celeba-draw-32": ({"epochs": 100, "rate": 1e-4}, {}),
-}
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-digits": ({"epochs": 60, "batch": 64, "rate": 4e-3, "average": 0.99, "pose_clip": None}, DISTORT),
     "stawm-mnist-8": ({"epochs": 30, "frozen_norm": 0.3}, ELASTIC),
@@ -94,11 +68,11 @@ TRAINED: dict[str, dict[str, Any]] = {
 """In what the variants that our recipe trains differ, beside the bounded memory."""
 
 
-@pytest.mark.parametrize(("name", "preset"), [*(("paper", p) for p in APPENDIX_D), *(("fast", p) for p in OURS)])
-def test_recipes_are_as_written_down(name: str, preset: str):
-    common, (fields, augmentation) = (PAPER, APPENDIX_D[preset]) if name == "paper" else (FAST, OURS[preset])
+@pytest.mark.parametrize("preset", OURS)
+def test_our_recipes_are_as_written_down(preset: str):
+    fields, augmentation = OURS[preset]
     augmented = {"name": "augmentation", **PLAIN, **augmentation}
-    assert recipes.find(name, preset).to_dict() == {**common, **fields, "augmentation": augmented}
+    assert recipes.find("fast", preset).to_dict() == {**FAST, **fields, "augmentation": augmented}
 
 
 def test_the_common_recipes_are_as_written_down():
@@ -107,15 +81,14 @@ def test_the_common_recipes_are_as_written_down():
     assert recipes.find("fast", "my-own", draws=True).to_dict() == FAST | DRAWS | augmented
 
 
-def test_every_preset_has_a_recipe_of_both_kinds_or_says_why_not():
-    assert {*recipes.presets_with("paper")} == {*APPENDIX_D} == {*stawm.list_names("preset")} - {"stawm-digits"}
+def test_every_preset_has_our_recipe_and_ours_may_be_the_only_one():
     assert {*recipes.presets_with("fast")} == {*OURS} == {*stawm.list_names("preset")}
     with pytest.raises(ConfigError, match="does not train 'stawm-digits'"):
         recipes.find("paper", "stawm-digits")
 
 
 def test_variants_are_the_models_that_our_recipe_trains():
-    assert sorted(stawm.list_names("preset", "*.*")) == sorted(f"{preset}.fast" for preset in TRAINED)
+    assert sorted(stawm.list_names("preset", "*.fast")) == sorted(f"{preset}.fast" for preset in TRAINED)
     for preset, changes in TRAINED.items():
         assert recipes.trained_preset("fast", preset) == f"{preset}.fast"
         assert stawm.config(f"{preset}.fast") == stawm.config(preset, name=f"{preset}.fast", **STABLE, **changes)
@@ -162,7 +135,7 @@ def test_changes_reach_inside_and_leave_the_rest():
     changed = recipes.find("paper", "stawm-mnist-8", epochs=3, rate=1, augmentation={"shift": 0.1})
     assert (changed.epochs, changed.rate, changed.augmentation.shift) == (3, 1.0, 0.1)
     assert changed.augmentation.rotation == 20
-    assert changed.milestones == STEPS
+    assert changed.milestones == (50, 100, 150, 190, 195)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 import stawm
 from stawm.training import data
 from stawm.training.data.augment import Augmentation
+from stawm.training.readout import can_keep
 from stawm.training.recipes import Recipe, find
-from stawm.training.run import Run
+from stawm.training.run import Run, clip_gradient
 from tests.training.tiny import TINY, weights
 
 
@@ -69,6 +71,31 @@ def test_rate_clip_and_decay_reach_the_optimiser(few: data.Splits):
     assert [group["weight_decay"] for group in run.optimiser.param_groups] == [0.1, 0.0]
     moved = torch.cat([(p - q).flatten() for p, q in zip(run.optimiser.param_groups[1]["params"], before, strict=True)])
     assert 0 < moved.norm() <= 0.125 * 1e-3 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("clip", [None, 1e-3, 1e-2])
+def test_a_gradient_is_clipped_by_value_where_the_recipe_says_so(clip: float | None):
+    weights = [nn.Parameter(torch.zeros(3, 2)), nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
+    weights[0].grad, weights[1].grad = torch.full((3, 2), 0.004), torch.tensor([-0.03, 0.0005])
+    before = torch.cat([weight.grad.flatten() for weight in weights[:2]])
+    norm = clip_gradient(weights, Recipe(name="r", epochs=1, clip=clip, clip_by="value"))
+    after = torch.cat([weight.grad.flatten() for weight in weights[:2]])
+    assert torch.equal(after, before if clip is None else before.clamp(-clip, clip))
+    assert torch.equal(norm, before.norm())
+
+
+def test_biases_norms_and_rates_are_decayed_where_the_recipe_says_so():
+    recipe = Recipe(name="r", epochs=1, weight_decay=0.1, decay_all=True)
+    assert {group["weight_decay"] for group in run_of(recipe).optimiser.param_groups} == {0.1}
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "training"])
+def test_a_frozen_loop_runs_in_the_mode_that_is_asked_for(few: data.Splits, mode: str):
+    run = run_of(Recipe(name="r", epochs=1), trainable="readout", frozen_loop=mode)
+    norm = next(module for module in run.model.loop.modules() if isinstance(module, nn.BatchNorm2d))
+    run.one_step(few.train.images[:16], few.train.labels[:16], 10)
+    assert (norm.num_batches_tracked > 0) == norm.training == (mode == "training")
+    assert can_keep(run.model.config) == (mode == "evaluation")
 
 
 def test_only_the_readout_of_a_frozen_model_learns(few: data.Splits):

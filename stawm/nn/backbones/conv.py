@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.backbones.layers import ConvLayer, flat_features, generic_stack, parse_layers
+
+Init: TypeAlias = Literal["xavier", "kaiming", "pytorch", "authors"]
 
 
 class Conv(Backbone):
@@ -27,8 +29,9 @@ class Conv(Backbone):
         """What stands between a convolution and its ReLU."""
         bias: bool = False
         """Whether the convolutions have biases."""
-        init: Literal["xavier", "kaiming"] = "xavier"
-        """How the weights start, from a uniform distribution."""
+        init: Init = "xavier"
+        """How the weights start, from a uniform distribution: by Xavier or Kaiming, as PyTorch starts them, or as the
+        paper's CIFAR code does (``authors``), see `init_weight`."""
 
         def faults(self) -> list[str]:
             """Return what is wrong with the notation of the stack."""
@@ -54,7 +57,8 @@ class Conv(Backbone):
         layers = stack_of(config, size)
         self.features = flat_features(layers, size)
         before = [channels, *(layer.filters for layer in layers[:-1])]
-        self.blocks = nn.Sequential(*(_block(config, *pair) for pair in zip(before, layers, strict=True)))
+        lasts = [False] * (len(layers) - 1) + [True]
+        self.blocks = nn.Sequential(*(_block(config, *each) for each in zip(before, layers, lasts, strict=True)))
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return the features of each image."""
@@ -66,19 +70,28 @@ def stack_of(config: Conv.Config, size: tuple[int, int]) -> tuple[ConvLayer, ...
     return parse_layers(generic_stack(size) if config.layers is None else config.layers)
 
 
-def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, how: Literal["xavier", "kaiming"]) -> None:
-    """Draw the weight of a convolution; its bias keeps PyTorch's own start."""
+def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, how: Init, *, last: bool = False) -> None:
+    """Draw the weight of a convolution; its bias keeps PyTorch's own start.
+
+    Args:
+        conv: The convolution.
+        how: ``xavier`` (Glorot and Bengio 2010), ``kaiming`` (He et al. 2015), ``pytorch``, or ``authors``: Kaiming's
+            as in the paper's CIFAR code, where the last layer of a stack keeps PyTorch's start, and a transposed
+            convolution counts its outputs for its inputs.
+        last: Whether it is the last convolution of its stack.
+    """
+    transposed = isinstance(conv, nn.ConvTranspose2d)
     if how == "xavier":
         nn.init.xavier_uniform_(conv.weight)
-        return
-    # A transposed convolution's weight has the inputs first, so what feeds a unit is counted by `fan_out`.
-    mode = "fan_out" if isinstance(conv, nn.ConvTranspose2d) else "fan_in"
-    nn.init.kaiming_uniform_(conv.weight, mode=mode, nonlinearity="relu")
+    elif how == "kaiming" or (how == "authors" and (transposed or not last)):
+        # A transposed convolution's weight has the inputs first, so what feeds a unit is counted by `fan_out`.
+        mode = "fan_out" if transposed and how == "kaiming" else "fan_in"
+        nn.init.kaiming_uniform_(conv.weight, mode=mode, nonlinearity="relu")
 
 
-def _block(config: Conv.Config, before: int, layer: ConvLayer) -> nn.Sequential:
+def _block(config: Conv.Config, before: int, layer: ConvLayer, last: bool) -> nn.Sequential:
     conv = nn.Conv2d(before, layer.filters, layer.kernel, layer.stride, layer.padding, bias=config.bias)
-    init_weight(conv, config.init)
+    init_weight(conv, config.init, last=last)
     parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv)
     if config.norm == "batch":
         parts["norm"] = nn.BatchNorm2d(layer.filters)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -41,6 +41,11 @@ class Augmentation(base.Config):
     """The typical displacement of a smooth random warp, as a share of the image's side."""
     jitter: Annotated[float, FRACTION] = 0.0
     """The largest change of brightness, contrast and saturation, as a share."""
+    hue: Annotated[float, Interval(0, 0.5)] = 0.0
+    """The largest turn of the hue, as a share of the circle of colours; the changes then come in a random order."""
+    resampling: Literal["bilinear", "nearest", "bicubic"] = "bilinear"
+    """How a turned, shifted or warped image is computed from its pixels: bilinear blurs a little, nearest copies pixels
+    as the paper's code does, and bicubic is sharp and smooth."""
 
 
 def augment(
@@ -58,7 +63,10 @@ def augment(
         grid = F.affine_grid(poses, list(images.shape), align_corners=False)
         if recipe.elastic:
             grid = grid + random_warp(images, recipe.elastic, generator)
-        images = F.grid_sample(images, grid, align_corners=False)
+        images = F.grid_sample(images, grid, mode=recipe.resampling, align_corners=False)
+        images = images.clamp(0, 1) if recipe.resampling == "bicubic" else images  # which overshoots at edges
+    if recipe.hue and images.shape[1] == 3:
+        return jitter_colours(images, recipe.jitter, recipe.hue, generator)
     return jitter(images, recipe.jitter, generator) if recipe.jitter else images
 
 
@@ -103,6 +111,48 @@ def jitter(
     images = (images * brightness).clamp_(0, 1)
     images.lerp_(_grey(images).mean(dim=(2, 3), keepdim=True), 1 - contrast).clamp_(0, 1)
     return images.lerp_(_grey(images), 1 - saturation).clamp_(0, 1) if images.shape[1] == 3 else images
+
+
+def jitter_colours(
+    images: Float[Tensor, "b 3 h w"], reach: float, hue: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "b 3 h w"]:
+    """Change brightness, contrast, saturation and hue, for each image by amounts and in an order of its own."""
+    count, like = len(images), {"device": images.device, "dtype": images.dtype}
+    drawn = 2 * torch.rand(4, count, 1, 1, 1, generator=generator, **like) - 1
+    order = torch.rand(count, 4, generator=generator, **like).argsort(dim=1)
+    changes = (_brighten, _contrast, _saturate, _turn_hue)
+    amounts = (*(1 + reach * drawn[:3]), hue * drawn[3])
+    images = images.clone()
+    for place in range(4):
+        for which, (change, amount) in enumerate(zip(changes, amounts, strict=True)):
+            chosen = order[:, place] == which
+            images[chosen] = change(images[chosen], amount[chosen])
+    return images
+
+
+def _brighten(images: Tensor, factor: Tensor) -> Tensor:
+    return (images * factor).clamp(0, 1)
+
+
+def _contrast(images: Tensor, factor: Tensor) -> Tensor:
+    return images.lerp(_grey(images).mean(dim=(2, 3), keepdim=True), 1 - factor).clamp(0, 1)
+
+
+def _saturate(images: Tensor, factor: Tensor) -> Tensor:
+    return images.lerp(_grey(images), 1 - factor).clamp(0, 1)
+
+
+def _turn_hue(images: Float[Tensor, "b 3 h w"], turn: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b 3 h w"]:
+    """Turn the hue in the HSV model (Smith 1978) by a share of the circle."""
+    value, least = images.amax(dim=1), images.amin(dim=1)
+    chroma = value - least
+    red, green, blue = images.unbind(1)
+    safe = torch.where(chroma == 0, 1, chroma)
+    of_red, of_green = ((green - blue) / safe) % 6, (blue - red) / safe + 2
+    hue = torch.where(value == red, of_red, torch.where(value == green, of_green, (red - green) / safe + 4))
+    hue = (hue + 6 * turn[:, 0]) % 6
+    corners = [(n + hue) % 6 for n in (5, 3, 1)]  # where each colour stands on the hexagon
+    return torch.stack([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in corners], dim=1)
 
 
 def _grey(images: Tensor) -> Tensor:

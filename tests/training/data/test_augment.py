@@ -1,6 +1,7 @@
 """Augmentation does what its fields say, and no more."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -160,3 +161,29 @@ def test_a_warp_moves_what_it_displaces():
     displaced = ramp + 32 / 31 * random_warp(ramp, 0.02, replay)[:, None, :, :, 0] / 2
     inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
     torch.testing.assert_close(warped[inner], displaced[inner], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("resampling", ["bilinear", "nearest", "bicubic"])
+def test_resampling_keeps_to_what_there_is(resampling: Literal["bilinear", "nearest", "bicubic"]):
+    images = torch.rand(6, 1, 9, 9)
+    turned = augment(images, Augmentation(rotation=20, resampling=resampling), generator())
+    assert 0 <= turned.min() <= turned.max() <= 1
+    copied = torch.isin(turned, torch.cat([images.flatten(), torch.zeros(1)])).all()
+    assert copied == (resampling == "nearest")
+
+
+def test_bilinear_blurs_and_the_others_do_not():
+    """By the energy of the differences of neighbours, of which bilinear loses a third, as it does of digits."""
+    images = torch.rand(20, 1, 40, 40, generator=generator())
+
+    def energy(x: torch.Tensor) -> float:
+        inner = x[:, :, 12:-12, 12:-12]  # what a turn does not bring in from outside
+        return (inner.diff(dim=2).square().mean() + inner.diff(dim=3).square().mean()).item() / energy_before
+
+    energy_before = 1.0
+    energy_before = energy(images)
+    found = {}
+    for how in ("bilinear", "nearest", "bicubic"):
+        found[how] = energy(augment(images, Augmentation(rotation=20, resampling=how), generator(1)))
+    assert found["bilinear"] < 0.7 * found["bicubic"]
+    assert 0.9 < found["nearest"] < 1.1

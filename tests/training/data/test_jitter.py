@@ -1,10 +1,22 @@
 """Brightness, contrast and saturation change by a factor each, as torchvision's functions change them."""
 
-import torch
-from torch import Tensor
-from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation, rgb_to_grayscale
+from itertools import permutations
 
-from stawm.training.data.augment import jitter
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torchvision.transforms.functional import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    rgb_to_grayscale,
+)
+
+from stawm.training.data import augment as augmentation
+from stawm.training.data.augment import Augmentation, _turn_hue, augment, jitter, jitter_colours
 
 REACH = 0.25
 COUNT = 300
@@ -69,3 +81,39 @@ def test_what_becomes_too_bright_is_cut_off_before_the_next_change():
         expected = adjust_contrast(adjust_brightness(bright[0], b), c)
         torch.testing.assert_close(one, expected, rtol=0, atol=1e-12)
     assert (seen == 1).any()
+
+
+@given(st.integers(0, 2**31), st.floats(-0.5, 0.5))
+def test_a_hue_turns_as_torchvision_turns_it(seed: int, turn: float):
+    images = torch.rand(2, 3, 3, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    images[0, :, 0, 0] = 0.5  # grey has no hue
+    expected = adjust_hue(images, turn)
+    got = _turn_hue(images, torch.full((2, 1, 1, 1), turn, dtype=torch.float64))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)  # torchvision counts hues in single precision
+
+
+def test_hues_are_jittered_from_the_circle_and_greys_stay_grey():
+    colours = jitter_colours(HUES.T.reshape(1, 3, 1, 2).expand(COUNT, -1, -1, -1), 0.0, 0.25, generator())
+    greens = colours[:, 1, 0, 0]  # a red whose hue turns by up to a quarter either way
+    assert 0.5 >= greens.max() > 0.49
+    assert greens.min() >= 0.25 - 1e-9
+    grey = torch.full((4, 3, 2, 2), 0.4, dtype=torch.float64)
+    assert torch.allclose(jitter_colours(grey, 0.0, 0.5, generator()), grey)
+
+
+def test_every_order_of_changes_comes_up(monkeypatch: pytest.MonkeyPatch):
+    for digit, name in enumerate(("_brighten", "_contrast", "_saturate", "_turn_hue"), 1):
+        monkeypatch.setattr(augmentation, name, lambda images, _, digit=digit: 10 * images + digit)
+    found = jitter_colours(torch.zeros(COUNT, 3, 1, 1), 0.1, 0.1, generator())
+    orders = {int("".join(map(str, order))) for order in permutations((1, 2, 3, 4))}
+    assert {*found.flatten().int().tolist()} == orders
+
+
+def test_a_grey_image_has_no_hue_to_jitter():
+    images = torch.rand(5, 1, 4, 4)
+    with_hue, without = (augment(images, Augmentation(jitter=0.2, hue=hue), generator()) for hue in (0.3, 0.0))
+    assert torch.equal(with_hue, without)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
