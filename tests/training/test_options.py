@@ -80,10 +80,7 @@ def test_a_note_is_json():
         ("transfer_passes", [-1, 1.5, False]),
         ("save_every", [-1, True, math.inf, math.nan, None]),
         ("pictures", [True, -1, 0.5]),
-        *(
-            (name, [1, "yes", None])
-            for name in ("partial", "compile", "resize", "download", "cpu", "inexact", "quiet")
-        ),
+        *((name, [1, "yes", None]) for name in ("partial", "compile", "resize", "download", "cpu", "inexact", "quiet")),
         ("resize", ["stretch", 0, "CROP"]),
         ("held_out", [0, 1, 1.5, -0.1, math.nan, True]),
     ],
