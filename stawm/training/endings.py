@@ -115,6 +115,6 @@ def _is_no_memory(error: BaseException) -> bool:
 
 
 def _shortened(error: BaseException) -> str:
-    """Return the first two lines of a message that may go on for pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300] or type(error).__name__
+    """Return the first line of a message that may go on for pages, and the second where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 1 + lines[0].endswith(":")])[:300]

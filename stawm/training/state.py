@@ -64,7 +64,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
         return None
     try:
         held = _checked(newest, memoryview(newest.read_bytes()))
-        state = torch.load(io.BytesIO(held), map_location=device, weights_only=True)
+        # One of several processes on CPUs is on "cpu:1", which torch.load does not know.
+        place = "cpu" if torch.device(device).type == "cpu" else device
+        state = torch.load(io.BytesIO(held), map_location=place, weights_only=True)
     except OSError as error:
         raise StawmError(f"The training state {newest} cannot be read ({error.strerror}).") from error
     except StawmError:

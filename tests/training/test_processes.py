@@ -83,6 +83,20 @@ def test_processes_draw_different_numbers(tmp_path: Path):
         assert not torch.equal(drawn, second[name]), name
 
 
+@pytest.mark.long
+def test_two_processes_go_on_exactly(tmp_path: Path):
+    for out, stops in (("broken", (13, None)), ("whole", (None,))):
+        for stop in stops:
+            port = workers.free_port()
+            waiting = [workers.start(workers.train_together, tmp_path / out, rank, 2, port, stop) for rank in (0, 1)]
+            for process in waiting:
+                process.join()
+            assert [process.exitcode for process in waiting] == [0, 0]
+            assert (tmp_path / out / "model.safetensors").exists() == (stop is None)
+    found, expected = (stawm.load(tmp_path / out / "model.safetensors").state_dict() for out in ("broken", "whole"))
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
 def test_weights_of_shares():
     assert Weights.of_share(128, 128, 1) == (1.0, 1.0)
     shares = [Weights.of_share(own, 5, 2) for own in (3, 2)]

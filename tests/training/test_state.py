@@ -25,6 +25,15 @@ def test_the_newest_state_is_kept_and_read(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["step-009999999.pt"]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:1", torch.device("cpu"), torch.device("cpu", 1)])
+def test_any_of_several_processes_reads_it(tmp_path: Path, device: torch.device | str):
+    """Accelerate numbers the CPU by the process."""
+    states.save(tmp_path, 1, {"w": torch.arange(3)})
+    found = states.load(tmp_path, device)
+    assert found is not None
+    assert found["w"].tolist() == [0, 1, 2]
+
+
 def test_no_state_is_no_state(tmp_path: Path):
     assert states.load(tmp_path) is None
     assert states.load(tmp_path / "never") is None

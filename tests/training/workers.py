@@ -3,6 +3,7 @@
 The processes are forked from a server that imports everything once; they see no conftest.
 """
 
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -97,6 +98,22 @@ def weights_after_steps(
     if rank == 0:
         torch.save({"weights": dict(run.model.named_parameters()), "numbers": [tuple(n) for n in numbers if n]}, out)
     run.accelerator.end_training()
+
+
+def train_together(out: Path, rank: int, world: int, port: int, stop: int | None) -> None:
+    """Train as one of several processes; all of them stop before a step."""
+    join(rank, world, port)
+    one_step = Run.one_step
+
+    def stopping(self: Run, *args: Any) -> Any:
+        if self.step == stop:
+            raise KeyboardInterrupt
+        return one_step(self, *args)
+
+    Run.one_step = stopping
+    with contextlib.suppress(KeyboardInterrupt):
+        train("stawm-digits", data=FEW, out=out, save_every=0.0, **SMALL)
+    torch.distributed.destroy_process_group()
 
 
 def free_port() -> int:
