@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-long check format bench clean
+.PHONY: demo test test-long fuzz check format bench clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -24,6 +24,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz.checkpoints $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
