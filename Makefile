@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
-.PHONY: demo test test-long check format bench clean
+.PHONY: demo test test-long fuzz check format bench clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -26,6 +26,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz.checkpoints $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
