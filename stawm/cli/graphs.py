@@ -63,7 +63,7 @@ def export(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> None:
     """Prove that a file is equal to a model."""
     from stawm.export.proof.report import VerificationError
-    from stawm.export.proof.verification import verify
+    from stawm.export.write.verifying import verify
     from stawm.storage.pretrained import find_model
 
     try:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from stawm.export.proof.report import Comparison as Comparison
     from stawm.export.proof.report import Report as Report
     from stawm.export.proof.report import VerificationError as VerificationError
-    from stawm.export.proof.verification import verify as verify
     from stawm.export.run.providers import DeviceError as DeviceError
     from stawm.export.serve.looking import Looked as Looked
     from stawm.export.serve.session import OnnxModel as OnnxModel
     from stawm.export.write.exporting import to_onnx as to_onnx
+    from stawm.export.write.verifying import verify as verify
 
 _HOMES = {
     "Check": "stawm.export.proof.report",
@@ -35,7 +35,7 @@ _HOMES = {
     "VerificationError": "stawm.export.proof.report",
     "inspect": "stawm.export.file.inspection",
     "to_onnx": "stawm.export.write.exporting",
-    "verify": "stawm.export.proof.verification",
+    "verify": "stawm.export.write.verifying",
 }
 
 __getattr__, __dir__, __all__ = attach("stawm.export", _HOMES)

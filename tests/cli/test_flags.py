@@ -16,9 +16,8 @@ from stawm import cli, registry, training
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser, option
 from stawm.export import triton
-from stawm.export.proof import verification
 from stawm.export.serve import folder, session
-from stawm.export.write import exporting
+from stawm.export.write import exporting, verifying
 from stawm.storage import pretrained
 from stawm.training import data
 from stawm.training.options import NAMES
@@ -252,7 +251,7 @@ def test_triton_arrives(heard: Any, digits: Any, capsys: pytest.CaptureFixture[s
 
 
 def test_what_is_verified_arrives(heard: Any, digits: Any):
-    calls = heard(verification, "verify")
+    calls = heard(verifying, "verify")
     run("verify", "x.onnx", "m")
     assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu"}
     run("verify", "x.onnx", "m", "--device", "tensorrt")

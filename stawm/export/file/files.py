@@ -10,9 +10,11 @@ import onnx
 
 from stawm.errors import ExportError, InputError
 from stawm.export.file import sealing
-from stawm.export.file.metadata import GraphInfo, contradictions, entries_of, from_entries
-from stawm.export.file.proto import shapes_of
-from stawm.export.graphs.step import PARTS
+from stawm.export.file.contents import check_contents
+from stawm.export.file.metadata import NOISE, GraphInfo, contradictions, entries_of, from_entries
+from stawm.export.file.proto import in_brackets, shape_of, shapes_of
+from stawm.export.file.sizes import check_sizes
+from stawm.export.graphs.step import IN, OUT, PARTS
 from stawm.storage.file import write_atomically
 
 
@@ -45,6 +47,8 @@ def read_graphs(path: Path) -> dict[str, GraphFile]:
             raise ExportError(f"{path} is a part of a step graph, {found.info.part!r}: give its folder, {path.parent}.")
         return {"rollout": found}
     missing = [f"{part}.onnx" for part in PARTS if not (path / f"{part}.onnx").is_file()]
+    if missing and (path / "model.safetensors").is_file():
+        raise ExportError(f"{path} holds a checkpoint, and no step graph: export it with `stawm export`.")
     if missing:
         raise ExportError(f"{path} is not a step graph that stawm wrote: it lacks {', '.join(missing)}.")
     graphs = {part: open_graph(path / f"{part}.onnx", sealing.read(path / f"{part}.onnx")) for part in PARTS}
@@ -60,34 +64,64 @@ def read_graphs(path: Path) -> dict[str, GraphFile]:
 
 
 def check_consistent(graphs: Mapping[str, GraphFile]) -> None:
-    """Raise an ExportError where a file's metadata contradicts its inputs and outputs."""
+    """Raise an ExportError where a file's metadata contradicts its graph, or the parts of a step graph each other."""
     for graph in graphs.values():
-        if faults := contradictions(graph.info, shapes_of(graph.proto)):
-            raise ExportError(f"The metadata of {graph.path} contradicts its graph: {'; '.join(faults)}.")
+        if faults := [*contradictions(graph.info, shapes_of(graph.proto)), *_wrong_faces(graph)]:
+            raise ExportError(f"The metadata of {graph.path} contradicts its graph: {'; '.join(faults)[:2000]}.")
+    if "init" in graphs and (faults := _unlike_states(graphs)):
+        raise ExportError(f"{graphs['init'].path.parent}: its parts do not fit together: {'; '.join(faults)[:2000]}.")
+
+
+def _wrong_faces(graph: GraphFile) -> list[str]:
+    """Return which inputs and outputs a session could not give and take as it does."""
+    given, gives = graph.proto.graph.input, graph.proto.graph.output
+    faults = []
+    for way, values, named in (("inputs", given, graph.info.inputs), ("outputs", gives, graph.info.outputs)):
+        if {value.name for value in values} != {*named}:
+            faults.append(f"{way} are {', '.join(value.name for value in values)}")
+    legal = ("image", NOISE, IN) if graph.info.part in ("glimpse", "read") else ("image", NOISE)
+    if strange := [name for name in graph.info.inputs if not name.startswith(legal)]:
+        faults.append(f"{', '.join(strange)} cannot be inputs")
+    if graph.info.kind == "rollout" and "image" not in graph.info.inputs:
+        faults.append("there is no input image")
+    for value in (*given, *gives):
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            faults.append(f"{value.name} is not float32")
+        if not isinstance(next(iter(shape_of(value)), 0), str):
+            faults.append(f"the batch of {value.name} is fixed")
+    return faults
+
+
+def _unlike_states(graphs: Mapping[str, GraphFile]) -> list[str]:
+    """Return what of a state is not given, or in another shape than a part takes it in."""
+    state = {name: shape[1:] for name, shape in shapes_of(graphs["init"].proto).items() if name.startswith(OUT)}
+    faults = [] if list(graphs["init"].info.inputs) == ["image"] else ["init takes other things than the image"]
+    faults += (
+        [] if all(name.startswith(IN) for name in graphs["read"].info.inputs) else ["read takes more than a state"]
+    )
+    for part in ("glimpse", "read"):
+        for name, shape in shapes_of(graphs[part].proto).items():
+            same = name.replace(IN, OUT, 1) if name.startswith(IN) else name
+            if same.startswith(OUT) and state.get(same) != shape[1:]:
+                faults.append(f"{part} has {name} of shape {in_brackets(shape)}, and init does not give it so")
+    return faults
 
 
 def open_graph(path: Path, data: bytes) -> GraphFile:
-    """Parse the bytes of a file; nothing outside them is read.
+    """Parse the bytes of a file, and refuse what no graph of stawm holds; nothing outside them is read.
 
     Raises:
-        ExportError: They are not an ONNX model that stawm wrote, or ask for data outside the file.
+        ExportError: They are not an ONNX model that stawm wrote, hold what stawm never writes, such as data that is
+            stored elsewhere, or would need more memory or time than a graph may.
     """
     try:
         proto = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own error has no public name
         raise ExportError(f"{path} is damaged: it cannot be parsed as ONNX ({error}).") from error
-    foreign = {node.domain for node in proto.graph.node} - {"", "ai.onnx"}
-    if foreign or proto.functions:
-        domain = next(iter(foreign), proto.functions[0].domain if proto.functions else "")
-        raise ExportError(f"{path} holds operators of the domain {domain!r}; stawm writes ONNX's own operators only.")
-    for tensor in proto.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            places = {entry.key: entry.value for entry in tensor.external_data}
-            raise ExportError(
-                f"{path} asks for data outside itself ({places.get('location', '?')!r} for {tensor.name}); "
-                "stawm writes a graph as one file and reads nothing else."
-            )
-    return GraphFile(path, data, proto, from_entries(entries_of(proto), path))
+    check_contents(proto, path)
+    info = from_entries(entries_of(proto), path)
+    check_sizes(proto, path)
+    return GraphFile(path, data, proto, info)
 
 
 def check_place(path: Path, kind: str) -> None:

@@ -12,6 +12,7 @@ from stawm.export.file.files import read_graphs
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.file.proto import opset_of, shapes_of
 from stawm.export.table import table
+from stawm.storage.opening import as_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +86,12 @@ def inspect(path: str | os.PathLike[str]) -> GraphFacts:
     Raises:
         ExportError: It is truncated, altered, or not ours.
     """
-    files = read_graphs(Path(path))
+    place = as_path(path, "A graph")
+    files = read_graphs(place)
     first = next(iter(files.values()))
     shapes = {part: shapes_of(file.proto) for part, file in files.items()}
     return GraphFacts(
-        path=Path(path),
+        path=place,
         info=first.info,
         opset=opset_of(first.proto),
         size=sum(len(file.data) for file in files.values()),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +13,15 @@ import onnx
 import torch
 
 from stawm._version import __version__
-from stawm.errors import ExportError
+from stawm.configuration.limits import SIZES, read_json
+from stawm.errors import ExportError, shown
+from stawm.export.file.form import LISTS, is_count, malformed
 from stawm.export.file.proto import in_brackets
 from stawm.export.graphs.fields import is_output
 from stawm.export.graphs.plan import Kind, Plan
 from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.step import PARTS
+from stawm.heads.output import Noise
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.pixels import Resize
@@ -26,8 +29,16 @@ from stawm.storage.checkpoint import former_names, library_versions
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
-_LISTS = ("fields", "inputs", "outputs")
-_GRAPH = ("kind", "part", "glimpses", "precision", "sample", *_LISTS)
+_GRAPH = ("kind", "part", "glimpses", "precision", "sample", *LISTS)
+MAX_ENTRY = 10_000_000
+"""How many characters an entry may have."""
+LARGEST = 1e6
+"""How large the numbers may be that pixels are normalised by, and one over how small."""
+NOISE = "noise_"
+REGISTERS = ("canvases", "masks")
+"""What a step graph gives of all glimpses together: of as many as its state has slots."""
+LEAST_SLOTS = 2
+"""How many slots the state of a step graph has at least; see `stawm.export.graphs.step.parts`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,51 +188,71 @@ def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
         raise ExportError(f"{path} is not an ONNX file that stawm wrote: its metadata lacks {', '.join(missing)}.")
     if entries["stawm.format"] != FORMAT:
         raise ExportError(f"{path} has format {entries['stawm.format']!r}; stawm {__version__} reads {FORMAT!r}.")
-    try:
-        read: dict[str, Any] = {key: json.loads(entries[f"stawm.{key}"]) for key in _JSON}
-        graph = read["graph"]
-        written: dict[str, Any] = {key: tuple(graph[key]) if key in _LISTS else graph[key] for key in _GRAPH}
-        info = GraphInfo(
-            **written,
-            config=read["config"],
-            weights=entries["stawm.weights"],
-            version=entries["stawm.version"],
-            versions=read["versions"],
-        )
-        faults = _illegal(info)
-        differing = [key for key, value in info.for_others().items() if read[key] != value]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExportError(f"{path}: its metadata cannot be understood ({type(error).__name__}: {error}).") from error
-    if faults:
-        raise ExportError(f"{path}: its metadata is not legal: {'; '.join(faults)}.")
+    info, differing = _understood(entries, path)
     if differing:
-        key, value = differing[0], info.for_others()[differing[0]]
+        key, said, value = differing
         raise ExportError(
-            f"{path}: its metadata contradicts itself: {key} is {read[key]}, by its configuration {value}."
+            f"{path}: its metadata contradicts itself: {key} is {shown(said)}, by its configuration {shown(value)}."
         )
     return info
+
+
+def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tuple[str, Any, Any] | None]:
+    """Return what entries say, and the first that differs from what the configuration says, if one does."""
+    try:
+        if long := [key for key, value in entries.items() if len(value) > MAX_ENTRY]:
+            raise ValueError(f"{long[0]} has more than {MAX_ENTRY:,} characters")
+        read: dict[str, Any] = {key: read_json(entries[f"stawm.{key}"]) for key in _JSON}
+        faults = malformed(read)
+        if not faults:
+            graph = read["graph"]
+            written: dict[str, Any] = {key: tuple(graph[key]) if key in LISTS else graph[key] for key in _GRAPH}
+            info = GraphInfo(
+                **written,
+                config=read["config"],
+                weights=entries["stawm.weights"],
+                version=entries["stawm.version"],
+                versions=read["versions"],
+            )
+            faults = _illegal(info)
+            if not faults:
+                own = info.for_others()
+                return info, next(((key, read[key], value) for key, value in own.items() if read[key] != value), None)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ExportError(
+            f"{path}: its metadata cannot be understood ({type(error).__name__}: {str(error)[:500]})."
+        ) from error
+    raise ExportError(f"{path}: its metadata is not legal: {'; '.join(faults)[:2000]}.")
 
 
 def _illegal(info: GraphInfo) -> list[str]:
     """Return what no file that stawm writes says of itself."""
     channels, classes, names = info.image[0], info.classes, info.class_names
+    most = SIZES["glimpses"]
     rules = [
-        (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {info.kind!r}"),
-        (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {info.part!r} in a {info.kind}"),
-        (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {info.precision!r}"),
-        (info.glimpses is None or _is_count(info.glimpses), f"glimpses must be at least 1; got {info.glimpses!r}"),
-        (isinstance(info.sample, bool), f"sample must be true or false; got {info.sample!r}"),
-        (_are_outputs(info), f"fields must be outputs of a model; got {', '.join(map(str, info.fields))}"),
-        (bool(info.preset), "the configuration has no name"),
-        (min(info.image) > 0, f"image is {info.image}"),
+        (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
+        (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
+        (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {shown(info.precision)}"),
+        (
+            info.glimpses is None or (is_count(info.glimpses) and info.glimpses <= most),
+            f"glimpses must be at least 1 and at most {most:,}; got {shown(info.glimpses)}",
+        ),
+        (info.kind == "rollout" or info.glimpses is not None, "a step graph has room for some glimpses; got none"),
+        (isinstance(info.sample, bool), f"sample must be true or false; got {shown(info.sample)}"),
+        (_are_outputs(info), f"fields must be outputs of a model; got {shown(', '.join(info.fields))}"),
         (classes is None or classes > 0, f"there are {classes} classes"),
         (classes is None or len(names) in (0, classes), f"there are {len(names)} class names for {classes} classes"),
         (
             {len(info.mean), len(info.std)} <= {1, channels},
-            f"mean {info.mean} or std {info.std} does not fit {channels}",
+            f"mean {shown(info.mean)} or std {shown(info.std)} does not fit {channels}",
         ),
-        (all(value > 0 for value in info.std), f"std must be above 0; got {info.std}"),
-        (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {info.resize!r}"),
+        (all(abs(value) <= LARGEST for value in info.mean), f"mean must be within ±{LARGEST:g}; got {info.mean}"),
+        (all(value > 0 for value in info.std), f"std must be above 0; got {shown(info.std)}"),
+        (
+            all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
+            f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
+        ),
+        (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(info.resize)}"),
     ]
     return [fault for holds, fault in rules if not holds]
 
@@ -232,10 +263,6 @@ def _are_outputs(info: GraphInfo) -> bool:
     return all(is_output(name, heads) for name in info.fields)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
 def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]]) -> list[str]:
     """Return where a graph's metadata contradicts its inputs and outputs.
 
@@ -243,21 +270,51 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
         info: What the graph says of itself.
         shapes: The shapes of its inputs and outputs, with the batch.
     """
+    named = (*info.inputs, *info.outputs)
     faults = []
-    missing = [name for name in (*info.inputs, *info.outputs) if name not in shapes]
-    if missing:
+    if missing := [name for name in named if name not in shapes]:
         faults.append(f"the graph has no {', '.join(missing)}")
+    if beside := [name for name in shapes if name not in named]:
+        faults.append(f"the graph has {', '.join(beside)}, and the metadata does not")
     dynamic = [name for name, shape in shapes.items() if any(isinstance(axis, str) for axis in shape[1:])]
     faults += [f"{name} is {in_brackets(shapes[name])}, where only the batch may be dynamic" for name in dynamic]
-    expected: dict[str, tuple[int, ...]] = {"image": info.image, "canvas": info.image}
-    expected |= {"logits": (info.classes,)} if info.classes is not None else {}
-    for name, shape in expected.items():
-        if name in shapes and tuple(shapes[name][1:]) != shape:
-            faults.append(f"{name} is {in_brackets(shapes[name])}, by the metadata {in_brackets(('b', *shape))}")
-    if info.kind == "rollout" and "pose" in shapes and shapes["pose"][1:2] != (info.glimpses,):
-        faults.append(f"pose is {in_brackets(shapes['pose'])}, by the metadata there are {info.glimpses} glimpses")
+    for name, letters in (("image", "b c h w"), *AXES.items()):
+        if name in shapes and name not in dynamic:
+            faults += _contradictory_shape(info, name, shapes[name], letters.split())
+    faults += _contradictory_noise(info, shapes)
     if info.kind == "rollout" and info.fields != info.outputs:
         faults.append(f"fields are {', '.join(info.fields)}, outputs are {', '.join(info.outputs)}")
+    return faults
+
+
+def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...], letters: Sequence[str]) -> list[str]:
+    """Return whether an input or output has a shape that the metadata rules out; other axes may be of any size."""
+    if info.kind == "step" and name not in REGISTERS:
+        letters = [letter for letter in letters if letter != "n"]  # it is of one glimpse
+    sizes = {"c": info.image[0], "h": info.image[1], "w": info.image[2], "classes": info.classes}
+    fitting = [sizes.get(letter) or size for letter, size in zip(letters, shape, strict=False)]
+    if len(shape) != len(letters):
+        return [f"{name} is {in_brackets(shape)}, where its axes are {in_brackets(letters)}"]
+    if list(shape[1:]) != fitting[1:]:
+        return [f"{name} is {in_brackets(shape)}, by the metadata {in_brackets(('b', *fitting[1:]))}"]
+    slots = info.glimpses if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
+    if letters[1:2] == ["n"] and shape[1] != slots:
+        return [f"{name} is {in_brackets(shape)}, by the metadata there are {info.glimpses} glimpses"]
+    return []
+
+
+def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]]) -> list[str]:
+    """Return where random numbers are no inputs of the kind that a model takes."""
+    given = {name: shape for name, shape in shapes.items() if name.startswith(NOISE)}
+    faults = [f"there is no noise of the kind {name!r}" for name in given if name[len(NOISE) :] not in Noise._fields]
+    if bool(given) and not info.sample:
+        faults.append(f"{', '.join(given)} are inputs, and sample is false")
+    steps = 1 if info.kind == "step" else info.glimpses or 1
+    faults += [
+        f"{name} is {in_brackets(shape)}, by the metadata there are {steps} glimpses in a run"
+        for name, shape in given.items()
+        if shape[1:2] != (steps,)
+    ]
     return faults
 
 

@@ -109,15 +109,20 @@ def _sampling(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     samplers = [node for node in proto.graph.node if node.op_type == "GridSample"]
     for node in samplers:
         has = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        mode = has.get("mode", b"linear").decode()
+        mode = _text(has.get("mode", b"linear"))
         if mode not in ("bilinear", "linear"):
             faults.add(f"sampling is {mode!r} and not bilinear")
         if bool(has.get("align_corners", 0)) != getattr(locator, "align_corners", False):
             faults.add(f"align_corners is not {getattr(locator, 'align_corners', False)}, as the locator's")
-        padding = has.get("padding_mode", b"zeros").decode()
+        padding = _text(has.get("padding_mode", b"zeros"))
         if padding not in paddings:
             faults.add(f"padding is {padding!r} and not {' or '.join(map(repr, sorted(paddings)))}")
     return _check("sampling", sorted(faults), f"{len(samplers)} bilinear samplers" if samplers else "by products")
+
+
+def _text(value: object) -> str:
+    """Return an attribute as text, whatever a file holds in its place."""
+    return value.decode("ascii", "backslashreplace") if isinstance(value, bytes) else repr(value)
 
 
 def _used(proto: onnx.ModelProto) -> Check:

@@ -1,6 +1,5 @@
 """The proof that graphs are equal to their model."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,57 +7,23 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from stawm.errors import InputError, StawmError
-from stawm.export.file.files import GraphFile, read_graphs
+from stawm.errors import StawmError
+from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
 from stawm.export.proof.reference import refer
-from stawm.export.proof.report import Check, Comparison, Report, VerificationError
+from stawm.export.proof.report import Check, Comparison, Report
 from stawm.export.proof.verdicts import live_memory, values
-from stawm.export.run.providers import Device, DeviceError, choose_device, open_session
+from stawm.export.run.providers import DeviceError, open_session
 from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named, roll
 from stawm.models.config import from_mapping
 from stawm.models.model import Model
 
 BATCHES = (1, 3, 128)
-
-
-def verify(
-    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: Device = "cpu"
-) -> Report:
-    """Prove that a file, or the folder of a step graph, is equal to a model.
-
-    Args:
-        path: The file or folder.
-        model: The model that it was made of.
-        batches: The sizes of the batches that it is run with.
-        device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
-            there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
-
-    Raises:
-        ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
-            equal to the model.
-        DeviceError: The device cannot be used.
-        InputError: There is no such device, or it is not a model of stawm.
-
-    Examples:
-        >>> import stawm, tempfile
-        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
-        ...     stawm.export.verify(f"{folder}/digits.onnx", model).ok
-        True
-    """
-    if not isinstance(model, Model):
-        raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
-    report = examine(Path(path), read_graphs(Path(path)), model, batches, choose_device(device))
-    if not report.ok:
-        raise VerificationError(report)
-    return report
 
 
 def examine(
@@ -75,8 +40,8 @@ def examine(
         path: What the report is of.
         files: The graphs by part.
         model: The model.
-        batches: As for `verify`.
-        device: As for `verify`, but ``"auto"``.
+        batches: The sizes of the batches that it is run with.
+        device: Where it is run: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
         prepared: The model made ready for this export, where that is done already.
     """
     first = next(iter(files.values()))

@@ -22,7 +22,7 @@ from stawm.export.proof import structure, verification
 from stawm.export.proof.reference import Reference
 from stawm.export.proof.report import Comparison
 from stawm.export.proof.verdicts import agreement, live_memory, resolution, values
-from stawm.export.proof.verification import probed_session
+from stawm.export.proof.verification import examine, probed_session
 from stawm.models.model import Model
 from tests.export.broken import broken, set_metadata
 from tests.small import shaken, tiny
@@ -387,6 +387,6 @@ def test_a_check_of_several_parts_names_the_part_and_keeps_its_severity(
         broken(steps / f"{part}.onnx", tmp_path / f"{part}.onnx", lambda proto: None)
     state = next(v.name for v in read_graphs(steps)["read"].proto.graph.input)
     broken(steps / "read.onnx", tmp_path / "read.onnx", insert("Tan", state))
-    report = verify(tmp_path, classifier, batches=(1,))
+    report = examine(tmp_path, read_graphs(tmp_path), classifier, (1,))
     (warning,) = report.warnings
     assert warning.detail == "read: none for Tan(float, float) at a_new_Tan"

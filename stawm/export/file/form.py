@@ -1,0 +1,64 @@
+"""The form of a graph's metadata: whether the values that were read are of the types that stawm writes."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from stawm.configuration.limits import oversized, too_much_for_config
+from stawm.configuration.names import is_class_name, is_model_name
+from stawm.errors import shown
+from stawm.export.file.contents import NAME
+
+LISTS = ("fields", "inputs", "outputs")
+"""What the metadata of a graph lists by name."""
+
+
+def malformed(read: Mapping[str, Any]) -> list[str]:
+    """Return what is not of the form that stawm writes.
+
+    Args:
+        read: The values of the entries by their keys; lists are checked for their values, and not for what they mean.
+    """
+    config, graph = read["config"], read["graph"]
+    if not isinstance(config, dict) or not isinstance(graph, dict):
+        raise TypeError("a configuration and a graph are mappings")
+    if found := too_much_for_config(config):
+        return [f"of its configuration {found}"]
+    rules = [
+        (is_model_name(config["name"]), "the configuration has no name that is legal", config["name"]),
+        (_is_list(config["image"], is_count, 3), "image is no list of three sizes", config["image"]),
+        (_is_list(config["mean"], _is_number), "mean is no list of numbers", config["mean"]),
+        (_is_list(config["std"], _is_number), "std is no list of numbers", config["std"]),
+        (_is_list(config["class_names"], is_class_name), "class_names is no list of names", config["class_names"]),
+        (_is_list(config["heads"], _is_head), "heads is no list of heads with a name", config["heads"]),
+        (_is_texts(read["versions"]), "versions are no texts by name", read["versions"]),
+        *((_is_list(graph[key], _is_name), f"{key} is no list of names", graph[key]) for key in LISTS),
+    ]
+    return [f"{fault}; got {shown(value)}" for holds, fault, value in rules if not holds] or oversized(config)
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_list(value: Any, legal: Any, length: int | None = None) -> bool:
+    return isinstance(value, list) and length in (None, len(value)) and all(map(legal, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_head(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return False
+    return value["name"] != "classification" or isinstance(value["classes"], int)
