@@ -12,14 +12,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from random import Random
+from typing import Any
 
-import stawm
-from tests.fuzz.corpus import HOSTILE
-from tests.fuzz.parts import mutated, parts, sealed
-from tests.fuzz.trial import outcome
-from tests.small import tiny
+try:
+    atheris: Any = import_module("atheris")
+except ImportError:
+    atheris = None
+
+with atheris.instrument_imports(include=["stawm"]) if atheris else nullcontext():
+    import stawm
+    import stawm.storage.checkpoint
+    from tests.fuzz.corpus import HOSTILE
+    from tests.fuzz.parts import mutated, parts, sealed
+    from tests.fuzz.trial import outcome
+    from tests.small import tiny
 
 
 class FromBytes(Random):
@@ -84,9 +94,11 @@ def main() -> None:
         trials.corpus()
         print(f"{trials} (files that once did harm)")
         trials.found.clear()
-        if args.plain or not _guided(trials, args.seconds):
+        if atheris and not args.plain:
+            _guided(trials, args.seconds)
+        else:
             _at_random(trials, args.seconds, args.seed)
-        print(trials)
+            print(trials)
 
 
 def _at_random(trials: Trials, seconds: float, seed: int) -> None:
@@ -95,22 +107,16 @@ def _at_random(trials: Trials, seconds: float, seed: int) -> None:
         trials.one(mutated(trials.whole, random))
 
 
-def _guided(trials: Trials, seconds: float) -> bool:
-    """Fuzz with atheris, where it is installed."""
-    try:
-        import atheris  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return False
-    atheris.instrument_all()
-    atheris.Setup(
-        [sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=512"],
-        lambda data: trials.one(mutated(trials.whole, FromBytes(data))),
-    )
-    import atexit
+def _guided(trials: Trials, seconds: float) -> None:
+    """Fuzz with atheris; it ends the process itself, so that figures are printed on the way."""
 
-    atexit.register(lambda: print(trials))  # libFuzzer ends the process itself
+    def one(data: bytes) -> None:
+        trials.one(mutated(trials.whole, FromBytes(data)))
+        if trials.found["tried"] % 100 == 0:
+            print(trials, flush=True)
+
+    atheris.Setup([sys.argv[0], f"-max_total_time={int(seconds)}", "-max_len=512"], one)
     atheris.Fuzz()
-    return True
 
 
 if __name__ == "__main__":
