@@ -121,7 +121,7 @@ class GraphInfo:
         channels, height, width = self.image
         sizes = {"channels": channels, "height": height, "width": width}
         pixels = {**sizes, "range": [0.0, 1.0], "mean": list(self.mean), "std": list(self.std)}
-        pixels |= {"resize": self.resize} if "resize" in self.config else {}
+        pixels |= {"resize": self.config["resize"]} if "resize" in self.config else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
 
 
@@ -205,6 +205,7 @@ def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
 def _illegal(info: GraphInfo) -> list[str]:
     """Return what no file that stawm writes says of itself."""
     channels, classes, names = info.image[0], info.classes, info.class_names
+    resize = info.config.get("resize", "crop")
     rules = [
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {info.kind!r}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {info.part!r} in a {info.kind}"),
@@ -221,7 +222,7 @@ def _illegal(info: GraphInfo) -> list[str]:
             f"mean {info.mean} or std {info.std} does not fit {channels}",
         ),
         (all(value > 0 for value in info.std), f"std must be above 0; got {info.std}"),
-        (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {info.resize!r}"),
+        (resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {resize!r}"),
     ]
     return [fault for holds, fault in rules if not holds]
 
