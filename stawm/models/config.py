@@ -18,7 +18,7 @@ from stawm.configuration import (
     unknown_fields,
 )
 from stawm.errors import ConfigError, Faults
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {

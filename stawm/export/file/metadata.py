@@ -21,7 +21,7 @@ from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.step import PARTS
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.storage.checkpoint import former_names, library_versions
 
 FORMAT = "1"
