@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.data.pictures import measure, read
 
 AHEAD = 2

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 
 Source: TypeAlias = str | os.PathLike[str] | io.IOBase
 """A file by its path, or an open one, such as ``io.BytesIO`` of what was sent."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.data import figure_ground, folders, known, notices
 from stawm.training.data.files import open_images
 from stawm.training.data.pictures import fit_all, is_coloured, measure
