@@ -1,6 +1,6 @@
 """From what names a model to its complete configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from stawm import registry
@@ -19,7 +19,8 @@ def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
         spec: A preset's name, a configuration, a complete mapping, or a mapping with ``preset``.
         **overrides: Fields of the model by the override grammar: a string swaps a component, a
             mapping with ``name`` swaps and sets, a mapping without it changes fields of the
-            present one, dotted keys reach inside.
+            present one, dotted keys reach inside. Where a preset is given a network with pretrained weights,
+            mean and std are those that the weights were learned with, unless they are given too.
 
     Raises:
         ConfigError: Everything that is wrong, together.
@@ -34,7 +35,33 @@ def config(spec: ModelSpec, /, **overrides: Any) -> SharedConfig:
         0.3
     """
     base, changes = layers(spec)
-    return override(override(base, changes), overrides)
+    found = override(override(base, changes), overrides)
+    by_name = isinstance(spec, str) or (isinstance(spec, Mapping) and "preset" in spec)
+    return _as_learned(base, found, {*changes, *overrides}) if by_name else found
+
+
+def learned_with(config: SharedConfig, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the mean and std that pretrained weights of a network were learned with; None where there are none.
+
+    A backbone's configuration says so by ``normalisation``. Of two networks the one that sees the glimpses counts.
+
+    Args:
+        config: The model.
+        channels: Of the images; where the weights are of others, one number stands for all channels.
+    """
+    parts = (getattr(config, field, None) for field in ("backbone", "context"))
+    found = next((known for part in parts if (known := getattr(part, "normalisation", None))), None)
+    if found is None or len(found[0]) == channels:
+        return found
+    mean, std = ((sum(values) / len(values),) for values in found)
+    return mean, std
+
+
+def _as_learned(base: SharedConfig, found: SharedConfig, given: Collection[str]) -> SharedConfig:
+    kept = all(getattr(base, field, None) == getattr(found, field, None) for field in ("backbone", "context"))
+    known = None if kept else learned_with(found, found.image[0])
+    changes = {} if known is None else dict(zip(("mean", "std"), known, strict=True))
+    return found.replace(**{key: value for key, value in changes.items() if key not in given})
 
 
 def layers(spec: ModelSpec) -> tuple[SharedConfig, Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from stawm.configuration import Config, split_dotted
 from stawm.errors import InputError
 from stawm.models.classes import listed, match, note_on_places
 from stawm.models.config import SharedConfig, override
-from stawm.models.resolve import ModelSpec
+from stawm.models.resolve import ModelSpec, learned_with
 from stawm.training.data import ImageSet, Splits, batches
 from stawm.training.data.alignment import aligned, target_kinds
 from stawm.training.data.checks import check_pixels, check_targets
@@ -105,8 +105,9 @@ def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> Share
     """Return a model's configuration with what the data says: channels, classes and their names, mean and std.
 
     The size of the images stays the model's, as its glimpses are made for it. A model that does not normalise,
-    such as the paper's models that draw, still does not. Of sets that have usual numbers for mean and std, those are
-    taken; of others they are measured on the training images.
+    such as the paper's models that draw, still does not. Mean and std are those that pretrained weights of a network
+    were learned with; without such weights, the usual ones of sets that have some; of others they are measured on the
+    training images.
 
     Args:
         config: The configuration.
@@ -127,8 +128,10 @@ def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> Share
 
 
 def _normalised(config: SharedConfig, train: ImageSet) -> dict[str, tuple[float, ...]]:
-    mean, std = normalisation(train) if any(config.mean) or set(config.std) != {1.0} else ((0.0,), (1.0,))
-    return {"mean": mean, "std": std}
+    if any(config.mean) or set(config.std) != {1.0}:
+        mean, std = learned_with(config, train.shape[0]) or normalisation(train)
+        return {"mean": mean, "std": std}
+    return {"mean": (0.0,), "std": (1.0,)}
 
 
 def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> dict[str, Any]:
@@ -169,11 +172,17 @@ def said(before: SharedConfig, after: SharedConfig, train: ImageSet) -> tuple[st
         names = f"({listed(after.class_names)})" if after.class_names else "(numbered)"
         lines.append(f"classes: {after.classes} {names}, from the data")
     if (before.mean, before.std) != (after.mean, after.std):
-        known = train.source in PUBLISHED
-        whence = f"the usual ones of {train.source}" if known else f"from {_measured_on(train):,} training images"
-        lines.append(f"mean {_row(after.mean)} and std {_row(after.std)}, {whence}")
+        lines.append(f"mean {_row(after.mean)} and std {_row(after.std)}, {_whence(after, train)}")
     note = note_on_places(after, train.class_names)
     return (*lines, note) if note and train.class_names else tuple(lines)
+
+
+def _whence(config: SharedConfig, train: ImageSet) -> str:
+    if learned_with(config, train.shape[0]) is not None:
+        return "those that the pretrained weights were learned with"
+    if train.source in PUBLISHED:
+        return f"the usual ones of {train.source}"
+    return f"from {_measured_on(train):,} training images"
 
 
 def normalisation(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:

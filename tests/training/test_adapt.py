@@ -31,6 +31,7 @@ def shapes(count: int = 12, channels: int = 3, names: tuple[str, ...] = ("circle
     return ImageSet(pixels, torch.arange(count) % 3, names)
 
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 OWN = Splits(shapes(), shapes(6))
 
 
@@ -81,6 +82,17 @@ def test_a_model_that_does_not_normalise_still_does_not():
     assert (found.mean, found.std, found.class_names) == ((0.0,), (1.0,), ())
     grey = adapt(stawm.config(drawing, mean=(0.0,) * 3, std=(1.0,) * 3), Splits(*[shapes(6, 1)] * 2), frozenset())
     assert (grey.image[0], grey.mean, grey.std) == (1, (0.0,), (1.0,))
+
+
+def test_pretrained_weights_decide_mean_and_std():
+    pretrained = {"backbone": {"name": "timm:resnet18", "pretrained": True}}
+    config = stawm.config("stawm-cifar-mnv2", **pretrained)
+    colour, grey = (Splits(*[shapes(6, channels)] * 2) for channels in (3, 1))
+    found = adapt(config, colour, frozenset())
+    assert (found.mean, found.std) == (config.mean, config.std) == IMAGENET
+    found = adapt(config, grey, frozenset())
+    assert (found.mean, found.std) == ((pytest.approx(0.449),), (pytest.approx(0.226),))
+    assert said(config, found, grey.train)[-1].endswith("those that the pretrained weights were learned with")
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS))

@@ -53,6 +53,16 @@ class TimmNetwork(Backbone):
             """The network's name in timm."""
             return self.name.removeprefix(PREFIX)
 
+        @property
+        def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+            """The mean and std of each channel that timm's weights were learned with; None without its weights."""
+            if not self.pretrained:
+                return None
+            import timm
+
+            known = timm.get_pretrained_cfg(self.network)
+            return None if known is None else (tuple(known.mean), tuple(known.std))
+
         def faults(self) -> list[str]:
             """Return what is wrong with the name of the network."""
             if not self.name.startswith(PREFIX):
