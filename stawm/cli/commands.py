@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from stawm.cli import graphs
@@ -18,7 +19,14 @@ def demo(args: Namespace) -> None:
 def list_names(args: Namespace) -> None:
     """List registered names, and what could not be plugged in."""
     from stawm import registry
+    from stawm.training import listing
 
+    if args.kind == listing.FORM:
+        recipes = {name: listing.summary(name) for name in _matching(listing.list_recipes(), args)}
+        lines = [f"  {name:<{max(map(len, recipes))}}  {words}" for name, words in recipes.items()]
+        found = [{"kind": listing.FORM, "name": name, "summary": words} for name, words in recipes.items()]
+        print(json.dumps(found) if args.json else "\n".join(lines))
+        return
     kinds = list(registry.Kind) if args.kind is None else [registry.as_kind(args.kind)]
     names = {kind: registry.list_names(kind, args.pattern or "*", exclude=args.exclude) for kind in kinds}
     found = [registry.entries(kind)[name] for kind in kinds for name in names[kind]]
@@ -37,7 +45,12 @@ def list_names(args: Namespace) -> None:
 def describe(args: Namespace) -> None:
     """Describe a registered name."""
     import stawm
+    from stawm.training import listing
 
+    if args.kind == listing.FORM or (args.kind is None and listing.is_recipe(args.name)):
+        found = listing.describe_recipe(args.name)
+        print(json.dumps(found.as_dict()) if args.json else found)
+        return
     graphs.show(args, stawm.describe(args.name, kind=args.kind))
 
 
@@ -52,12 +65,18 @@ def train(args: Namespace) -> None:
     """Train a model; of several processes, one speaks."""
     from accelerate import PartialState
 
-    from stawm.training import train
+    from stawm.training import train, train_seeds
     from stawm.training.options import NAMES
 
     options = {name: getattr(args, name) for name in NAMES if name in args}
     options["quiet"] = options.get("quiet", False) or args.json
-    result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
+    given = {"data": args.data, "out": args.out, "recipe": args.recipe, "options": options, **args.overrides}
+    if args.seeds is not None:
+        found = train_seeds(args.preset, seeds=args.seeds, **given)
+        if PartialState().is_main_process:
+            print(json.dumps(found.as_dict()) if args.json else found)
+        return
+    result = train(args.preset, **given)
     if PartialState().is_main_process:
         graphs.show(args, result.evaluation, result.verdict)
 
@@ -111,6 +130,12 @@ def inspect(args: Namespace) -> None:
         return
     said = stawm.inspect(resolve_weights(args.file)).as_dict()
     print(json.dumps(said) if args.json else "\n".join(f"{key}: {_readable(value)}" for key, value in said.items()))
+
+
+def _matching(names: list[str], args: Namespace) -> list[str]:
+    patterns = args.pattern or ["*"]
+    kept = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return [name for name in kept if not any(fnmatchcase(name, pattern) for pattern in args.exclude)]
 
 
 def _splits(args: Namespace, model: Any) -> Any:

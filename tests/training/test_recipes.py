@@ -30,10 +30,12 @@ PAPER = {
     "label_smoothing": 0.0,
     "frozen_norm": 0.0,
     "average": 0.0,
+    "frozen_passes": 0,
 }
 """What Appendix D, and what it says nothing of, have in common."""
 FAST = PAPER | {
     "name": "fast",
+    "frozen_passes": 1,
     "epochs": 20,
     "optimiser": "adamw",
     "rate": 1.5e-3,
