@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from stawm.cli import graphs
@@ -20,7 +21,14 @@ def demo(args: Namespace) -> None:
 def list_names(args: Namespace) -> None:
     """List registered names, and what could not be plugged in."""
     from stawm import registry
+    from stawm.training import listing
 
+    if args.kind == listing.FORM:
+        recipes = {name: listing.summary(name) for name in _matching(listing.list_recipes(), args)}
+        lines = [f"  {name:<{max(map(len, recipes))}}  {words}" for name, words in recipes.items()]
+        found = [{"kind": listing.FORM, "name": name, "summary": words} for name, words in recipes.items()]
+        print(json.dumps(found) if args.json else "\n".join(lines))
+        return
     kinds = list(registry.Kind) if args.kind is None else [registry.as_kind(args.kind)]
     names = {kind: registry.list_names(kind, args.pattern or "*", exclude=args.exclude) for kind in kinds}
     found = [registry.entries(kind)[name] for kind in kinds for name in names[kind]]
@@ -38,7 +46,11 @@ def list_names(args: Namespace) -> None:
 def describe(args: Namespace) -> None:
     """Describe a registered name."""
     import stawm
+    from stawm.training import listing
 
+    if args.kind == listing.FORM or (args.kind is None and listing.is_recipe(args.name)):
+        show(args, listing.describe_recipe(args.name))
+        return
     show(args, stawm.describe(args.name, kind=args.kind))
 
 
@@ -53,12 +65,18 @@ def train(args: Namespace) -> None:
     """Train a model; of several processes, one speaks."""
     from accelerate import PartialState
 
-    from stawm.training import train
+    from stawm.training import train, train_seeds
     from stawm.training.options import NAMES
 
     options = {name: getattr(args, name) for name in NAMES if name in args}
     options["quiet"] = options.get("quiet", False) or args.json
-    result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
+    given = {"data": args.data, "out": args.out, "recipe": args.recipe, "options": options, **args.overrides}
+    if args.seeds is not None:
+        found = train_seeds(args.preset, seeds=args.seeds, **given)
+        if PartialState().is_main_process:
+            show(args, found)
+        return
+    result = train(args.preset, **given)
     if PartialState().is_main_process:
         show(args, result.evaluation, result.verdict)
 
@@ -120,6 +138,12 @@ def inspect(args: Namespace) -> None:
     for key, value in said.items():
         inner = [f"  {name}: {json.dumps(part)}" for name, part in value.items()] if isinstance(value, dict) else []
         show_lines([f"{key}:" if inner else f"{key}: {value or 'none' if isinstance(value, dict) else value}", *inner])
+
+
+def _matching(names: list[str], args: Namespace) -> list[str]:
+    patterns = args.pattern or ["*"]
+    kept = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return [name for name in kept if not any(fnmatchcase(name, pattern) for pattern in args.exclude)]
 
 
 def _splits(args: Namespace, model: Any) -> Any:

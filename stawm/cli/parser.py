@@ -182,7 +182,8 @@ def _demo(parser: Parser) -> None:
 
 
 def _listing(parser: Parser) -> None:
-    parser.add_argument("kind", nargs="?", help="memory, backbone, canvas, locator, head or preset; all if left out")
+    words = "memory, backbone, canvas, locator, head, preset or recipe; all but recipes if left out"
+    parser.add_argument("kind", nargs="?", help=words)
     parser.add_argument("pattern", nargs="*", default=[], help="wildcards of names to keep")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="wildcards to leave out")
 
@@ -198,12 +199,20 @@ def _train(parser: Parser) -> None:
     parser.add_argument(
         "--out", type=values.folder, required=True, help="the run's folder; a run broken off there goes on"
     )
-    parser.add_argument("--recipe", default="fast", help="fast (our own, the default) or paper (its Appendix D)")
+    parser.add_argument("--recipe", default="fast", help="fast (the default), paper, ...: `stawm list recipe`")
+    parser.add_argument("--seeds", type=_seeds, metavar="N,N,...", help="train once for each seed, in OUT/seed-N")
     hints, meanings, usual = field_hints(RunOptions), field_meanings(RunOptions), vars(RunOptions())
     for name in NAMES:
         words = meanings.get(name, "").removesuffix(".") + (f" (default: {usual[name]})" if usual[name] else "")
         taken = {"default": argparse.SUPPRESS, "help": words.replace("%", "%%"), **_taken(hints[name])}
         parser.add_argument(option(name), **taken)
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be integers with commas between them; got {text!r}") from None
 
 
 def option(name: str) -> str:

@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -139,7 +139,11 @@ def coerce_all(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str,
 
 
 def coerce(value: Any, hint: Any) -> Any:
-    """Turn JSON's forms into the field's own: lists into tuples, whole numbers into floats."""
+    """Turn JSON's forms into the field's own: lists into tuples, whole numbers into floats.
+
+    A single value stands for a list of one, and whole numbers in a list of strings for how they are written, so that
+    ``mean=0.5``, ``milestones=5`` and ``class_names=0,1`` mean on the command line what they look like.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return coerce(value, args[0])
@@ -147,5 +151,12 @@ def coerce(value: Any, hint: Any) -> Any:
         return next((c for c in (coerce(value, arg) for arg in args) if fits(c, hint)), value)
     if origin is tuple and isinstance(value, (list, tuple)):
         each = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return tuple(map(coerce, value, each)) if len(each) == len(value) else tuple(value)
+        return tuple(_words(map(coerce, value, each), args[0])) if len(each) == len(value) else tuple(value)
+    if origin is tuple and value is not None and fits(alone := tuple(_words([coerce(value, args[0])], args[0])), hint):
+        return alone
     return float(value) if hint is float and fits(value, float) else value
+
+
+def _words(values: Iterable[Any], hint: Any) -> list[Any]:
+    """Return whole numbers as words where words are due."""
+    return [str(value) if hint is str and fits(value, int) else value for value in values]

@@ -103,6 +103,8 @@ def check_measured(entry: Mapping[str, Any], when: str) -> None:
         DivergedError: One is not finite.
     """
     wrong = dict(_not_finite(entry))
+    if entry.get("unanswered"):
+        wrong["unanswered"] = entry["unanswered"]  # images whose answer is no number
     if wrong:
         told = ", ".join(f"{name} is {value}" for name, value in wrong.items())
         cure = CURE_OF_LATENT if wrong.keys() == {OF_LATENT} else CURE

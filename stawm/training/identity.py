@@ -75,18 +75,23 @@ def differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         left_out |= {"images"}
     elif noted["images"] == now["images"]:
         left_out |= {"data"}
-    before = _completed(noted)
-    return [line for key in now if key not in left_out for line in _apart(key, before.get(key, _ABSENT), now[key])]
+    before, after = _completed(noted), {**_usual_options(), **now}
+    keys = [key for key in dict.fromkeys([*now, *after, *before]) if key not in left_out]
+    return [line for key in keys for line in _apart(key, before.get(key, _ABSENT), after.get(key, _ABSENT))]
 
 
 def _completed(noted: Mapping[str, Any]) -> dict[str, Any]:
     """Return a note with the usual values of the fields that were unknown when it was written."""
-    found = {**RunOptions().note(), **noted}
+    found = {**_usual_options(), **noted}
     with contextlib.suppress(Exception):  # what is of another form is another run's
         found["config"] = resolve_config(noted["config"]).to_dict()
     with contextlib.suppress(Exception):
         found["recipe"] = of_recipe(from_record(noted["recipe"], "The noted recipe"))
     return found
+
+
+def _usual_options() -> dict[str, Any]:
+    return {key: value for key, value in RunOptions().to_dict().items() if key not in RunOptions.without_effect}
 
 
 def of_recipe(recipe: Recipe) -> dict[str, Any]:

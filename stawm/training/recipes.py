@@ -174,7 +174,13 @@ def changed(present: C, changes: Mapping[str, Any], owner: str) -> C:
     if not changes:
         return present
     hints = base.field_hints(type(present))
-    faults = base.unknown_fields(changes, hints, owner)
+    inside = {key: f"{name}.{key}" for name in hints for key in _fields_inside(present, name)}
+    faults = [
+        f"{owner} has no field {key!r}. Did you mean {inside[key]!r}?"
+        for key in changes
+        if key in inside and key not in hints
+    ]
+    faults += base.unknown_fields((key for key in changes if key not in inside), hints, owner)
     if faults:
         raise ConfigError(faults)
     values = {}
@@ -183,3 +189,8 @@ def changed(present: C, changes: Mapping[str, Any], owner: str) -> C:
         whole = not (isinstance(inner, base.Config) and isinstance(value, Mapping))
         values[key] = base.coerce(value, hints[key]) if whole else changed(inner, value, f"{owner}'s {key}")
     return present.replace(**values)
+
+
+def _fields_inside(present: base.Config, name: str) -> list[str]:
+    inner = getattr(present, name)
+    return [key for key in base.field_hints(type(inner)) if key != "name"] if isinstance(inner, base.Config) else []

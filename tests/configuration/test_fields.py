@@ -101,3 +101,40 @@ def test_no_json_value_breaks_the_checks(value: Any, hint: Any) -> None:
     if fits(value, hint):
         assert fits(once, hint)
         assert once == value
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (0.5, tuple[float, ...], (0.5,)),
+        (5, tuple[Annotated[int, Interval(1)], ...], (5,)),
+        (1, tuple[float, ...], (1.0,)),
+        ("cat", tuple[str, ...], ("cat",)),
+        ([0, 1], tuple[str, ...], ("0", "1")),
+        ([0, "b"], tuple[str, ...], ("0", "b")),
+        (7, tuple[str, ...], ("7",)),
+        (5, tuple[int, ...] | None, (5,)),
+        (None, tuple[int, ...] | None, None),
+    ],
+)
+def test_one_value_stands_for_a_list_of_one_and_numbers_for_words(value: Any, hint: Any, expected: Any):
+    assert coerce(value, hint) == expected
+    assert fits(coerce(value, hint), hint)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (5, tuple[int, int]),
+        ("cat", tuple[float, ...]),
+        (0, tuple[Annotated[int, Interval(1)], ...]),
+        (True, tuple[int, ...]),
+        (True, tuple[str, ...]),
+        (None, tuple[str, ...]),
+        ([0.5], tuple[str, ...]),
+        (5, str),
+        ("5", int),
+    ],
+)
+def test_what_no_list_of_one_can_be_is_left_as_it_is(value: Any, hint: Any):
+    assert not fits(coerce(value, hint), hint)

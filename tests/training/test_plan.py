@@ -325,5 +325,5 @@ def test_the_checkpoint_to_start_from_is_noted_by_its_hash(drawn: Path, selfsup:
     note = found.note("mnist:ROOT")
     assert note["start"] == stawm.inspect(drawn).sha256
     assert (note["data"], note["seed"], note["transfer_passes"]) == ("mnist:ROOT", 4, 1)
-    assert note["recipe"] == found.recipe.to_dict()
+    assert note["recipe"] | {"frozen_passes": 1} == found.recipe.to_dict()
     assert plan("stawm-digits").note("given")["start"] is None

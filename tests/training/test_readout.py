@@ -131,7 +131,7 @@ def test_paper_looks_anew_in_each_step_and_ours_once(
 
     monkeypatch.setattr(Run, "one_step", watching)
     for name in ("paper", "fast"):
-        recipe = Recipe(name=name, epochs=1)
+        recipe = Recipe(name=name, epochs=1, frozen_passes=int(name == "fast"))
         train(READOUT, data=few, out=tmp_path / name, recipe=recipe, start=drawing, **{**SHORT, "recipe.epochs": 1})
     assert kinds == [Run] * 5 + [ReadoutRun] * 5
 

@@ -17,6 +17,7 @@ PLAIN = dict.fromkeys(("rotation", "shift", "scale", "shear", "elastic", "jitter
 PLAIN |= {"crop": 0, "flip": False, "resampling": "bilinear"}
 FAST: dict[str, Any] = {
     "name": "fast",
+    "frozen_passes": 1,
     "epochs": 20,
     "batch": 128,
     "optimiser": "adamw",
