@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm.configuration import GLIMPSES
@@ -19,6 +19,7 @@ from stawm.heads.base import Fields, Head, Scene, Targets
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.config import ModelConfig, SharedConfig
+from stawm.models.pixels import notice_pixels, to_unit
 from stawm.nn.glimpse_loop import GlimpseLoop, Look
 from stawm.nn.gradients import reach
 from stawm.nn.locators.base import Locator
@@ -68,6 +69,8 @@ class Model(nn.Module, ABC):
         self.check_shape(images)
         if images.dtype != dtype and not (images.is_floating_point() and autocasts(images)):
             raise InputError(self._refusal(images))
+        if not torch.compiler.is_compiling():
+            notice_pixels(self, images, self.mean, self.std)
 
     def check_shape(self, images: Tensor) -> None:
         """Raise an InputError unless the images are of the model's form."""
@@ -79,7 +82,32 @@ class Model(nn.Module, ABC):
         is_tensor = isinstance(images, Tensor)
         given = f"{_name(images.dtype)} of shape {tuple(images.shape)}" if is_tensor else type(images).__name__
         form = ", ".join(map(str, self.config.image))
-        return f"{self.config.name} takes {dtype} images of shape (b, {form}); got {given}."
+        bytes_too = is_tensor and images.dtype == torch.uint8
+        hint = " Pixels go to predict(pixels), which normalises them." if bytes_too else ""
+        return f"{self.config.name} takes {dtype} images of shape (b, {form}); got {given}.{hint}"
+
+    def predict(self, pixels: Shaped[Tensor, "b c h w"], **options: Any) -> Output:
+        """Answer for pixels as they come: in evaluation mode, without gradients and without any randomness.
+
+        Args:
+            pixels: Bytes (uint8) from 0 to 255, or floats in [0, 1], on any device; they are normalised here.
+            **options: What a call of the model takes beside images, such as ``glimpses`` or ``glimpse_logits``.
+
+        Raises:
+            InputError: The pixels are not of the model's form, or floats outside [0, 1].
+
+        Examples:
+            >>> import stawm, torch
+            >>> model = stawm.build("stawm-digits", seed=0)
+            >>> pixels = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8)
+            >>> model.predict(pixels).logits.exp().sum(dim=1)
+            tensor([1.0000, 1.0000])
+        """
+        self.check_shape(pixels)
+        like = next(self.parameters())
+        units = to_unit(pixels.to(like.device)).to(torch.promote_types(like.dtype, torch.float32))
+        with evaluating(self):
+            return self(self.normalise(units).to(like.dtype), **options)
 
     def normalise(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Turn pixel values in [0, 1] into what the model takes."""
@@ -146,7 +174,7 @@ class Stawm(Model):
     Examples:
         >>> import stawm, torch
         >>> model = stawm.build("stawm-digits", seed=0).eval()
-        >>> images = torch.rand(2, 1, 16, 16)
+        >>> images = model.normalise(torch.rand(2, 1, 16, 16))
         >>> seen = model.look(images, 3)
         >>> recalled = model.recall(seen, model.reads(3))
         >>> torch.equal(model.answer(seen, recalled).logits, model(images, glimpses=3).logits)
