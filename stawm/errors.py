@@ -50,6 +50,10 @@ class ExportError(StawmError):
     """A model could not be exported, or the exported graph is not equal to it."""
 
 
+class PixelsWarning(UserWarning):
+    """A model that takes normalised images seems to have been given pixels as they are."""
+
+
 class Faults:
     """Collects what is wrong with a configuration, so that all of it is raised together."""
 

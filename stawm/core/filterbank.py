@@ -8,21 +8,31 @@
 
 Positions and σ count in pixels, the first of which is 1. A glimpse of one pixel has no neighbours: there
 δ takes g - 1 as 1, and moves nothing.
+
+Numbers of a pose beyond what tells filters apart count as the nearest that does, so that single precision holds all
+that is computed, and every gradient, whatever the pose: for images of 16,384 pixels a side, (a - μ)² stays below e³⁹,
+1/2σ² and γ below e⁴⁰ and e³⁰, and a gradient, of the order of γ/σ², below e⁷⁰ (the largest float is e⁸⁸).
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+FAR = 1e4
+"""|g̃|: how far a centre may be from the middle of the image, in halves of the image."""
+LOG_VARIANCE, LOG_SPACING, LOG_GAIN = (-40.0, 40.0), (-40.0, 10.0), (-30.0, 30.0)
+"""log σ²: one pixel alone, or all alike; log δ̃: all filters on one spot, or all but one outside; log γ."""
+
 
 def spacing(pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int) -> Float[Tensor, "b 1"]:
     """Return δ, the distance between neighbouring filters in pixels."""
-    return pose[:, 3:4].exp() * ((max(height, width) - 1) / max(glimpse - 1, 1))
+    return pose[:, 3:4].clamp(*LOG_SPACING).exp() * ((max(height, width) - 1) / max(glimpse - 1, 1))
 
 
 def centre(pose: Float[Tensor, "b 5"], height: int, width: int) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
     """Return g_x and g_y, the centre of the filters in pixels."""
-    return (pose[:, :1] + 1) * ((width + 1) / 2), (pose[:, 1:2] + 1) * ((height + 1) / 2)
+    x, y = pose[:, :1].clamp(-FAR, FAR), pose[:, 1:2].clamp(-FAR, FAR)
+    return (x + 1) * ((width + 1) / 2), (y + 1) * ((height + 1) / 2)
 
 
 def filters(
@@ -30,7 +40,7 @@ def filters(
 ) -> tuple[Float[Tensor, "b g w"], Float[Tensor, "b g h"]]:
     """Return F_x and F_y, whose rows are weights that sum to one, for an image's height and width."""
     delta = spacing(pose, glimpse, height, width)
-    falloff = (-pose[:, 2:3]).exp() / -2
+    falloff = (-pose[:, 2:3].clamp(*LOG_VARIANCE)).exp() / -2
     x, y = centre(pose, height, width)
     return _bank(x, delta, falloff, glimpse, width), _bank(y, delta, falloff, glimpse, height)
 
@@ -49,7 +59,7 @@ def read(
     """Return γ F_y image F_xᵀ."""
     along, down = filters(pose, glimpse, image.shape[2], image.shape[3])
     seen = down[:, None] @ image @ along[:, None].transpose(2, 3)
-    return seen * pose[:, 4:].exp().unflatten(1, (1, 1, 1))
+    return seen * pose[:, 4:].clamp(*LOG_GAIN).exp().unflatten(1, (1, 1, 1))
 
 
 def place(
@@ -58,4 +68,4 @@ def place(
     """Return 1/γ F_yᵀ sketch F_x."""
     along, down = filters(pose, sketch.shape[-1], height, width)
     placed = down[:, None].transpose(2, 3) @ sketch @ along[:, None]
-    return placed * (-pose[:, 4:]).exp().unflatten(1, (1, 1, 1))
+    return placed * (-pose[:, 4:].clamp(*LOG_GAIN)).exp().unflatten(1, (1, 1, 1))

@@ -1,136 +1,33 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration import GLIMPSES
-from stawm.configuration.components import instantiate
-from stawm.errors import Faults, InputError
+from stawm.errors import InputError
 from stawm.heads import noise as noises
 from stawm.heads import together
 from stawm.heads.base import Fields, Head, Scene, Targets
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
-from stawm.models.config import ModelConfig, SharedConfig
-from stawm.nn.glimpse_loop import GlimpseLoop, Look
+from stawm.models.base import Model as Model
+from stawm.models.base import evaluating as evaluating
+from stawm.models.config import ModelConfig
+from stawm.models.parts import make_heads, make_parts
+from stawm.models.states import Seen, State, check_state
+from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.gradients import reach
 from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import HALVES, autocasts, of_weights
-from stawm.registry import Kind
+from stawm.nn.precision import of_weights
 
 ALL_USED = 3
 """With as many glimpses every weight has a say: the aggregator's recurrent ones only count from its second step on."""
-
-
-class Model(nn.Module, ABC):
-    """What models and baselines share: a configuration, the check of images, and the total loss.
-
-    Attributes:
-        config: The complete configuration that the model was built from.
-        mean: The configuration's mean, one number or one a channel, as a buffer.
-        std: Its standard deviation, likewise.
-        loaded: Where its weights came from (see `stawm.storage.fitting.Loaded`); None where they are random.
-    """
-
-    config: SharedConfig
-    loaded: Any = None
-    mean: Float[Tensor, "1 c 1 1"]
-    std: Float[Tensor, "1 c 1 1"]
-
-    def __init__(self, config: SharedConfig) -> None:
-        """Keep the configuration, and its preprocessing as buffers, which no state dict holds."""
-        super().__init__()
-        self.config = config
-        for name in ("mean", "std"):
-            self.register_buffer(name, self._exact(name, torch.float64), persistent=False)
-
-    def _exact(self, name: str, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
-        return torch.tensor(getattr(self.config, name), dtype=dtype, device=device).view(1, -1, 1, 1)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Model":
-        """Move with the model, except that halves would round the preprocessing: it stays in float32."""
-        super()._apply(fn, recurse)
-        for name in ("mean", "std"):
-            buffer = getattr(self, name)
-            if buffer.dtype in HALVES:
-                setattr(self, name, self._exact(name, torch.float32, buffer.device))
-        return self
-
-    def check_images(self, images: Tensor) -> None:
-        """Raise an InputError unless the images are of the model's form and type."""
-        dtype = next(self.parameters()).dtype
-        self.check_shape(images)
-        if images.dtype != dtype and not (images.is_floating_point() and autocasts(images)):
-            raise InputError(self._refusal(images))
-
-    def check_shape(self, images: Tensor) -> None:
-        """Raise an InputError unless the images are of the model's form."""
-        if not isinstance(images, Tensor) or images.ndim != 4 or tuple(images.shape[1:]) != tuple(self.config.image):
-            raise InputError(self._refusal(images))
-
-    def _refusal(self, images: Any) -> str:
-        dtype = _name(next(self.parameters()).dtype)
-        is_tensor = isinstance(images, Tensor)
-        given = f"{_name(images.dtype)} of shape {tuple(images.shape)}" if is_tensor else type(images).__name__
-        form = ", ".join(map(str, self.config.image))
-        return f"{self.config.name} takes {dtype} images of shape (b, {form}); got {given}."
-
-    def normalise(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Turn pixel values in [0, 1] into what the model takes."""
-        return (pixels - self.mean.to(pixels)) / self.std.to(pixels)
-
-    def denormalise(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Turn what the model takes back into pixel values in [0, 1]."""
-        return images * self.std.to(images) + self.mean.to(images)
-
-    def loss(
-        self, output: Output, images: Float[Tensor, "b c h w"], labels: Targets | None = None
-    ) -> dict[str, Tensor]:
-        """Return the parts of the loss by name, and their sum as ``total``.
-
-        Args:
-            output: What the model gave for these images.
-            images: The images as the model took them.
-            labels: What is to be learned: the classes, where the model classifies; the targets of its heads, where
-                they learn others; a mapping by the heads' names, where they learn different kinds.
-
-        Raises:
-            InputError: A head needs targets and there are none, or they are of another form.
-        """
-        parts = self.loss_parts(output, self.denormalise(images), labels)
-        return {**parts, "total": torch.stack([*parts.values()]).sum()}
-
-    @abstractmethod
-    def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
-    ) -> dict[str, Tensor]:
-        """Return the parts of the loss by name, for images as pixel values in [0, 1], where they are known."""
-
-    @abstractmethod
-    def noise_shapes(self, glimpses: int) -> Shapes:
-        """Return the shapes, without the batch, of the random numbers that the model takes."""
-
-
-class Seen(NamedTuple):
-    """What looking gave: all that memory and heads work on.
-
-    Attributes:
-        context: The features of the whole image, which queries are made of.
-        looks: All glimpses; None where only what the memory is given of them was kept.
-        memory_input: e, what the memory is given at each glimpse.
-    """
-
-    context: Float[Tensor, "b f"]
-    looks: Look | None
-    memory_input: Float[Tensor, "b n m"]
 
 
 class Stawm(Model):
@@ -148,7 +45,7 @@ class Stawm(Model):
     Examples:
         >>> import stawm, torch
         >>> model = stawm.build("stawm-digits", seed=0).eval()
-        >>> images = torch.rand(2, 1, 16, 16)
+        >>> images = model.normalise(torch.rand(2, 1, 16, 16))
         >>> seen = model.look(images, 3)
         >>> recalled = model.recall(seen, model.reads(3))
         >>> torch.equal(model.answer(seen, recalled).logits, model(images, glimpses=3).logits)
@@ -164,7 +61,7 @@ class Stawm(Model):
         """
         super().__init__(config)
         self.config: ModelConfig = config
-        parts = _parts(config)
+        parts = make_parts(config)
         self.loop = GlimpseLoop(
             context=parts["context"],
             backbone=parts["backbone"],
@@ -177,7 +74,7 @@ class Stawm(Model):
             pose_limit=config.pose_limit,
         )
         self.memory: Memory[Any] = parts["memory"]
-        self.heads = nn.ModuleDict(_heads(config, parts))
+        self.heads = nn.ModuleDict(make_heads(config, parts))
         if config.trainable == "readout":
             self.loop.requires_grad_(False)
 
@@ -233,19 +130,72 @@ class Stawm(Model):
         output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
         return output if glimpse_logits else replace(output, glimpse_logits=None)
 
-    def look(self, images: Float[Tensor, "b c h w"], glimpses: int, *, pose_clip: float | None = None) -> Seen:
+    def start(self, images: Tensor | int) -> State:
+        """Return the state before anything was seen: an empty memory.
+
+        Args:
+            images: The images that will be looked at first, or how many there are at a time.
+
+        Raises:
+            InputError: There are none.
+        """
+        batch = images if isinstance(images, int) else len(images)
+        if batch < 1:
+            raise InputError(f"A state is of at least 1 image; got {batch}.")
+        device = next(self.parameters()).device if isinstance(images, int) else images.device
+        return State(self.memory.init_state(batch, device=device))
+
+    def watch(
+        self, images: Float[Tensor, "b c h w"], state: State | None = None, *, glimpses: int | None = None
+    ) -> tuple[Output, State]:
+        """Look at the next images of a stream, with a memory that holds what was seen before.
+
+        Each image is looked at anew; the memory is not emptied in between. Without a state this is a call of the
+        model without any randomness of its heads.
+
+        Args:
+            images: The next image of each of b streams, normalised with the configuration's mean and std.
+            state: What `start` or the last call gave; an empty memory where left out.
+            glimpses: How many glimpses to take; the configuration's number where left out.
+
+        Returns:
+            The output, and the state to go on from.
+
+        Raises:
+            InputError: The images are not of the model's form, or the state is not of these images.
+        """
+        self.check_images(images)
+        n = checked_count(self.config.glimpses if glimpses is None else glimpses)
+        seen = self.look(images, n)
+        recalled, state = self.remember(seen, self.reads(n), state)
+        return replace(self.answer(seen, recalled), glimpse_logits=None), state
+
+    def look(
+        self,
+        images: Float[Tensor, "b c h w"],
+        glimpses: int,
+        *,
+        pose_clip: float | None = None,
+        state: State | None = None,
+    ) -> Seen:
         """Look at images: where, what is there, and what the memory is given of it.
 
         Args:
             images: The images, normalised with the configuration's mean and std.
             glimpses: n, how many glimpses to take.
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
+            state: Where an earlier look at the same images stopped, to go on from there; left out, they are looked at
+                anew.
 
         Raises:
-            InputError: The images are not of the model's form, or there are no glimpses.
+            InputError: The images are not of the model's form, there are no glimpses, or the state is not of them.
         """
         self.check_shape(images)
-        return Seen(*self.loop(images, checked_count(glimpses), pose_clip))
+        n, after = checked_count(glimpses), None
+        if state is not None:
+            check_state(state, len(images))
+            after = None if state.context is None or state.pause is None else (state.context, state.pause)
+        return Seen(*self.loop.run(images, n, pose_clip, after))
 
     def reads(self, glimpses: int, *, every: bool = False) -> dict[str, tuple[int, ...]]:
         """Return after which writes each head reads, by the heads' names.
@@ -256,22 +206,60 @@ class Stawm(Model):
         """
         return {name: tuple(head.reads(glimpses, every=every)) for name, head in self.named_heads.items()}
 
-    def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
+    def recall(
+        self,
+        seen: Seen,
+        reads: Mapping[str, Sequence[int]],
+        state: State | None = None,
+        *,
+        queries: Mapping[str, Float[Tensor, "b m"]] | None = None,
+    ) -> dict[str, Float[Tensor, "b k m"]]:
         """Write what was seen, all in one pass, and return what each head reads, after ReLU6.
 
         Args:
             seen: What `look` gave.
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
+            state: What the memory holds already; it is empty where left out.
+            queries: Queries in place of those that heads ask, by the heads' names.
         """
-        heads = self.named_heads
+        return self.remember(seen, reads, state, queries=queries)[0]
+
+    def remember(
+        self,
+        seen: Seen,
+        reads: Mapping[str, Sequence[int]],
+        state: State | None = None,
+        *,
+        queries: Mapping[str, Float[Tensor, "b m"]] | None = None,
+    ) -> tuple[dict[str, Float[Tensor, "b k m"]], State]:
+        """Do what `recall` does, and return the state after it too.
+
+        Args:
+            seen: What `look` gave.
+            reads: For each head the numbers of writes, from 0 to n, after which it reads.
+            state: What the memory holds already; it is empty where left out.
+            queries: Queries in place of those that heads ask, by the heads' names; they are asked as they are.
+
+        Returns:
+            What each head reads, and the memory with what was seen, to go on from.
+
+        Raises:
+            InputError: The state is not of these images, or shapes do not fit.
+        """
+        if state is not None:
+            check_state(state, len(seen.context))
+        heads, given = self.named_heads, queries or {}
         with of_weights(self.loop.what.weight, seen.context):
-            asked = [heads[name].query(seen.context).unsqueeze(1).expand(-1, len(t), -1) for name, t in reads.items()]
-        queries = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
-        answers, _ = self.memory.unroll(seen.memory_input, queries, [t for times in reads.values() for t in times])
+            each = {name: given[name] if name in given else heads[name].query(seen.context) for name in reads}
+        asked = [each[name].unsqueeze(1).expand(-1, len(times), -1) for name, times in reads.items()]
+        stacked = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
+        times = [time for own in reads.values() for time in own]
+        start = None if state is None else state.memory
+        answers, memory = self.memory.unroll(seen.memory_input, stacked, times, start)
         if seen.memory_input.shape[1] < ALL_USED:
             answers = reach(answers, self.parameters())
         parts = activate(answers).split([len(times) for times in reads.values()], dim=1)
-        return dict(zip(reads, parts, strict=True))
+        return dict(zip(reads, parts, strict=True)), State(memory, seen.context, seen.pause)
 
     def answer(self, seen: Seen, recalled: Mapping[str, Float[Tensor, "b k m"]], noise: Noise | None = None) -> Output:
         """Turn what was recalled into the heads' answers.
@@ -327,54 +315,3 @@ def checked_count(glimpses: Any) -> int:
 def activate(answers: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
     """Return what the heads are given of a read: ReLU6, as the memory itself has no activation (section 3.3)."""
     return answers.clamp(0, 6)
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """Put a model into evaluation mode, without gradients, and leave it in the mode that it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
-
-
-def _parts(config: ModelConfig) -> dict[str, Any]:
-    channels, *image_size = config.image
-    image, glimpse = tuple(image_size), (config.glimpse_size, config.glimpse_size)
-    faults = Faults()
-    make = faults.attempt
-    found = {
-        "context": make(instantiate, Kind.BACKBONE, config.context, channels=channels, size=image),
-        "backbone": make(instantiate, Kind.BACKBONE, config.backbone, channels=channels, size=glimpse),
-        "locator": make(instantiate, Kind.LOCATOR, config.locator, glimpse_size=config.glimpse_size, image_size=image),
-        "memory": make(instantiate, Kind.MEMORY, config.memory, memory_size=config.memory_size),
-        "canvas": make(instantiate, Kind.CANVAS, config.canvas, channels=channels),
-    }
-    faults.settle()
-    return found
-
-
-def _heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]:
-    offered = {
-        "context_features": parts["context"].features,
-        "memory_size": config.memory_size,
-        "dropout": config.dropout,
-        "channels": config.image[0],
-        "glimpse_size": config.glimpse_size,
-        "image_size": tuple(config.image[1:]),
-        "backbone": config.backbone,
-        "canvas": parts["canvas"],
-    }
-    faults = Faults()
-    found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
-    faults.settle()
-    faults.add(*together.clashes(found))
-    faults.settle()
-    return found
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -53,6 +53,18 @@ class Look(NamedTuple):
     emission: Float[Tensor, "*bn d"]
 
 
+class Pause(NamedTuple):
+    """Where looking at an image stopped.
+
+    Attributes:
+        loop: What is carried to the next glimpse, before the last one is taken into account.
+        features: What was seen of the last glimpse.
+    """
+
+    loop: LoopState
+    features: Float[Tensor, "b d"]
+
+
 class GlimpseLoop(nn.Module):
     """Context CNN, emission and aggregator RNNs, locator, glimpse CNN, and the what/where pathway."""
 
@@ -139,26 +151,39 @@ class GlimpseLoop(nn.Module):
     def forward(
         self, images: Float[Tensor, "b c h w"], glimpses: int, pose_clip: float | None = None
     ) -> tuple[Float[Tensor, "b f"], Look, Float[Tensor, "b n m"]]:
+        """Look ``glimpses`` times; the first three things that `run` returns."""
+        return self.run(images, glimpses, pose_clip)[:3]
+
+    def run(
+        self,
+        images: Float[Tensor, "b c h w"],
+        glimpses: int,
+        pose_clip: float | None = None,
+        after: tuple[Float[Tensor, "b f"], Pause] | None = None,
+    ) -> tuple[Float[Tensor, "b f"], Look, Float[Tensor, "b n m"], Pause]:
         """Look ``glimpses`` times.
 
         Args:
             images: The images.
             glimpses: n.
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
+            after: The context features and where an earlier look at these images stopped, to go on from there.
 
         Returns:
-            The context features, all looks, and what the memory is given at each.
+            The context features, all looks, what the memory is given at each, and where this look stopped.
         """
-        context, state = self.init(images)
+        context, state = self.init(images) if after is None else (after[0], after[1].loop)
+        features = None if after is None else after[1].features
         looks: list[Look] = []
         for _ in range(glimpses):
-            if looks:
-                state = self.aggregate(state, looks[-1].features)
+            if features is not None:
+                state = self.aggregate(state, features)
             state, look = self.look(images, state, pose_clip)
             looks.append(look)
+            features = look.features
         parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
         together = Look(*parts)
-        return context, together, self.memory_input(together)
+        return context, together, self.memory_input(together), Pause(state, looks[-1].features)
 
 
 def _side_by_side(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:

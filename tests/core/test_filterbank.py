@@ -1,12 +1,13 @@
 """DRAW's filters against their twin, and what the paper says of them."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -55,6 +56,66 @@ def test_gradients_stay_finite_far_outside_and_with_needle_sharp_filters():
     fast.read(torch.rand(2, 1, 8, 8), poses, 4).sum().backward()
     assert poses.grad is not None
     assert poses.grad.isfinite().all()
+
+
+any_number = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@given(
+    numbers=st.lists(any_number, min_size=5, max_size=5),
+    seed=seeds,
+    glimpse=st.integers(1, 5),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+)
+@example([0, 0, 44, 0, 0], 0, 4, 8, 8)
+@example([0, 0, -1e30, 0, 0], 0, 4, 8, 8)
+@example([0, 0, 0, 0, 88], 0, 4, 8, 8)
+@example([0, 0, 0, 0, -200], 0, 4, 8, 8)
+@example([0, 0, 0, -89, 0], 0, 4, 8, 8)
+@example([0, 0, 0, 100, 0], 0, 4, 8, 8)
+@example([3e38, -3e38, -3e38, 3e38, 3e38], 0, 5, 9, 7)
+@example([0, 0, -3e38, -3e38, 3e38], 0, 4, 8, 8)
+def test_every_finite_pose_gives_finite_glimpses_sketches_and_gradients(
+    numbers: list[float], seed: int, glimpse: int, height: int, width: int
+):
+    image, sketch = (x.float() for x in normal(seed, (1, 2, height, width), (1, 2, glimpse, glimpse)))
+    for call, seen in (
+        (lambda x, p: fast.read(x, p, glimpse), image.requires_grad_()),
+        (lambda x, p: fast.place(x, p, height, width), sketch.requires_grad_()),
+    ):
+        pose = torch.tensor([numbers], dtype=torch.float32, requires_grad=True)
+        found = call(seen, pose)
+        found.sum().backward()
+        assert all(x is not None and x.isfinite().all() for x in (found, pose.grad, seen.grad))
+
+
+@settings(max_examples=10)
+@given(numbers=st.lists(any_number, min_size=5, max_size=5), seed=seeds)
+@example([0, 0, 50, 0, 0], 0)
+@example([0.3, -0.2, -50, 0, 0], 0)
+@example([0, 0, 0, -60, 0], 0)
+@example([0, 0, 0, 12, 0], 0)
+@example([0, 0, 0, 0, -45], 0)
+def test_numbers_beyond_the_range_are_those_of_the_twin(numbers: list[float], seed: int):
+    image, sketch = normal(seed, (1, 1, 3, 4), (1, 1, 2, 2))
+    poses = torch.tensor([numbers], dtype=torch.float64)
+    assert_twins(*both(lambda m, x, p: (m.read(x, p, 2),)), image, poses)
+    assert_twins(*both(lambda m, x, p: (m.place(x, p, 3, 4),)), sketch, poses)
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("value", [-29.9, -3.0, 0.1, 3.0, 9.9])
+def test_within_the_range_a_pose_is_taken_as_it_is(number: int, value: float, monkeypatch: pytest.MonkeyPatch):
+    """The bounds cut nothing that could be of use: a log σ² of 30 is a σ of three million pixels."""
+    image, poses = torch.rand(1, 1, 6, 6), torch.tensor([[0.1, -0.2, 0.3, -0.4, 0.5]])
+    poses[0, number] = value
+    bounded = (fast.read(image, poses, 4), fast.place(image, poses, 7, 9))
+    monkeypatch.setattr(fast, "FAR", math.inf)
+    for name in ("LOG_VARIANCE", "LOG_SPACING", "LOG_GAIN"):
+        monkeypatch.setattr(fast, name, (-math.inf, math.inf))
+    free = (fast.read(image, poses, 4), fast.place(image, poses, 7, 9))
+    assert all(map(torch.equal, bounded, free))
 
 
 def test_needle_sharp_filters_on_every_pixel_are_the_image():

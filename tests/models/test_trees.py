@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import stawm
+from stawm.errors import PixelsWarning
 from stawm.export import OnnxOutput
 from stawm.heads.output import Latent, Noise, Output, Trace
 from tests.models import ranks
@@ -120,7 +122,9 @@ def test_every_state_is_a_tree(memory: str):
 def test_a_model_is_exported_by_torch_itself():
     model = shaken(tiny()).eval()
     images, _ = inputs(model)
-    program, file = torch.export.export(model, (images,)), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PixelsWarning)
+        program, file = torch.export.export(model, (images,)), io.BytesIO()
     torch.export.save(program, file)
     file.seek(0)
     with torch.no_grad():

@@ -22,6 +22,7 @@ SAME: dict[str, Any] = {
     "pose_clip": None,
     "label_smoothing": 0.0,
     "frozen_norm": 0.0,
+    "frozen_passes": 0,
     "average": 0.0,
     "decay_all": False,
     "sample_evaluation": False,

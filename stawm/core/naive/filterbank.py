@@ -5,16 +5,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def _bounded(pose: Float[Tensor, "b 5"]) -> Float[Tensor, "b 5"]:
+    """Return poses of which each number is one that tells filters apart."""
+    least, most = [-1e4, -1e4, -40, -40, -30], [1e4, 1e4, 40, 10, 30]
+    return torch.minimum(torch.maximum(pose, pose.new_tensor(least)), pose.new_tensor(most))
+
+
 def spacing(pose: Float[Tensor, "b 5"], glimpse: int, height: int, width: int) -> Float[Tensor, "b 1"]:
     """Return δ, the distance between neighbouring filters in pixels."""
     gaps = glimpse - 1 if glimpse > 1 else 1
-    return torch.stack([(max(height, width) - 1) / gaps * torch.exp(row[3:4]) for row in pose])
+    return torch.stack([(max(height, width) - 1) / gaps * torch.exp(row[3:4]) for row in _bounded(pose)])
 
 
 def centre(pose: Float[Tensor, "b 5"], height: int, width: int) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
     """Return g_x and g_y, the centre of the filters in pixels."""
-    x = torch.stack([(width + 1) / 2 * (row[0:1] + 1) for row in pose])
-    y = torch.stack([(height + 1) / 2 * (row[1:2] + 1) for row in pose])
+    x = torch.stack([(width + 1) / 2 * (row[0:1] + 1) for row in _bounded(pose)])
+    y = torch.stack([(height + 1) / 2 * (row[1:2] + 1) for row in _bounded(pose)])
     return x, y
 
 
@@ -29,7 +35,7 @@ def filters(
             _bank(x[b, 0], delta[b, 0], torch.exp(row[2]), glimpse, width),
             _bank(y[b, 0], delta[b, 0], torch.exp(row[2]), glimpse, height),
         )
-        for b, row in enumerate(pose)
+        for b, row in enumerate(_bounded(pose))
     ]
     return torch.stack([along for along, _ in banks]), torch.stack([down for _, down in banks])
 
@@ -38,7 +44,8 @@ def _bank(middle: Tensor, delta: Tensor, variance: Tensor, glimpse: int, pixels:
     rows = []
     for i in range(1, glimpse + 1):
         mean = middle + (i - glimpse / 2 - 0.5) * delta
-        weights = [torch.exp(-((a - mean) ** 2) / (2 * variance)) for a in range(1, pixels + 1)]
+        heights = [-((a - mean) ** 2) / (2 * variance) for a in range(1, pixels + 1)]
+        weights = [torch.exp(height - max(heights)) for height in heights]  # else all could be too small for a float
         rows.append(torch.stack([weight / sum(weights) for weight in weights]))
     return torch.stack(rows)
 
@@ -54,7 +61,7 @@ def read(
         for i in range(glimpse):
             for j in range(glimpse):
                 seen = [down[b, i, v] * image[b, :, v, u] * along[b, j, u] for v in range(height) for u in range(width)]
-                out[b, :, i, j] = torch.exp(pose[b, 4]) * sum(seen)
+                out[b, :, i, j] = torch.exp(_bounded(pose)[b, 4]) * sum(seen)
     return out
 
 
@@ -71,5 +78,5 @@ def place(
                 put = [
                     down[b, i, v] * sketch[b, :, i, j] * along[b, j, u] for i in range(glimpse) for j in range(glimpse)
                 ]
-                out[b, :, v, u] = sum(put) / torch.exp(pose[b, 4])
+                out[b, :, v, u] = sum(put) / torch.exp(_bounded(pose)[b, 4])
     return out
