@@ -56,7 +56,7 @@ class RunOptions(Config):
     download: bool = False
     """Let torchvision fetch a set that is not there."""
     cpu: bool = False
-    """Leave a GPU alone."""
+    """Train on the CPU, also where there is a GPU."""
     inexact: bool = False
     """Go on with a run also on another device, or with other numbers of threads or processes, where its numbers will
     not be the same bit by bit."""
