@@ -139,7 +139,9 @@ def options(note: Record, *, frozen: bool) -> list[str]:
     passes, usual = note.get("transfer_passes"), int(frozen and note["recipe"]["name"] != "paper")
     more = ["--train-images", str(note["train_images"])] if note.get("train_images") else []
     more += [] if passes in (None, usual) else ["--transfer-passes", str(passes)]
-    return more + (["--resize"] if note.get("resize") else [])
+    share, rule = note.get("held_out", 0.2), note.get("resize")
+    more += [] if share == 0.2 else ["--held-out", str(share)]
+    return more + (["--resize", rule] if isinstance(rule, str) else ["--resize"] if rule else [])
 
 
 def command(found: Record, name: str) -> str:
@@ -151,7 +153,8 @@ def command(found: Record, name: str) -> str:
     words += ["--start", found["start"]] if found["start"] else []
     words += ["--validation", str(found["held_out"]["images"])] if found["held_out"] else []
     words += found["options"]
-    fields = found["overrides"] | {f"recipe.{key}": value for key, value in found["recipe_changes"].items()}
+    kept = {key: value for key, value in found["overrides"].items() if key != "resize"}  # an option says it
+    fields = kept | {f"recipe.{key}": value for key, value in found["recipe_changes"].items()}
     return shlex.join(words + [f"{key}={_value(value)}" for key, value in fields.items()])
 
 

@@ -165,6 +165,8 @@ def test_options_are_said_where_they_are_not_the_usual(
     note = {"recipe": {"name": recipe}, "transfer_passes": passes}
     assert results.options(note, frozen=frozen) == said
     assert results.options({**note, "resize": True}, frozen=frozen) == [*said, "--resize"]
+    more = {**note, "resize": "squeeze", "held_out": 0.5}
+    assert results.options(more, frozen=frozen) == [*said, "--held-out", "0.5", "--resize", "squeeze"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stawm.cli.notices import notices
 from stawm.cli.parser import make_parser
 from stawm.errors import StawmError
 
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, rest = make_parser().parse_known_args(argv)
     try:
         args.overrides = args.parser.overrides_in(rest, args)
-        args.run(args)
+        with notices(quiet=getattr(args, "json", False)):
+            args.run(args)
         sys.stdout.flush()
     except StawmError as error:
         faults = getattr(error, "faults", ())

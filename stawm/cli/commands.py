@@ -116,7 +116,8 @@ def inspect(args: Namespace) -> None:
 def _splits(args: Namespace, model: Any) -> Any:
     from stawm.training import data
 
-    return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download)
+    resize = model.config.resize if args.resize is True else args.resize
+    return data.load(args.data, image=model.config.image, resize=resize, download=args.download, held_out=args.held_out)
 
 
 def _readable(value: Any) -> str:

@@ -45,12 +45,13 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
     import torch
 
     from stawm.training import data
-    from stawm.training.data.folders import read_images
+    from stawm.training.data.files import read_images
 
     c, h, w = model.config.image
+    resize = model.config.resize if args.resize is True else args.resize
     if args.images:
-        return read_images(args.images[: args.count], c, (h, w))[:].float() / 255, None
-    held = data.load(args.data, image=(c, h, w), resize=args.resize, download=args.download).test
+        return read_images(args.images[: args.count], c, (h, w), resize or model.config.resize)[:].float() / 255, None
+    held = data.load(args.data, image=(c, h, w), resize=resize, download=args.download, held_out=args.held_out).test
     order = torch.arange(len(held))
     if args.seed is not None:
         order = torch.randperm(len(held), generator=torch.Generator().manual_seed(args.seed))

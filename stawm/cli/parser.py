@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,10 +14,15 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.cli import commands, drawing, graphs
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
+from stawm.models.pixels import Resize
 from stawm.training.options import NAMES, RunOptions
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
-DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"
+DATA = (
+    "digits, mnist:ROOT, fashion-mnist:ROOT, emnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or "
+    "figure-ground:ROOT,PATH"
+)
+RULES = typing.get_args(Resize)
 GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.decay=0.3 recipe.epochs=5."
 
 
@@ -56,6 +62,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
         """Parse what is known, and return the rest too."""
+        args = _alone(sys.argv[1:] if args is None else args)
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
         self.intermixed = False  # it parses twice, through this method
@@ -67,6 +74,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and end with status 1."""
         self.exit(1, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _alone(args: Sequence[str]) -> list[str]:
+    """Return a command line where ``--resize`` by itself does not take the next word."""
+    follows = zip(args, [*args, ""][1:], strict=True)
+    return ["--resize=" if word == "--resize" and after not in RULES else word for word, after in follows]
+
+
+def _rule(word: str) -> str | bool:
+    if word not in ("", *RULES):
+        raise argparse.ArgumentTypeError(f"must be {' or '.join(RULES)}, or nothing; got {word!r}")
+    return word or True
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
@@ -131,8 +150,11 @@ def _model(parser: Parser) -> None:
 
 def _data(parser: Parser, *, required: bool = True) -> None:
     parser.add_argument("--data", metavar="DATA", required=required, help=DATA)
-    parser.add_argument("--resize", action="store_true", help="bring images of another size to the model's")
+    words = "bring images of another size to the model's: crop or squeeze; if left out as the model keeps it"
+    parser.add_argument("--resize", default=False, help=words, **_taken(field_hints(RunOptions)["resize"]))
     parser.add_argument("--download", action="store_true", help="fetch a set that is not there")
+    words = "of a set without a test part, the share that is looked at (default: 0.2, drawn at random; 1 for all)"
+    parser.add_argument("--held-out", type=float, default=RunOptions().held_out, metavar="SHARE", help=words)
 
 
 def _demo(parser: Parser) -> None:
@@ -175,7 +197,9 @@ def option(name: str) -> str:
 
 def _taken(hint: Any) -> dict[str, Any]:
     """Return how argparse takes a field: a switch, one of some words, or a value of its plain type."""
-    plain = next(arg for arg in _plain_types(hint) if arg is not type(None))
+    plain, *others = (arg for arg in _plain_types(hint) if arg is not type(None))
+    if plain is bool and others:
+        return {"type": _rule, "metavar": "HOW"}
     if plain is bool:
         return {"action": "store_true"}
     if typing.get_origin(plain) is Literal:

@@ -20,6 +20,7 @@ from stawm.configuration import (
 from stawm.configuration.limits import oversized
 from stawm.configuration.names import NAME_FORM, is_class_name, is_model_name
 from stawm.errors import ConfigError, Faults, shown
+from stawm.models.pixels import Resize
 from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {
@@ -50,6 +51,8 @@ class SharedConfig(Config):
     """What they are then divided by."""
     class_names: tuple[str, ...] = ()
     """The names of the classes, in the order of the logits; may be left empty."""
+    resize: Resize = "crop"
+    """How pictures of another size are brought to the model's: cropped to its aspect, or squeezed."""
 
     @classmethod
     def check(cls, values: Mapping[str, Any], owner: str) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE, Config, Interval, field_hints
+from stawm.models.pixels import Resize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,12 @@ class RunOptions(Config):
     """Every how many epochs pictures of glimpses and drawings are made; 0 for never."""
     compile: bool = False
     """Compile the model with torch.compile: slower to start, then faster."""
-    resize: bool = False
-    """Bring images of another size to the model's."""
+    resize: bool | Resize = False
+    """Bring images of another size to the model's: "crop" cuts the largest part of its aspect out of the middle,
+    "squeeze" scales each side by itself; where neither is said, what the model keeps, which is crop unless it was
+    trained with squeeze."""
+    held_out: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] = 0.2
+    """The share of a set without a test part of its own that is held out for testing, drawn at random."""
     download: bool = False
     """Let torchvision fetch a set that is not there."""
     cpu: bool = False

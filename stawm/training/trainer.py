@@ -157,6 +157,8 @@ def make_plan(
     assert config is not None
     assert found is not None
     assert chosen is not None
+    if isinstance(chosen.resize, str):
+        config = config.replace(resize=chosen.resize)
     passes = _passes(config, found, chosen)
     return Plan(config, found, chosen.replace(transfer_passes=passes), begun)
 
@@ -218,7 +220,9 @@ def _load(plan: Plan, data: str | Splits) -> Splits:
     if not isinstance(data, str):
         return data
     c, h, w = plan.config.image
-    return datasets.load(data, image=(c, h, w), resize=plan.options.resize, download=plan.options.download)
+    options = plan.options
+    resize = plan.config.resize if options.resize else False
+    return datasets.load(data, image=(c, h, w), resize=resize, download=options.download, held_out=options.held_out)
 
 
 def _held_out(options: RunOptions, splits: Splits) -> Splits:

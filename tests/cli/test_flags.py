@@ -65,12 +65,16 @@ TRAIN: dict[str, list[str]] = {
 }
 
 
+RULES = (([], False), (["--resize"], "crop"), (["--resize", "crop"], "crop"), (["--resize=squeeze"], "squeeze"))
+"""How images are resized, by what is typed."""
+
+
 def test_every_option_of_a_command_is_tried_here():
     tried = {
         "train": {"--data", "--out", "--recipe", *(flags[0] for flags in TRAIN.values())},
-        "eval": {"--data", "--resize", "--download", "--validation", "--picture", "--looks"},
-        "draw": {"--data", "--resize", "--download", "--out", "--count", "--seed"},
-        "diagnose": {"--data", "--resize", "--download", "--images", "--picture"},
+        "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
+        "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton", "--device"},
         "verify": {"--device"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
@@ -146,10 +150,35 @@ def test_the_data_of_a_command_arrive(heard: Any, digits: Any, command: str):
     calls = heard(data, "load", splits)
     run(command, "m", "--data", "mnist:x")
     assert (calls["args"], calls["resize"], calls["download"]) == (("mnist:x",), False, False)
-    assert calls["image"] == (1, 16, 16)
-    for flag in ("resize", "download"):
-        run(command, "m", "--data", "mnist:x", f"--{flag}")
-        assert (calls["resize"], calls["download"]) == (flag == "resize", flag == "download")
+    assert (calls["image"], calls["held_out"]) == ((1, 16, 16), 0.2)
+    run(command, "m", "--data", "mnist:x", "--download", "--held-out", 1)
+    assert (calls["resize"], calls["download"], calls["held_out"]) == (False, True, 1)
+    for flags, rule in RULES:
+        run(command, "--data", "mnist:x", *flags, "m")
+        assert (calls["resize"], calls["download"]) == (rule, False)
+
+
+def test_resize_alone_does_what_the_model_keeps(heard: Any, monkeypatch: pytest.MonkeyPatch):
+    model = stawm.build("stawm-digits", resize="squeeze", memory_size=8, hidden_size=16, glimpses=2).eval()
+    monkeypatch.setattr(pretrained, "find_model", lambda given: model)
+    calls = heard(data, "load", data.load("digits"))
+    for flags, rule in (([], False), (["--resize"], "squeeze"), (["--resize", "crop"], "crop")):
+        run("diagnose", "m", "--data", "mnist:x", *flags)
+        assert calls["resize"] == rule
+
+
+def test_a_rule_of_resizing_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("eval", "m", "--data", "digits", "--resize=stretch")
+    assert "must be crop or squeeze, or nothing; got 'stretch'" in capsys.readouterr().err
+
+
+def test_what_follows_resize_alone_stays_what_it_is(heard: Any):
+    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    run("train", "stawm-digits", "--data", "digits", "--out", "x", "--resize", "glimpses=3")
+    assert (calls["options"]["resize"], calls["glimpses"]) == (True, 3)
+    run("train", "--resize", "squeeze", "stawm-digits", "--data", "digits", "--out", "x")
+    assert (calls["options"]["resize"], calls["args"]) == ("squeeze", ("stawm-digits",))
 
 
 def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -158,7 +187,7 @@ def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch,
     splits = data.load("digits")
     loaded, drawn = heard(data, "load", splits), heard(stawm.viz, "drawings", stawm.viz.drawings)
     out = tmp_path / "p.png"
-    for flags, resize, download in (([], False, False), (["--resize"], True, False), (["--download"], False, True)):
+    for flags, resize, download in (([], False, False), (["--resize"], "crop", False), (["--download"], False, True)):
         run("draw", "m", "--data", "mnist:x", "--out", out, *flags)
         assert (loaded["args"], loaded["resize"], loaded["download"]) == (("mnist:x",), resize, download)
         assert torch.equal(drawn["args"][1], splits.test.images[:4].float() / 255)

@@ -26,6 +26,7 @@ OTHERS: dict[str, Any] = {
     "pictures": 6,
     "compile": True,
     "resize": True,
+    "held_out": 0.3,
     "download": True,
     "cpu": True,
     "quiet": True,
@@ -78,6 +79,8 @@ def test_a_note_is_json():
         ("save_every", [-1, True, math.inf, math.nan, None]),
         ("pictures", [True, -1, 0.5]),
         *((name, [1, "yes", None]) for name in ("compile", "resize", "download", "cpu", "quiet")),
+        ("resize", ["stretch", 0, "CROP"]),
+        ("held_out", [0, 1, 1.5, -0.1, math.nan, True]),
     ],
 )
 def test_what_is_not_legal(name: str, values: list[Any], unchecked: None):
@@ -93,6 +96,7 @@ def test_bounds_are_legal():
 
 def test_no_option_is_called_like_a_field_of_the_model():
     """Both are keywords of `train`."""
-    assert not set(NAMES) & {*MODEL_FIELDS, "recipe", "data", "out", "options", "model"}
+    shared = {"resize"}  # the option says whether images are resized, and how; the model keeps how
+    assert set(NAMES) & {*MODEL_FIELDS, "recipe", "data", "out", "options", "model"} == shared
     assert "recipe" not in MODEL_FIELDS
     assert not set(field_hints(Recipe)) & {*NAMES, *MODEL_FIELDS} - {"name"}

@@ -141,8 +141,8 @@ def test_options_reach_the_run(tmp_path: Path):
     assert (started.seed, started.precision, started.compiled) == (0, "fp32", False)
 
 
-@pytest.mark.parametrize("flag", ["resize", "download"])
-def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, few: Splits, flag: str):
+@pytest.mark.parametrize("flag", [{"resize": "crop"}, {"resize": "squeeze"}, {"download": True}, {"held_out": 0.5}])
+def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, few: Splits, flag: dict[str, Any]):
     calls: dict[str, Any] = {}
 
     def load(source: str, **kwargs: Any) -> Splits:
@@ -150,9 +150,17 @@ def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, few: Splits, fl
         return few
 
     monkeypatch.setattr(trainer.datasets, "load", load)
-    assert trainer._load(plan("stawm-digits", **{flag: True}), "mnist:x") is few
-    others = {"resize": False, "download": False, flag: True}
+    assert trainer._load(plan("stawm-digits", **flag), "mnist:x") is few
+    others = {"resize": False, "download": False, "held_out": 0.2, **flag}
     assert calls == {"source": "mnist:x", "image": (1, 16, 16), **others}
+
+
+def test_the_model_keeps_how_images_were_resized():
+    assert plan("stawm-digits").config.resize == plan("stawm-digits", resize=True).config.resize == "crop"
+    squeezed = plan("stawm-digits", resize="squeeze").config
+    assert squeezed.resize == "squeeze"
+    assert plan(squeezed, resize=True).config.resize == plan(squeezed).config.resize == "squeeze"
+    assert plan(squeezed, resize="crop").config.resize == "crop"
 
 
 def test_an_option_that_is_given_twice():
@@ -231,6 +239,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "heads": {"drawing": {"decoder": None, "sketch_size": 7}},
         "canvas": "bernoulli",
         "dropout": 0.125,
+        "resize": "squeeze",
     }
     path = tmp_path_factory.mktemp("drawn") / "drawn.safetensors"
     stawm.save(stawm.build("stawm-mnist-draw-6", **changes), path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
+from stawm.models.pixels import Resize
 from stawm.storage.checkpoint import former_names, library_versions
 
 FORMAT = "1"
@@ -104,6 +106,11 @@ class GraphInfo:
         return tuple(map(str, self.config["class_names"]))
 
     @property
+    def resize(self) -> Resize:
+        """How pictures of another size are brought to the model's; files from before there was a choice crop."""
+        return self.config.get("resize", "crop")
+
+    @property
     def classes(self) -> int | None:
         """How many classes there are, or None where the model does not classify."""
         return next((int(h["classes"]) for h in self.config["heads"] if h["name"] == "classification"), None)
@@ -125,6 +132,7 @@ class GraphInfo:
         channels, height, width = self.image
         sizes = {"channels": channels, "height": height, "width": width}
         pixels = {**sizes, "range": [0.0, 1.0], "mean": list(self.mean), "std": list(self.std)}
+        pixels |= {"resize": self.resize} if "resize" in self.config else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
 
 
@@ -244,6 +252,7 @@ def _illegal(info: GraphInfo) -> list[str]:
             all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
             f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
         ),
+        (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(info.resize)}"),
     ]
     return [fault for holds, fault in rules if not holds]
 

@@ -16,8 +16,9 @@ from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+from stawm.training.data.folders import describe_left, search, shown
+from stawm.training.data.notices import warn
+from stawm.training.data.pictures import ENDINGS, check_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +71,22 @@ class Answers:
 def find_images(path: str | os.PathLike[str]) -> list[Path]:
     """Return the images of a folder and of the folders in it, or the one file that is named.
 
+    What of a folder is left out is said through the logger ``stawm.data``.
+
     Raises:
         InputError: There are none.
     """
     path = Path(path)
-    if path.is_file():
+    if not path.is_dir():
+        check_file(path)
         return [path]
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()) if path.is_dir() else []
-    if not found:
-        raise InputError(f"{path} holds no images ({', '.join(SUFFIXES)}).")
-    return found
+    found = search(path)
+    left = describe_left(found.left, path)
+    if not found.pictures:
+        raise InputError(f"{path} holds no images ({', '.join(ENDINGS)}){f'; there are {left}' if left else ''}.")
+    if left:
+        warn(f"Left out of {shown(str(path))}: {left}.")
+    return sorted(found.pictures)
 
 
 def run_folder(

@@ -12,7 +12,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo
 from stawm.models.pixels import to_unit
-from stawm.training.data.folders import read_images
+from stawm.training.data.files import read_images
 
 FilePath: TypeAlias = str | os.PathLike[str]
 Images: TypeAlias = Tensor | np.ndarray | FilePath | Sequence[FilePath]
@@ -36,7 +36,7 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     if isinstance(images, (list, tuple)):
         if not images or not all(isinstance(path, (str, os.PathLike)) for path in images):
             raise InputError(f"A list of images holds paths of files; got {_shown(images)}.")
-        return to_unit(read_images([Path(path) for path in images], channels, (height, width)))
+        return to_unit(read_images([Path(path) for path in images], channels, (height, width), info.resize))
     tensor = torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
     if not isinstance(tensor, Tensor):
         raise InputError(f"Images are a tensor, an array or paths of files; got {type(images).__name__}.")

@@ -1,5 +1,6 @@
 """Images to train and test on: sets by name, each held as one uint8 tensor where training runs, or read as it goes."""
 
+from stawm.training.data.pictures import read as read_image
 from stawm.training.data.sets import (
     Examples,
     ImageSet,
@@ -21,6 +22,7 @@ __all__ = [
     "batches",
     "hold_out_last",
     "load",
+    "read_image",
     "shuffled_batches",
     "split",
     "take_first",
