@@ -21,7 +21,7 @@ def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
     """
     _export(add(export, "export", "write a model as verified ONNX"))
     _verify(add(verify, "verify", "prove that an ONNX file is equal to a model"))
-    _run(add(run_images, "run", "run an ONNX file over images"))
+    _run(add(run_images, "run", "run an ONNX file or a model over images"))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -74,12 +74,26 @@ def verify(args: argparse.Namespace) -> None:
 
 
 def run_images(args: argparse.Namespace) -> None:
-    """Run a file over images."""
+    """Run a file, or a model, over images."""
     from stawm.export.serve.folder import run_folder
-    from stawm.export.serve.session import OnnxModel
 
-    model = OnnxModel(args.graph, device=args.device, allow_fallback=args.allow_fallback, threads=args.threads)
-    show(args, run_folder(model, args.images, until=args.until, save=args.save))
+    show(args, run_folder(_runnable(args), args.images, until=args.until, save=args.save))
+
+
+def _runnable(args: argparse.Namespace) -> Any:
+    """Open a graph; a checkpoint, or a preset whose weights come with the package, is run by PyTorch."""
+    if is_graph(args.graph):
+        from stawm.export.serve.session import OnnxModel
+
+        return OnnxModel(args.graph, device=args.device, allow_fallback=args.allow_fallback, threads=args.threads)
+    import torch
+
+    from stawm.export.serve.live import LiveModel
+    from stawm.storage.pretrained import find_model
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    return LiveModel(find_model(args.graph), args.device)
 
 
 def inspect(args: argparse.Namespace) -> None:
@@ -91,7 +105,11 @@ def inspect(args: argparse.Namespace) -> None:
 
 def is_graph(given: str) -> bool:
     """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder without a checkpoint."""
+    from stawm.storage.recognise import FileKind, what_is
+
     path = Path(given)
+    if path.is_file() and (kind := what_is(path)) in (FileKind.ONNX, FileKind.SAFETENSORS):
+        return kind is FileKind.ONNX
     return path.suffix.lower() == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
@@ -123,11 +141,13 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
-    parser.add_argument("images", type=Path, help="a folder of images, or one image")
-    parser.add_argument(
-        "--until", type=values.certainty, metavar="P", help="of a step graph: look until it is so certain, say 0.9"
+    parser.add_argument("graph", help=f"an ONNX file, the folder of a step graph, or {MODEL}")
+    parser.add_argument("images", type=Path, nargs="+", help="images, and folders of images")
+    words = (
+        "of a step graph or a model: look at each image until the answer is so certain, say 0.9; models trained with "
+        "smoothed labels are never 0.98 sure, and look on to the end"
     )
+    parser.add_argument("--until", type=values.certainty, metavar="P", help=words)
     parser.add_argument("--save", type=values.folder, metavar="DIR", help="save what is drawn there")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--allow-fallback", action="store_true", help="let the CPU stand in for a GPU")

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stawm.errors import InputError
+from stawm.configuration.names import as_file_name
+from stawm.errors import InputError, shown
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.proto import shapes_of
 from stawm.storage.file import write_atomically
+from stawm.storage.opening import as_path
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def write_repository(
     name: str | None = None,
     max_batch: int = 256,
     delay: int = 1000,
+    tf32: bool = False,
 ) -> TritonModel:
     """Put a rollout graph into a model repository.
 
@@ -55,32 +58,36 @@ def write_repository(
     Args:
         path: What `to_onnx` wrote.
         repository: The folder of all models.
-        name: What the model is asked for by; its preset's name where left out.
+        name: What the model is asked for by; its preset's name where left out. It names a folder of the repository.
         max_batch: The most images that Triton puts together.
         delay: How many microseconds it waits for more of them.
+        tf32: Whether products on a GPU may be rounded to TF32, which is faster, and less exact than what was verified.
 
     Raises:
-        InputError: It is a step graph, or the folder cannot be written.
+        InputError: It is a step graph, an argument is not legal, or the folder cannot be written.
         ExportError: The file is damaged, contradicts itself, or was not written by stawm.
     """
-    files = read_graphs(Path(path))
+    files = read_graphs(as_path(path, "A graph"))
     check_consistent(files)
     if "rollout" not in files:
         raise InputError(f"{path} is a step graph; Triton serves a rollout: to_onnx(model, path, graph='rollout').")
-    if max_batch < 1 or delay < 0:
-        raise InputError(f"max_batch must be at least 1 and delay at least 0; got {max_batch} and {delay}.")
+    if not _is_whole(max_batch, 1) or not _is_whole(delay, 0):
+        raise InputError(
+            f"max_batch must be at least 1 and delay at least 0; got {shown(max_batch)} and {shown(delay)}."
+        )
     file = files["rollout"]
-    name = name or file.info.preset
-    folder = Path(repository) / name
+    name = as_file_name(file.info.preset if name is None else name)
+    folder = as_path(repository, "A model repository") / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}.") from error
-    version = max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0) + 1
-    labels = "".join(f"{label}\n" for label in file.info.class_names)
+    versions = [int(p.name) for p in folder.iterdir() if p.name.isascii() and p.name.isdigit()]
+    version = max(versions, default=0) + 1
+    labels = "".join(f"{label}\n" for label in file.info.class_names)  # each is one line: see `is_class_name`
     if labels:
         write_atomically(folder / "labels.txt", labels.encode())
-    write_atomically(folder / "config.pbtxt", config(file, name, max_batch, delay).encode())
+    write_atomically(folder / "config.pbtxt", config(file, name, max_batch, delay, tf32=tf32).encode())
     _write_version(folder / str(version), file.data)
     return TritonModel(name, folder, version)
 
@@ -96,7 +103,7 @@ def _write_version(folder: Path, data: bytes) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
+def config(file: GraphFile, name: str, max_batch: int, delay: int, *, tf32: bool = False) -> str:
     """Return the text of config.pbtxt."""
     info, shapes = file.info, shapes_of(file.proto)
     preferred = [size for size in (8, 32, 128) if size <= max_batch] or [max_batch]
@@ -119,10 +126,19 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int) -> str:
             f"  preferred_batch_size: {preferred}",
             f"  max_queue_delay_microseconds: {delay}",
             "}",
+            "optimization { execution_accelerators { gpu_execution_accelerator : [ {",
+            '  name: "cuda"',
+            f'  parameters {{ key: "use_tf32" value: "{int(tf32)}" }}',
+            '  parameters { key: "cudnn_conv_algo_search" value: "HEURISTIC" }',
+            "} ] } }",
             *(f"parameters {{ key: {_text(k)} value {{ string_value: {_text(v)} }} }}" for k, v in notes.items()),
             "",
         ]
     )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _tensors(kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], labelled: str) -> list[str]:

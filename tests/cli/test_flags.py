@@ -271,9 +271,9 @@ def test_what_is_verified_arrives(heard: Any, digits: Any):
 )
 def test_the_options_of_run_arrive(heard: Any, flags: list[Any], of_model: dict[str, Any], of_run: dict[str, Any]):
     opened, ran = heard(session, "OnnxModel", Said(model=True)), heard(folder, "run_folder")
-    run("run", "x.onnx", "images", *flags)
-    assert opened == {"args": (Path("x.onnx"),), "device": "auto", "allow_fallback": False, "threads": None, **of_model}
-    assert ran == {"args": (Said(model=True), Path("images")), "until": None, "save": None, **of_run}
+    run("run", "x.onnx", "images", "more", *flags)
+    assert opened == {"args": ("x.onnx",), "device": "auto", "allow_fallback": False, "threads": None, **of_model}
+    assert ran == {"args": (Said(model=True), [Path("images"), Path("more")]), "until": None, "save": None, **of_run}
 
 
 def test_the_options_of_demo_arrive(heard: Any, capsys: pytest.CaptureFixture[str]):

@@ -26,7 +26,7 @@ def malformed(read: Mapping[str, Any]) -> list[str]:
         return [f"of its configuration {found}"]
     rules = [
         (is_model_name(config["name"]), "the configuration has no name that is legal", config["name"]),
-        (_is_list(config["image"], is_count, 3), "image is no list of three sizes", config["image"]),
+        (_is_list(config["image"], _is_whole, 3), "image is no list of three sizes", config["image"]),
         (_is_list(config["mean"], _is_number), "mean is no list of numbers", config["mean"]),
         (_is_list(config["std"], _is_number), "std is no list of numbers", config["std"]),
         (_is_list(config["class_names"], is_class_name), "class_names is no list of names", config["class_names"]),
@@ -39,7 +39,11 @@ def malformed(read: Mapping[str, Any]) -> list[str]:
 
 def is_count(value: Any) -> bool:
     """Whether a value is a whole number above 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return _is_whole(value) and value > 0
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_list(value: Any, legal: Any, length: int | None = None) -> bool:
@@ -61,4 +65,4 @@ def _is_texts(value: Any) -> bool:
 def _is_head(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return False
-    return value["name"] != "classification" or isinstance(value["classes"], int)
+    return value["name"] != "classification" or _is_whole(value["classes"])

@@ -233,13 +233,15 @@ def _illegal(info: GraphInfo) -> list[str]:
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
         (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {shown(info.precision)}"),
+        (info.glimpses is None or is_count(info.glimpses), f"glimpses must be at least 1; got {shown(info.glimpses)}"),
         (
-            info.glimpses is None or (is_count(info.glimpses) and info.glimpses <= most),
-            f"glimpses must be at least 1 and at most {most:,}; got {shown(info.glimpses)}",
+            not is_count(info.glimpses) or int(info.glimpses or 0) <= most,
+            f"glimpses must be at most {most:,}; got {shown(info.glimpses)}",
         ),
         (info.kind == "rollout" or info.glimpses is not None, "a step graph has room for some glimpses; got none"),
         (isinstance(info.sample, bool), f"sample must be true or false; got {shown(info.sample)}"),
         (_are_outputs(info), f"fields must be outputs of a model; got {shown(', '.join(info.fields))}"),
+        (min(info.image) > 0, f"image is {info.image}"),
         (classes is None or classes > 0, f"there are {classes} classes"),
         (classes is None or len(names) in (0, classes), f"there are {len(names)} class names for {classes} classes"),
         (

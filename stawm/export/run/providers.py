@@ -1,5 +1,7 @@
 """Where ONNX Runtime runs a graph: what was asked for, or a clear no."""
 
+import hashlib
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import onnxruntime as ort
 import torch
 
-from stawm.errors import ExportError, InputError, StawmError
+from stawm.errors import ExportError, InputError, StawmError, shown
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -18,6 +20,10 @@ INSTALL = {
     "tensorrt": "It needs an NVIDIA driver and: pip install 'onnxruntime-gpu[cuda,cudnn]' 'tensorrt-cu13<11'.",
 }
 Options: TypeAlias = tuple[str, dict[str, str]]
+NODES_ON_THE_CPU = "fallback to CPU EP has been explicitly disabled"
+"""What ONNX Runtime says where a node has no kernel on the device that was asked for."""
+
+_log = logging.getLogger("stawm.export")
 
 
 class DeviceError(StawmError):
@@ -25,15 +31,25 @@ class DeviceError(StawmError):
 
 
 def choose_device(device: str) -> str:
-    """Return the device that is meant: of ``"auto"`` a GPU where there is one, else the CPU.
+    """Return the device that is meant: of ``"auto"`` a GPU where ONNX Runtime can use one, else the CPU.
+
+    Where there is a GPU and this ONNX Runtime is built without CUDA, the logger ``stawm.export`` says so.
 
     Raises:
         InputError: There is no such device.
     """
     if device == "auto":
-        return "cuda" if has_gpu() else "cpu"
-    if device not in WANTED:
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'tensorrt'; got {device!r}.")
+        if not has_gpu():
+            return "cpu"
+        if CUDA in ort.get_available_providers():
+            return "cuda"
+        _log.warning(
+            "There is a GPU, but this ONNX Runtime (%s) has no %s, so the CPU is used. %s",
+            *(ort.__version__, CUDA, INSTALL["cuda"]),
+        )
+        return "cpu"
+    if not isinstance(device, str) or device not in WANTED:
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'tensorrt'; got {shown(device)}.")
     return device
 
 
@@ -51,6 +67,7 @@ def open_session(
     spinning: bool = False,
     cuda_graphs: bool = False,
     tf32: bool = False,
+    device_id: int = 0,
     trt_shapes: Sequence[str] = (),
 ) -> ort.InferenceSession:
     """Open a session on a device.
@@ -63,6 +80,7 @@ def open_session(
         spinning: Whether they stay awake within a run; between runs they sleep in any case.
         cuda_graphs: Whether runs are captured and replayed.
         tf32: Whether products on a GPU may be rounded to TF32.
+        device_id: Which GPU, by CUDA's number.
         trt_shapes: The least, usual and greatest shapes of the inputs, as TensorRT wants them.
 
     Raises:
@@ -72,7 +90,12 @@ def open_session(
     wanted, present = WANTED[device], ort.get_available_providers()
     if not allow_fallback and device != "cpu":
         _check(device, wanted, present)
-    providers = [choice for choice in _providers(device, cuda_graphs, tf32, trt_shapes) if choice[0] in present]
+    gpu = {"device_id": str(device_id)}
+    choices = [
+        (name, given if name == CPU else gpu | given)
+        for name, given in _providers(data, device, cuda_graphs, tf32, trt_shapes)
+    ]
+    providers = [choice for choice in choices if choice[0] in present]
     options = ort.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -90,7 +113,13 @@ def open_session(
         reason = " ".join(str(error).split())
         if device == "cpu":
             raise ExportError(f"ONNX Runtime refuses the graph: {reason}") from error
-        raise DeviceError(f"ONNX Runtime cannot run the graph by its {wanted}: {reason} {INSTALL[device]}") from error
+        advice = INSTALL[device]
+        if NODES_ON_THE_CPU in reason:
+            advice = (
+                f"Either its libraries could not be loaded, which its log tells: {advice} Or the device has no kernel "
+                "for some nodes: allow_fallback=True lets the CPU run those."
+            )
+        raise DeviceError(f"ONNX Runtime cannot run the graph by its {wanted}: {reason} {advice}") from error
     if not allow_fallback and session.get_providers()[:1] != [wanted]:
         raise DeviceError(f"ONNX Runtime could not load its {wanted}; its log says why. {INSTALL[device]}")
     return session
@@ -110,17 +139,41 @@ def device_of(sessions: Iterable[ort.InferenceSession]) -> str:
     return {names[session.get_providers()[0]] for session in sessions}.pop()
 
 
-def _providers(device: str, cuda_graphs: bool, tf32: bool, trt_shapes: Sequence[str]) -> list[Options]:
+def _providers(data: bytes, device: str, cuda_graphs: bool, tf32: bool, trt_shapes: Sequence[str]) -> list[Options]:
     if device == "cpu":
         return [(CPU, {})]
-    cuda: Options = (CUDA, {"use_tf32": str(int(tf32)), "enable_cuda_graph": str(int(cuda_graphs))})
+    cuda: Options = (
+        CUDA,
+        {
+            "use_tf32": str(int(tf32)),
+            "enable_cuda_graph": str(int(cuda_graphs)),
+            "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all algorithms for each new size of batch
+            "arena_extend_strategy": "kSameAsRequested",
+        },
+    )
     if device == "cuda":
         return [cuda]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stawm" / "tensorrt"
+    cache = _engine_cache(data)
     options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
     names = ("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes")
     options |= dict(zip(names, trt_shapes, strict=True)) if trt_shapes else {}
     return [(TENSORRT, options | ({"trt_cuda_graph_enable": "1"} if cuda_graphs else {})), cuda]
+
+
+def _engine_cache(data: bytes) -> Path:
+    """Return the folder of the engines of one graph, made where it is not there.
+
+    TensorRT names an engine after the graph's nodes and not after its weights, so that graphs must not share a folder.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = home / "stawm" / "tensorrt" / hashlib.sha256(data).hexdigest()[:32]
+    try:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DeviceError(
+            f"TensorRT's engines cannot be kept in {cache}: {error.strerror}. XDG_CACHE_HOME names another place."
+        ) from error
+    return cache
 
 
 def profile(shapes: dict[str, tuple[Any, ...]], sizes: Sequence[int]) -> list[str]:

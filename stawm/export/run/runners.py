@@ -1,8 +1,8 @@
 """How a session is run: with arrays of the host, or with buffers that stay where they are on a device."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
+from stawm.errors import ExportError
 from stawm.export.run.walk import Named
 
 KEPT = 8
@@ -30,8 +31,15 @@ class HostRunner:
     def __call__(self, given: Named) -> Named:
         """Run once; sessions of ONNX Runtime take calls from several threads."""
         arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in given.items()}
-        found = self.session.run(self.names, arrays)
+        try:
+            found = self.session.run(self.names, arrays)
+        except Exception as error:  # ONNX Runtime raises errors of many kinds
+            raise _failed(error) from error
         return {name: torch.from_numpy(np.asarray(a)) for name, a in zip(self.names, found, strict=True)}
+
+
+def _failed(error: Exception) -> ExportError:
+    return ExportError(f"ONNX Runtime failed while it ran the graph: {' '.join(str(error).split())}")
 
 
 class Slot:
@@ -53,47 +61,63 @@ def _buffer(value: ort.NodeArg, batch: int, device: torch.device) -> Tensor:
 class BoundRunner:
     """Keeps inputs and outputs in buffers on the device, so that nothing is allocated or copied to the host.
 
-    With captured CUDA graphs a batch is filled up to the next of a few sizes, the ``buckets``, each of which is
-    captured at its first run and replayed afterwards.
+    A batch is filled up to the next of a few sizes, the ``buckets``, so that batches of varying sizes allocate nothing
+    and search for no algorithm anew; a captured CUDA graph belongs to one of them. All runs are made by one thread,
+    whichever threads call: ONNX Runtime keeps handles, memory and captured graphs for each thread by itself, which a
+    server with a thread for each request would pay for with every request.
     """
 
-    def __init__(self, session: ort.InferenceSession, device: torch.device, buckets: Sequence[int] = ()) -> None:
-        self.session, self.device, self.buckets = session, device, sorted(buckets)
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        device: torch.device,
+        buckets: Sequence[int] = (),
+        *,
+        captured: bool = False,
+    ) -> None:
+        self.session, self.device, self.buckets, self.captured = session, device, sorted(buckets), captured
         self.slots: OrderedDict[int, Slot] = OrderedDict()
-        self.lock = threading.Lock()
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix="stawm-gpu")
 
     def __call__(self, given: Named) -> Named:
-        """Run once; the buffers serve one call at a time."""
+        """Run once; calls from several threads wait for each other."""
+        self._wait()  # what the caller's stream still computes of the inputs has to be there
+        return self.worker.submit(self._run, given).result()
+
+    def _run(self, given: Named) -> Named:
         batch = len(next(iter(given.values())))
         size = next((bucket for bucket in self.buckets if bucket >= batch), batch)
-        with self.lock:
-            slot = self._slot(size)
-            for name, buffer in slot.inputs.items():
-                buffer[:batch].copy_(given[name])
-            self._wait()
+        slot = self._slot(size)
+        for name, buffer in slot.inputs.items():
+            buffer[:batch].copy_(given[name])
+        self._wait()
+        try:
             self.session.run_with_iobinding(slot.binding, self._options(size))
-            slot.binding.synchronize_outputs()
-            found = {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
-            self._wait()
+        except Exception as error:  # ONNX Runtime raises errors of many kinds
+            raise _failed(error) from error
+        slot.binding.synchronize_outputs()
+        found = {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
+        self._wait()
         return found
 
     def _slot(self, size: int) -> Slot:
         if size not in self.slots:
             self.slots[size] = Slot(self.session, size, self.device)
         self.slots.move_to_end(size)
-        # A captured graph holds on to the addresses of its buffers, so those of buckets are never given up.
+        # A captured graph holds on to the addresses of its buffers, and buckets are few: theirs are never given up.
         while not self.buckets and len(self.slots) > KEPT:
             self.slots.popitem(last=False)
         return self.slots[size]
 
     def _options(self, size: int) -> ort.RunOptions | None:
-        if not self.buckets or self.device.type != "cuda":
+        if not self.captured:
             return None
         options = ort.RunOptions()
-        captured = size in self.buckets
-        options.add_run_config_entry("gpu_graph_id", str(self.buckets.index(size) + 1) if captured else "-1")
+        known = size in self.buckets
+        options.add_run_config_entry("gpu_graph_id", str(self.buckets.index(size) + 1) if known else "-1")
         return options
 
     def _wait(self) -> None:
+        """Wait for this thread's stream alone; other work on the device goes on."""
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+            torch.cuda.current_stream(self.device).synchronize()

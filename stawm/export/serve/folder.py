@@ -1,4 +1,4 @@
-"""A graph over a folder of images."""
+"""A graph, or its model, over pictures in files."""
 
 import math
 import os
@@ -13,9 +13,12 @@ from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo
+from stawm.export.serve.live import LiveModel
 from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
+from stawm.models.model import Model
+from stawm.storage.opening import as_path
 from stawm.training.data.folders import describe_left, search, shown
 from stawm.training.data.notices import warn
 from stawm.training.data.pictures import ENDINGS, check_file
@@ -90,33 +93,48 @@ def find_images(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def run_folder(
-    model: OnnxModel,
+    model: OnnxModel | LiveModel | Model,
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     until: float | None = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Answers:
-    """Run a graph over images in files.
+    """Run a graph, or the model itself, over images in files.
 
     Args:
-        model: The graph.
-        images: A folder, a file, or several files.
-        until: With a step graph: look until the answer is so certain, each image as long as it needs.
+        model: An `OnnxModel`, or a model, which PyTorch then runs where it is.
+        images: A folder, a file, or several of them; the folders in a folder are searched too.
+        until: With a step graph or a model: look until the answer is so certain, each image as long as it needs.
         save: A folder to save what is drawn in.
 
     Raises:
-        InputError: There are no images, one cannot be read, or the graph cannot do what is asked.
+        InputError: There are no images, one cannot be read, the graph cannot do what is asked, or the folder to save
+            in cannot be made.
     """
-    paths = find_images(images) if isinstance(images, (str, os.PathLike)) else [Path(path) for path in images]
+    if isinstance(model, Model):
+        model = LiveModel(model, next(model.parameters()).device.type)
+    if not isinstance(model, (OnnxModel, LiveModel)):
+        raise InputError(f"run_folder takes an OnnxModel or a model; got {type(model).__name__}.")
+    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    paths = [found for one in given for found in find_images(as_path(one, "An image"))]
+    if not paths:
+        raise InputError("No images were given.")
     if save is not None:
-        Path(save).mkdir(parents=True, exist_ok=True)
+        _make_folder(as_path(save, "A folder to save in"))
     size = model.batch_size
     parts = (paths[start : start + size] for start in range(0, len(paths), size))
     return Answers(tuple(answer for part in parts for answer in _answer(model, part, until, save)))
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot save in {folder}: {error.strerror}.") from error
+
+
 def _answer(
-    model: OnnxModel, paths: Sequence[Path], until: float | None, save: str | os.PathLike[str] | None
+    model: OnnxModel | LiveModel, paths: Sequence[Path], until: float | None, save: str | os.PathLike[str] | None
 ) -> Iterable[Answer]:
     pixels = prepare([str(path) for path in paths], model.info)
     if until is not None:
@@ -147,6 +165,7 @@ def _drawn(
     logits: Tensor | None,
     save: str | os.PathLike[str] | None,
 ) -> list[Answer]:
+    canvas = canvas.cpu()
     errors = (canvas - pixels).square().mean(dim=(1, 2, 3)).tolist()
     found = [Answer(path=path, glimpses=info.glimpses) for path in paths]
     if logits is not None:

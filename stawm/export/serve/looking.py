@@ -10,6 +10,9 @@ from torch import Tensor
 
 from stawm.export.run.walk import Named, Run, Walk
 
+UNTIL = 0.9
+"""The probability at which an image is done where none is asked for."""
+
 
 @dataclass(frozen=True)
 class Looked:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stawm.errors import InputError
@@ -15,7 +16,7 @@ from stawm.models.pixels import to_unit
 from stawm.training.data.files import read_images
 
 FilePath: TypeAlias = str | os.PathLike[str]
-Images: TypeAlias = Tensor | np.ndarray | FilePath | Sequence[FilePath]
+Images: TypeAlias = Tensor | np.ndarray | FilePath | Sequence[FilePath] | Sequence[Tensor] | Sequence[np.ndarray]
 
 
 def prepare(images: Images, info: GraphInfo) -> Tensor:
@@ -24,7 +25,7 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     Args:
         images: Pixels as bytes (uint8), or floats in [0, 1], of shape (b, c, h, w), (b, h, w, c) or, in grey,
             (b, h, w); or paths of images, which are brought to the model's size. One image by itself, without
-            its b, is a batch of one.
+            its b, is a batch of one, and a list of arrays of one shape is a batch of them. A batch may be empty.
         info: What the graph says of itself.
 
     Raises:
@@ -34,19 +35,18 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     if isinstance(images, (str, os.PathLike)):
         return prepare([images], info)
     if isinstance(images, (list, tuple)):
-        if not images or not all(isinstance(path, (str, os.PathLike)) for path in images):
-            raise InputError(f"A list of images holds paths of files; got {_shown(images)}.")
-        return to_unit(read_images([Path(path) for path in images], channels, (height, width), info.resize))
-    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
-    if not isinstance(tensor, Tensor):
-        raise InputError(f"Images are a tensor, an array or paths of files; got {type(images).__name__}.")
+        if images and all(isinstance(path, (str, os.PathLike)) for path in images):
+            return to_unit(read_images([Path(path) for path in images], channels, (height, width), info.resize))
+        images = _stacked(images)
+    tensor = _as_tensor(images)
     legal = tensor.dtype == torch.uint8 or tensor.is_floating_point()
     batch = _channels_first(tensor, info)
-    if not legal or tuple(batch.shape[1:]) != (channels, height, width) or len(batch) == 0:
+    if not legal or tuple(batch.shape[1:]) != (channels, height, width):
         raise InputError(
             f"This graph takes pixels of shape (b, {channels}, {height}, {width}), as uint8 or as floats in [0, 1], or "
-            f"paths of images; got {str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}."
+            f"paths of images; got {_type_of(images)} of shape {tuple(images.shape)}."
         )
+    _check_finite(batch)
     return to_unit(batch.detach()).float()
 
 
@@ -54,6 +54,59 @@ def normalise(pixels: Tensor, info: GraphInfo) -> Tensor:
     """Turn pixel values in [0, 1] into what the graph itself takes."""
     mean, std = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (info.mean, info.std))
     return (pixels - mean) / std
+
+
+def _stacked(images: Sequence[Any]) -> np.ndarray | Tensor:
+    """Return images of one form, given one by one, as a batch."""
+    if not images or not all(isinstance(image, (Tensor, np.ndarray)) for image in images):
+        kinds = ", ".join(sorted({type(image).__name__ for image in images})) or "nothing"
+        raise InputError(
+            f"A list of images holds paths of files, or arrays of one shape; got one of {kinds}.{_advice(images)}"
+        )
+    if len({(type(image), tuple(image.shape), image.dtype) for image in images}) > 1:
+        raise InputError("A list of images holds arrays of one type and shape; these differ. Give them one by one.")
+    return torch.stack(list(images)) if isinstance(images[0], Tensor) else np.stack(images)
+
+
+def _as_tensor(images: Any) -> Tensor:
+    """Return an array as a tensor of numbers that lie in memory, in the order of bytes of this machine."""
+    if isinstance(images, np.ma.MaskedArray):
+        raise InputError("Images cannot be a masked array: what is masked has no value. Fill it first.")
+    if isinstance(images, np.ndarray):
+        if images.dtype.kind not in "biuf":
+            raise InputError(f"Images are arrays of numbers, as uint8 or as floats in [0, 1]; got {images.dtype}.")
+        native = np.require(images.astype(images.dtype.newbyteorder("="), copy=False), requirements=["C", "W"])
+        try:
+            return torch.from_numpy(np.asarray(native))
+        except TypeError as error:  # such as 128-bit floats
+            raise InputError(f"Images are uint8 or floats of at most 64 bits; got {images.dtype}.") from error
+    if not isinstance(images, Tensor):
+        raise InputError(
+            f"Images are a tensor, an array or paths of files; got {type(images).__name__}.{_advice([images])}"
+        )
+    if images.is_meta or images.is_quantized or images.is_nested:
+        kind = "on no device" if images.is_meta else "quantized or nested"
+        raise InputError(f"Images are tensors with plain numbers; got one that is {kind}.")
+    return images if images.layout == torch.strided else images.to_dense()
+
+
+def _advice(images: Sequence[Any]) -> str:
+    if any(isinstance(image, Image.Image) for image in images):
+        return " Give a picture's path, or its pixels: np.asarray(image)."
+    return ""
+
+
+def _type_of(images: np.ndarray | Tensor) -> str:
+    return str(images.dtype).removeprefix("torch.")
+
+
+def _check_finite(batch: Tensor) -> None:
+    if batch.is_floating_point() and batch.numel():
+        bad = (~batch.detach().isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+        if bad:
+            raise InputError(
+                f"Pixels must be numbers in [0, 1]; {len(bad)} images hold NaN or infinity, first {bad[0]}."
+            )
 
 
 def _channels_first(pixels: Tensor, info: GraphInfo) -> Tensor:
@@ -66,7 +119,3 @@ def _channels_first(pixels: Tensor, info: GraphInfo) -> Tensor:
     if form == last and form != first:
         return pixels.permute(0, 3, 1, 2)
     return pixels[:, None] if form in flat else pixels
-
-
-def _shown(images: Sequence[Any]) -> str:
-    return f"one of {type(images[0]).__name__}" if images else "an empty one"

@@ -1,7 +1,9 @@
 """An ONNX file, used as the model is, but on pixels."""
 
+import logging
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,22 @@ import onnxruntime as ort
 import torch
 
 from stawm.errors import ExportError, InputError
+from stawm.export.file import sealing
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
-from stawm.export.file.metadata import GraphInfo
+from stawm.export.file.metadata import NOISE, GraphInfo
 from stawm.export.file.proto import fixed, opset_of, shapes_of
 from stawm.export.graphs.fields import OnnxOutput, unflatten
 from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
-from stawm.export.serve.looking import Looked, look
+from stawm.export.serve.arguments import as_count, check_generator, check_noise, check_until
+from stawm.export.serve.looking import UNTIL, Looked, look
 from stawm.export.serve.pixels import Images, normalise, prepare
 from stawm.heads import noise as noises
 from stawm.heads.output import Noise
+from stawm.storage.opening import as_path
 
+_log = logging.getLogger("stawm.export")
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -29,6 +35,9 @@ class OnnxModel:
 
     It normalises pixels itself, by what the file says. It may be called from several threads at once. Whatever it
     is given, its outputs are tensors on the CPU, or on the GPU where it was given tensors there.
+
+    It can be pickled and copied, for worker processes say: what is kept are the path, made absolute, the arguments
+    below, and the file's hash. The copy is opened from that path anew, and refuses a file that has become another.
 
     Attributes:
         info: What the graph says of itself.
@@ -60,14 +69,14 @@ class OnnxModel:
 
         Args:
             path: What `to_onnx` wrote.
-            device: ``"auto"`` is a GPU where there is one, else the CPU.
+            device: ``"auto"`` is a GPU where there is one that ONNX Runtime can use, else the CPU.
             allow_fallback: Whether the CPU may stand in for a GPU that was asked for and cannot be used.
             threads: How many threads a run on the CPU takes; ONNX Runtime's choice where left out.
             spinning: Whether these threads stay awake within a run, which answers single images sooner where the
                 cores have nothing else to do.
             batch_size: The most images in one run; more are split up.
-            cuda_graphs: Whether runs on a GPU are captured and replayed, with batches filled up to
-                the next power of two.
+            cuda_graphs: Whether runs on a GPU are captured and replayed. On a GPU batches are in any case filled up
+                to the next power of two, so that buffers are allocated and algorithms searched for few sizes only.
             tf32: Whether products on a GPU may be rounded to TF32, which is faster, and less exact than what
                 was verified.
 
@@ -76,23 +85,41 @@ class OnnxModel:
             DeviceError: The device cannot be used; the message says what to install.
             InputError: An argument is not legal.
         """
-        if batch_size < 1 or (threads is not None and threads < 1):
-            raise InputError(f"batch_size and threads must be at least 1; got {batch_size} and {threads}.")
-        files = read_graphs(Path(path))
+        self.path = as_path(path, "A graph").absolute()
+        self.batch_size = as_count(batch_size, "batch_size")
+        files = read_graphs(as_path(path, "A graph"))
         check_consistent(files)
+        self._digests = {part: sealing.digest(file.data) for part, file in files.items()}
         self.info: GraphInfo = next(iter(files.values())).info
-        self.batch_size = batch_size
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
-        self._noise = {n.removeprefix("noise_"): fixed(s) for n, s in shapes.items() if n.startswith("noise_")}
+        self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
         chosen = choose_device(device)
-        if cuda_graphs and chosen != "cpu" and not torch.cuda.is_available():
-            raise DeviceError("cuda_graphs keeps buffers in PyTorch's tensors, and this PyTorch has no CUDA.")
-        options: dict[str, Any] = {"allow_fallback": allow_fallback, "threads": threads, "spinning": spinning}
-        options |= {"tf32": tf32, "cuda_graphs": cuda_graphs}
-        sessions = {part: _session(file, chosen, batch_size, options) for part, file in files.items()}
-        self._runners = {part: _runner(session, batch_size, cuda_graphs) for part, session in sessions.items()}
+        options: dict[str, Any] = {
+            "allow_fallback": allow_fallback,
+            "threads": None if threads is None else as_count(threads, "threads"),
+            "spinning": spinning,
+            "tf32": tf32,
+            "cuda_graphs": cuda_graphs,
+        }
+        self._settings = {"device": device, "batch_size": self.batch_size, **options}
+        options["cuda_graphs"] = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
+        number = torch.cuda.current_device() if chosen != "cpu" and torch.cuda.is_available() else 0
+        sessions = {
+            part: _session(file, chosen, self.batch_size, options | {"device_id": number})
+            for part, file in files.items()
+        }
+        self._runners = {
+            part: _runner(session, self.batch_size, options["cuda_graphs"], number)
+            for part, session in sessions.items()
+        }
         self.device = device_of(sessions.values())
+        if self.device == "cpu" and self.info.precision == "fp16":
+            _say_slow()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be opened again where it is unpickled or copied."""
+        return _reopen, (type(self), self.path, self._digests, self._settings)
 
     def __call__(
         self,
@@ -113,18 +140,19 @@ class OnnxModel:
 
         Raises:
             InputError: The images, the noise or the number of glimpses are not what the graph takes.
+            ExportError: ONNX Runtime fails while it runs the graph.
         """
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
-        found = [self._run(batch, count) for batch in self._split(inputs)]
-        device = inputs["image"].device
-        return unflatten({name: torch.cat([one[name] for one in found]).to(device) for name in found[0]})
+        batch, device = len(inputs["image"]), inputs["image"].device
+        found = [self._run(part, count) for part in self._split(inputs)]
+        return unflatten({name: torch.cat([one[name] for one in found])[:batch].to(device) for name in found[0]})
 
     def look(
         self,
         images: Images,
         *,
-        until: float = 0.99,
+        until: float = UNTIL,
         glimpses: int | None = None,
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
@@ -133,7 +161,9 @@ class OnnxModel:
 
         Args:
             images: As for a call.
-            until: The probability of the most probable class at which an image is done.
+            until: The probability of the most probable class at which an image is done. Models that were trained with
+                smoothed labels hold nothing for as probable as 0.98, so that such a value stops none of them; what
+                the default comes to is in the docs ("Looking until it is sure").
             glimpses: The most glimpses; the number that the graph has room for where left out.
             noise: As for a call.
             generator: As for a call.
@@ -143,23 +173,28 @@ class OnnxModel:
         """
         if self.info.kind != "step" or self.info.classes is None:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
-        if not 0 < until <= 1:
-            raise InputError(f"until must be a probability above 0 and at most 1; got {until!r}.")
+        certain = check_until(until)
         count = self._glimpses(glimpses) or 1
         inputs = self._inputs(images, noise, generator, count)
-        return Looked.join([look(self._part, self._takes, batch, count, until) for batch in self._split(inputs)])
+        batch = len(inputs["image"])
+        found = Looked.join([look(self._part, self._takes, part, count, certain) for part in self._split(inputs)])
+        return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
 
     def _inputs(
         self, images: Images, noise: Noise | None, generator: torch.Generator | None, glimpses: int | None
     ) -> Named:
+        check_noise(noise)
+        check_generator(generator)
         image = normalise(prepare(images, self.info), self.info)
         if not self._noise and noise is not None and any(value is not None for value in noise):
             raise InputError("This graph was exported with sample=False: it takes no noise.")
         shapes = {name: (glimpses or 1, *shape[1:]) for name, shape in self._noise.items()}
         drawn = noises.settle(noise, shapes, image, generator, draw=True)._asdict()
-        return {"image": image} | {f"noise_{name}": torch.as_tensor(drawn[name]).to(image) for name in shapes}
+        return {"image": image} | {NOISE + name: torch.as_tensor(drawn[name]).to(image) for name in shapes}
 
     def _split(self, inputs: Named) -> list[Named]:
+        if not len(inputs["image"]):  # no runtime has to take an empty batch: one blank image tells the shapes
+            return [{name: value.new_zeros(1, *value.shape[1:]) for name, value in inputs.items()}]
         batches = zip(*(value.split(self.batch_size) for value in inputs.values()), strict=True)
         return [dict(zip(inputs, batch, strict=True)) for batch in batches]
 
@@ -176,10 +211,12 @@ class OnnxModel:
 
     def _glimpses(self, asked: int | None) -> int | None:
         room = self.info.glimpses
+        asked = None if asked is None else as_count(asked, "glimpses", least=None)
         if asked is None or asked == room:
             return room
         if self.info.kind == "rollout":
-            raise InputError(f"This graph takes {room} glimpses; export a step graph to choose their number.")
+            takes = "no" if room is None else room
+            raise InputError(f"This graph takes {takes} glimpses; export a step graph to choose their number.")
         if room is None or not 1 <= asked <= room:
             raise InputError(f"This graph has room for 1 to {room} glimpses; got {asked}.")
         return asked
@@ -199,8 +236,41 @@ def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str
     return open_session(file.data, device, trt_shapes=shapes, **options)
 
 
-def _runner(session: ort.InferenceSession, batch_size: int, cuda_graphs: bool) -> Runner:
+def can_capture(allow_fallback: bool) -> bool:
+    """Whether runs can be captured: their buffers are PyTorch's tensors on the GPU.
+
+    Raises:
+        DeviceError: They cannot, and the CPU may not stand in; the message says what is missing.
+    """
+    if torch.cuda.is_available():
+        return True
+    if allow_fallback:
+        return False
+    built = torch.version.cuda is not None
+    missing = "PyTorch sees no NVIDIA GPU" if built else f"this PyTorch ({torch.__version__}) is built without CUDA"
+    raise DeviceError(f"cuda_graphs keeps buffers in PyTorch's tensors on the GPU, and {missing}.")
+
+
+def _runner(session: ort.InferenceSession, batch_size: int, captured: bool, number: int) -> Runner:
     if device_of([session]) == "cpu" or not torch.cuda.is_available():
         return HostRunner(session)
-    buckets = [*(size for size in BUCKETS if size < batch_size), batch_size] if cuda_graphs else ()
-    return BoundRunner(session, torch.device("cuda", torch.cuda.current_device()), buckets)
+    buckets = [*(size for size in BUCKETS if size < batch_size), batch_size]
+    return BoundRunner(session, torch.device("cuda", number), buckets, captured=captured)
+
+
+def _reopen(
+    kind: type[OnnxModel], path: Path, digests: Mapping[str, str | None], settings: Mapping[str, Any]
+) -> OnnxModel:
+    """Open a file again as it was opened before."""
+    model = kind(path, **settings)
+    if model._digests != digests:
+        raise ExportError(f"{path} is not the file any more that was opened when this session was pickled or copied.")
+    return model
+
+
+@cache
+def _say_slow() -> None:
+    """Say once in a process what a graph in half precision costs on a CPU."""
+    _log.warning(
+        "This graph is in fp16 and runs on a CPU, where it takes 3 to 15 times as long as the same graph in fp32."
+    )

@@ -46,7 +46,7 @@ def test_a_folder_is_searched_in_order(pictures: Path) -> None:
     (pictures / "none").mkdir()
     with pytest.raises(InputError, match="holds no images"):
         find_images(pictures / "none")
-    with pytest.raises(InputError, match="nowhere cannot be read"):
+    with pytest.raises(InputError, match="nowhere"):
         find_images(pictures / "nowhere")
 
 

@@ -122,17 +122,18 @@ def test_files_of_another_size_are_brought_to_the_models(graph: Any, tmp_path: P
         torch.zeros(2, 1, 12, 13),
         torch.zeros(12, 13),
         torch.zeros(2, 1, 12, 12, dtype=torch.bool),
-        torch.zeros(0, 1, 12, 12),
         torch.zeros(2, 1, 12, 12, dtype=torch.int64),
         np.zeros((2, 12, 13), dtype=np.uint8),
         [],
-        [np.zeros((1, 12, 12))],
+        [np.zeros((1, 12, 12)), torch.zeros(1, 12, 12)],
         3,
     ],
     ids=str,
 )
 def test_other_things_are_refused(images: Any, graph: Any) -> None:
-    with pytest.raises(InputError, match=r"takes pixels of shape \(b, 1, 12, 12\)|paths of files"):
+    with pytest.raises(
+        InputError, match=r"takes pixels of shape \(b, 1, 12, 12\)|paths of files|of one type and shape"
+    ):
         graph(images)
 
 
@@ -285,12 +286,15 @@ def test_a_gpu_that_is_not_there_is_no_reason_to_use_the_cpu(rollout: Path, monk
     assert OnnxModel(rollout, device="auto").device == "cpu"
 
 
-def test_on_a_machine_with_a_gpu_auto_does_not_settle_for_less(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_onnx_runtime_has_no_cuda_auto_takes_the_cpu_and_says_so(
+    rollout: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(providers, "has_gpu", lambda: True)
     monkeypatch.setattr(providers.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match="has no CUDAExecutionProvider"):
-        OnnxModel(rollout)
-    assert OnnxModel(rollout, allow_fallback=True).device == "cpu"
+    assert OnnxModel(rollout).device == "cpu"
+    (said,) = caplog.messages
+    assert "has no CUDAExecutionProvider, so the CPU is used" in said
+    assert "\n" not in said
 
 
 def test_what_to_install_is_told(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,8 +376,14 @@ def opening(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.mark.parametrize("on", [False, True])
 def test_cuda_is_opened_as_asked(on: bool, opening: dict[str, Any]) -> None:
-    open_session(b"", "cuda", allow_fallback=False, threads=3, cuda_graphs=on, tf32=on)
-    options = {"use_tf32": str(int(on)), "enable_cuda_graph": str(int(on))}
+    open_session(b"", "cuda", allow_fallback=False, threads=3, cuda_graphs=on, tf32=on, device_id=2)
+    options = {
+        "device_id": "2",
+        "use_tf32": str(int(on)),
+        "enable_cuda_graph": str(int(on)),
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
     assert opening["providers"] == {"CUDAExecutionProvider": options}
     assert opening["entries"]["session.disable_cpu_ep_fallback"] == "1"
     assert (opening["threads"], opening["fallback"]) == (3, 0)
@@ -401,7 +411,10 @@ def test_tensorrt_is_opened_with_its_profile_and_its_cache(
     open_session(b"", "tensorrt", allow_fallback=False, threads=None, trt_shapes=shapes, cuda_graphs=on)
     assert list(opening["providers"]) == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
     found = opening["providers"]["TensorrtExecutionProvider"]
-    cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(tmp_path / "stawm" / "tensorrt")}
+    place = Path(found["trt_engine_cache_path"])
+    assert place.is_dir()
+    assert place.parent == tmp_path / "stawm" / "tensorrt"
+    cache = {"device_id": "0", "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(place)}
     profile = {
         "trt_profile_min_shapes": "image:1x3",
         "trt_profile_opt_shapes": "image:2x3",
@@ -409,6 +422,18 @@ def test_tensorrt_is_opened_with_its_profile_and_its_cache(
         "trt_cuda_graph_enable": "1",
     }
     assert found == cache | (profile if on else {})
+
+
+def test_engines_of_other_weights_have_a_folder_of_their_own(
+    opening: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """TensorRT names an engine after the nodes, which all seeds of a preset share."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    places = []
+    for data in (b"seed 0", b"seed 1", b"seed 0"):
+        open_session(data, "tensorrt", allow_fallback=False, threads=None)
+        places.append(opening["providers"]["TensorrtExecutionProvider"]["trt_engine_cache_path"])
+    assert places[0] == places[2] != places[1]
 
 
 def test_profiles_of_tensorrt() -> None:
