@@ -17,9 +17,10 @@ from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.report import Report, VerificationError
 from stawm.export.proof.verification import BATCHES, examine
 from stawm.export.run.providers import Device, choose_device
-from stawm.export.write.passes import clean
-from stawm.export.write.tracing import trace
+from stawm.export.write.passes import Leftover, clean
+from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
+from stawm.nn.backbones.timm_network import TimmNetwork
 
 
 def to_onnx(
@@ -85,15 +86,25 @@ def to_onnx(
 
 def build(prepared: Prepared, infos: Mapping[str, GraphInfo], opset: int) -> dict[str, bytes]:
     """Return the graphs of a model as the bytes of files, by part, not verified yet."""
-    return {
-        part: _write(trace(graph, prepared.inputs[part], opset), infos[part]) for part, graph in prepared.graphs.items()
-    }
+    plain = not any(isinstance(module, TimmNetwork) for module in prepared.model.modules())
+    found = {}
+    for part, graph in prepared.graphs.items():
+        traced = trace(graph, prepared.inputs[part], opset)
+        left = _cleaned(traced, infos[part])
+        if left and plain:
+            raise ExportError(unplain(left, graph, prepared.inputs[part]))
+        found[part] = _write(traced, infos[part])
+    return found
+
+
+def _cleaned(traced: ir.Model, info: GraphInfo) -> list[Leftover]:
+    """Take away what was not asked for, and whatever else can be; return what should not be there and is."""
+    for output in [value for value in traced.graph.outputs if value.name not in info.outputs]:
+        traced.graph.outputs.remove(output)
+    return clean(traced)
 
 
 def _write(traced: ir.Model, info: GraphInfo) -> bytes:
-    for output in [value for value in traced.graph.outputs if value.name not in info.outputs]:
-        traced.graph.outputs.remove(output)
-    clean(traced)
     traced.metadata_props.update(info.entries())
     try:
         return sealing.seal(ir.to_proto(traced).SerializeToString())
