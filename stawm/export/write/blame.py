@@ -92,14 +92,14 @@ class Witness(TorchFunctionMode):
 
     def __enter__(self) -> "Witness":
         """Watch operations, and the sizes that become numbers."""
-        self._convert: Any = torch.SymInt.__index__
-        torch.SymInt.__index__ = lambda size: self._converted(size)
+        self._convert: Any = (torch.SymInt.__index__, torch.SymInt.__int__)
+        torch.SymInt.__index__ = torch.SymInt.__int__ = lambda size: self._converted(size)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         """Leave everything as it was."""
         super().__exit__(*error)
-        torch.SymInt.__index__ = self._convert
+        torch.SymInt.__index__, torch.SymInt.__int__ = self._convert
 
     def of_operation(self, target: str) -> Place | None:
         """Return where an operation of ATen, such as ``aten.zeros.default``, came from."""
@@ -109,7 +109,7 @@ class Witness(TorchFunctionMode):
 
     def _converted(self, size: Any) -> int:
         was_open = _is_open(size)
-        number = self._convert(size)
+        number = self._convert[0](size)
         if was_open and not _is_open(size):
             self.fixed = self.fixed or self._here()
         return number
