@@ -23,6 +23,7 @@ from stawm.heads.output import Noise, Output
 from stawm.models.model import Stawm, activate
 from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
+from stawm.nn.precision import full_precision
 
 IN, OUT = "state.", "next."
 PARTS = ("init", "glimpse", "read")
@@ -140,6 +141,7 @@ class Glimpse(Part):
 
     def __init__(self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str]) -> None:
         super().__init__(model, slots)
+        self.frames = "corners" in outputs
         image = torch.zeros(1, *model.config.image)
         state = {name.removeprefix(OUT): value for name, value in init.run({"image": image}).items()}
         noise = {f"noise_{name}": torch.full((1, *shape), 0.5) for name, shape in model.noise_shapes(1).items()}
@@ -160,6 +162,7 @@ class Glimpse(Part):
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
+        seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
         parts: Any = (None if part is None else part[:, None] for part in look)
         one = Look(*parts)
         for name, head in self.each.items():

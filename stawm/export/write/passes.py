@@ -15,6 +15,8 @@ CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}
 """The axis of the weight that its outputs are on."""
 SHARED_UP_TO = 2**20
 """The most numbers of a weight that is looked for twice: of sums of biases, of constants; no trace repeats a matrix."""
+WORTH = 64
+"""The fewest numbers that are worth a Cast."""
 STRANGE = {op: why for why, ops in UNWANTED.items() for op in ops}
 """Operators that a plain graph has not, and what they are."""
 FX_NODE = "pkg.torch.onnx.fx_node"
@@ -42,6 +44,7 @@ def clean(model: ir.Model) -> list[Leftover]:
     fold_batch_norms(model.graph)
     work_out_sizes(model.graph)
     remove_idle_nodes(model.graph)
+    forgo_zeros(model.graph)
     for step in (
         common.DeduplicateInitializersPass(size_limit=SHARED_UP_TO),
         common.CommonSubexpressionEliminationPass(),
@@ -115,6 +118,36 @@ def _epsilon(norm: ir.Node) -> float:
 
 def _array(value: Any) -> np.ndarray:
     return value.const_value.numpy().astype(np.float64)
+
+
+def store_as_halves(graph: ir.Graph) -> None:
+    """Store what is a number of half precision as one, and widen it once; the values are the same bit by bit.
+
+    What is computed when a graph is written, as the weights of folded normalisations, is none mostly, and stays.
+    """
+    first = graph[0]
+    for value in list(graph.initializers.values()):
+        array = value.const_value.numpy() if value.const_value is not None else np.zeros(0)
+        if array.dtype != np.float32 or array.size < WORTH or value.name is None:
+            continue
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), array):
+            stored = initializer(graph, f"{value.name}.half", half)
+            cast = ir.node("Cast", [stored], {"to": int(ir.DataType.FLOAT)})
+            graph.insert_before(first, cast)
+            cast.outputs[0].type, cast.outputs[0].shape = value.type, value.shape
+            ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+            del graph.initializers[value.name]
+            cast.outputs[0].name = value.name
+
+
+def forgo_zeros(graph: ir.Graph) -> None:
+    """Take ``allowzero`` from every Reshape to a shape without zeros, where it means nothing and some readers refuse it."""
+    for node in graph:
+        shape = node.inputs[1].const_value if node.op_type == "Reshape" and node.inputs[1] is not None else None
+        if shape is not None and 0 not in shape.numpy():
+            node.attributes.pop("allowzero", None)
 
 
 def remove_idle_nodes(graph: ir.Graph) -> None:
