@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stawm.cli import values
 from stawm.cli.printing import show, show_json

@@ -13,6 +13,10 @@ class GlimpseNorm(nn.BatchNorm2d):
     n times. In evaluation it is a plain batch normalisation.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def forward(self, images: Float[Tensor, "bn c h w"], glimpses: int = 1) -> Float[Tensor, "bn c h w"]:
         """Normalise images.
 

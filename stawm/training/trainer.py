@@ -141,7 +141,7 @@ def train(
         return _train(plan, data, out, [_announcement(model, plan), *map(_in_vain, ignored_settings())])
 
 
-def _train(plan: Plan, data: str | Splits, out: Path, announcements: list[str]) -> Result:
+def _train(plan: Plan, data: Any, out: Path, announcements: list[str]) -> Result:
     splits = _load(plan, data)
     config, splits, adapted = meet(plan.config, splits, _held_out(plan.options, splits).train, plan.fixed)
     plan = replace(plan, config=config, adapted=adapted)
