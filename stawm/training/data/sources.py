@@ -19,7 +19,7 @@ from stawm.training.data.sets import ImageSet, Splits, split
 
 HELD_OUT = 0.2
 """The share of a set without a test part of its own that is held out for testing."""
-LOOKED_AT = 100
+LOOKED_AT = 20
 """How many pictures of a folder are looked at to see whether they are in colour; the classes take turns."""
 
 

@@ -15,7 +15,8 @@ from stawm.export.serve.folder import find_images
 from stawm.training import data
 from stawm.training.data import folders
 from stawm.training.data.folders import PARTS, describe_left, search, shown
-from stawm.training.data.pictures import ENDINGS
+from stawm.training.data.pictures import ENDINGS, is_coloured
+from tests.training.data.drawn import COLOUR, GREY
 from tests.training.files import make_folder
 
 HIDDEN = (".DS_Store", "._0.png", ".hidden.png", "Thumbs.db", "desktop.ini")
@@ -249,6 +250,7 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "a" / "twice").symlink_to(tmp_path / "a", target_is_directory=True)
     assert len(search(tmp_path).pictures) == len(find_images(tmp_path)) == 2
+    assert len(folders.list_classes(tmp_path).paths) == 2
 
 
 @pytest.mark.parametrize("ending", [*ENDINGS, *(e.upper() for e in ENDINGS)])
@@ -322,6 +324,16 @@ def test_a_colour_folder_for_a_grey_model_is_called_what_it_is(
     listening.clear()
     data.load(f"folder:{tmp_path}", image=(3, 30, 40))
     assert "in colour" not in says(listening)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "CMYK"])
+def test_a_grey_picture_is_grey_however_it_is_stored(tmp_path: Path, mode: str) -> None:
+    form = "JPEG" if mode == "CMYK" else "PNG"
+    Image.fromarray(GREY).convert(mode).save(tmp_path / "grey", form)
+    assert not is_coloured(tmp_path / "grey")
+    if mode != "L":
+        Image.fromarray(COLOUR).convert(mode).save(tmp_path / "colour", form)
+        assert is_coloured(tmp_path / "colour")
 
 
 def test_the_spellings_tried_here_are_of_the_parts_that_there_are() -> None:
