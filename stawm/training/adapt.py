@@ -19,6 +19,8 @@ from stawm.training.data.checks import check_pixels, check_targets
 logger = logging.getLogger("stawm.training")
 FIELDS = frozenset({"image", "mean", "std", "class_names", "classes"})
 """What follows the data where the user does not give it."""
+LEARNED = "learned"
+"""Stands among the fixed fields where the names that a model has are those of classes that it learned already."""
 PUBLISHED = {
     "digits": ((0.3,), (0.35,)),
     "mnist": ((0.1307,), (0.3081,)),
@@ -53,7 +55,7 @@ def given_fields(spec: ModelSpec, overrides: Mapping[str, Any], begun: SharedCon
     found = {key for layer in changes for key in layer if key in FIELDS}
     found |= {"classes"} if any(_gives_classes(layer.get("heads")) for layer in changes) else set()
     if begun is not None:
-        found |= {"image", "mean", "std"} | ({"class_names", "classes"} if begun.classifies else set())
+        found |= {"image", "mean", "std"} | ({"classes", LEARNED} if begun.classifies else set())
     return frozenset(found)
 
 
@@ -140,7 +142,8 @@ def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> di
         return {}
     names = splits.train.class_names
     if "classes" in fixed:
-        return {"class_names": names} if len(names) == config.classes else {}
+        free = not config.class_names or LEARNED not in fixed
+        return {"class_names": names} if free and len(names) == config.classes else {}
     if names and set(match(config.class_names, names)) == set(range(len(config.class_names))):
         return {}
     count = len(names) or _count(splits)
