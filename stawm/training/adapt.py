@@ -29,6 +29,8 @@ PUBLISHED = {
 """Mean and standard deviation of sets that have usual ones."""
 MEASURED = 10_000
 """On how many images mean and standard deviation are measured at most, spread over all of them."""
+BATCH = 128
+"""Images that are measured together."""
 DIGITS = 4
 """To how many decimals they are rounded, as published ones are."""
 COLOURS = {1: "1 channel (grey)", 3: "3 channels (colour)"}
@@ -198,7 +200,7 @@ def normalisation(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...
     step = _step(images)
     some = images.take(slice(0, None, step)) if step > 1 else images
     total, squares, count = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long), 0
-    for raw, _ in batches(some, 512):
+    for raw, _ in batches(some, BATCH):
         pixels = raw.long() if raw.dtype == torch.uint8 else raw.double()
         total, squares = total + _over_channels(pixels), squares + _over_channels(pixels.square())
         count += pixels[:, 0].numel()

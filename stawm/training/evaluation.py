@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -88,9 +89,9 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was measured as plain JSON values, all numbers finite."""
+        """Return what was measured as plain JSON values; a number that is not finite is null."""
         usual = {"unanswered": 0, "notes": ()}
-        return {key: value for key, value in asdict(self).items() if value not in (None, usual.get(key))}
+        return {key: _strict(value) for key, value in asdict(self).items() if value not in (None, usual.get(key))}
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
@@ -108,6 +109,15 @@ class Evaluation:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
         return "\n".join([*lines, *self.notes])
+
+
+def _strict(value: Any) -> Any:
+    """Return a value of JSON's own kind, in which no number is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return {key: _strict(inner) for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_strict(inner) for inner in value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(
