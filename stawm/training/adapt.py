@@ -19,6 +19,8 @@ from stawm.training.data.checks import check_pixels, check_targets
 logger = logging.getLogger("stawm.training")
 FIELDS = frozenset({"image", "mean", "std", "class_names", "classes"})
 """What follows the data where the user does not give it."""
+LEARNED = "learned"
+"""Stands among the fixed fields where the names that a model has are those of classes that it learned already."""
 PUBLISHED = {
     "digits": ((0.3,), (0.35,)),
     "mnist": ((0.1307,), (0.3081,)),
@@ -27,6 +29,8 @@ PUBLISHED = {
 """Mean and standard deviation of sets that have usual ones."""
 MEASURED = 10_000
 """On how many images mean and standard deviation are measured at most, spread over all of them."""
+BATCH = 128
+"""Images that are measured together."""
 DIGITS = 4
 """To how many decimals they are rounded, as published ones are."""
 COLOURS = {1: "1 channel (grey)", 3: "3 channels (colour)"}
@@ -53,7 +57,7 @@ def given_fields(spec: ModelSpec, overrides: Mapping[str, Any], begun: SharedCon
     found = {key for layer in changes for key in layer if key in FIELDS}
     found |= {"classes"} if any(_gives_classes(layer.get("heads")) for layer in changes) else set()
     if begun is not None:
-        found |= {"image", "mean", "std"} | ({"class_names", "classes"} if begun.classifies else set())
+        found |= {"image", "mean", "std"} | ({"classes", LEARNED} if begun.classifies else set())
     return frozenset(found)
 
 
@@ -140,7 +144,8 @@ def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> di
         return {}
     names = splits.train.class_names
     if "classes" in fixed:
-        return {"class_names": names} if len(names) == config.classes else {}
+        free = not config.class_names or LEARNED not in fixed
+        return {"class_names": names} if free and len(names) == config.classes else {}
     if names and set(match(config.class_names, names)) == set(range(len(config.class_names))):
         return {}
     count = len(names) or _count(splits)
@@ -195,7 +200,7 @@ def normalisation(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...
     step = _step(images)
     some = images.take(slice(0, None, step)) if step > 1 else images
     total, squares, count = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long), 0
-    for raw, _ in batches(some, 512):
+    for raw, _ in batches(some, BATCH):
         pixels = raw.long() if raw.dtype == torch.uint8 else raw.double()
         total, squares = total + _over_channels(pixels), squares + _over_channels(pixels.square())
         count += pixels[:, 0].numel()

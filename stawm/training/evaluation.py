@@ -91,9 +91,9 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was measured as plain JSON values, all numbers finite."""
+        """Return what was measured as plain JSON values; a number that is not finite is null."""
         usual = {"unanswered": 0, "notes": ()}
-        return {key: value for key, value in asdict(self).items() if value not in (None, usual.get(key))}
+        return {key: _strict(value) for key, value in asdict(self).items() if value not in (None, usual.get(key))}
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
@@ -112,6 +112,15 @@ class Evaluation:
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
         lines += [f"{name}: {_said(figures)}" for name, figures in (self.by_head or {}).items()]
         return "\n".join([*lines, *self.notes])
+
+
+def _strict(value: Any) -> Any:
+    """Return a value of JSON's own kind, in which no number is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return {key: _strict(inner) for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_strict(inner) for inner in value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(

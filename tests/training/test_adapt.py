@@ -97,13 +97,13 @@ def test_pretrained_weights_decide_mean_and_std():
 
 @pytest.mark.parametrize("field", sorted(FIELDS))
 def test_what_is_given_stays(field: str):
-    names = ("triangle", "circle", "square", "star")
+    names = ("triangle", "circle", "square")  # in an order of their own
     given = {
         "image": {"image": (3, 16, 16)},
         "mean": {"mean": (0.25,)},
         "std": {"std": (0.125,)},
         "classes": {"heads.classification.classes": 4},
-        "class_names": {"class_names": names, "heads": {"classification": {"classes": 4}}},
+        "class_names": {"class_names": names, "heads": {"classification": {"classes": 3}}},
     }[field]
     config = stawm.config("stawm-digits", **given)
     found = adapt(config, OWN, given_fields("stawm-digits", given))
@@ -122,8 +122,18 @@ def test_a_complete_configuration_decides_all():
 
 def test_weights_to_start_from_decide_what_they_were_learned_with():
     drawing = stawm.config("stawm-mnist-draw-6")
-    assert given_fields("stawm-digits", {}, DIGITS) == FIELDS
     assert given_fields("stawm-mnist-selfsup", {}, drawing) == FIELDS - {"classes", "class_names"}
+    three = {"heads.classification.classes": 3, "image": (3, 16, 16)}
+    learned = stawm.config("stawm-digits", class_names=("square", "triangle", "circle"), **three)
+    fixed = given_fields("stawm-digits", {}, learned)
+    assert adapt(learned, OWN, fixed) == learned, "the names of classes that were learned stay"
+    other = replace(shapes(), class_names=("a", "b", "c"))
+    assert adapt(learned, Splits(other, other), fixed) == learned, "and other classes are refused where they meet"
+    with pytest.raises(InputError, match="none of the model's: a, b, c"):
+        adapting.meet(learned, Splits(other, other), other, fixed)
+    changed = stawm.config(stawm.config("stawm-digits", image=(3, 16, 16)), **three)
+    fixed = given_fields("stawm-digits", three, DIGITS)
+    assert adapt(changed, OWN, fixed).class_names == OWN.train.class_names, "a head of another number is a new one"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +185,7 @@ def test_what_is_given_and_what_the_data_says_have_to_go_together():
 @pytest.mark.parametrize("floats", [False, True])
 def test_mean_and_std_are_those_of_the_pixels(channels: int, floats: bool):
     images = shapes(20, channels)
-    pixels = images.images.double() / 255  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
+    pixels = images.images.double() / 255
     images = replace(images, images=pixels.float()) if floats else images
     mean, std = normalisation(images)
     assert mean == pytest.approx(pixels.mean(dim=(0, 2, 3)).tolist(), abs=0.5e-4)
@@ -351,7 +361,7 @@ def test_floats_train_as_the_bytes_that_they_are(tmp_path: Path):
     """Within the rounding of a division by 255: pixels are scaled once, whatever their type."""
     bytes_ = Splits(shapes(), shapes(6))
     for dtype in (torch.float32, torch.float64):
-        floats = Splits(*(replace(p, images=p.images.to(dtype) / 255) for p in bytes_))  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
+        floats = Splits(*(replace(p, images=p.images.to(dtype) / 255) for p in bytes_))
         found = [
             train("stawm-digits", data=given, out=tmp_path / f"{dtype}{i}", seed=1, **TINY, **SHORT)
             for i, given in enumerate((bytes_, floats))

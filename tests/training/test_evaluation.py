@@ -142,6 +142,19 @@ def test_what_was_measured_is_json_and_text(model: Model, images: ImageSet):
     assert "masks" not in said
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_an_evaluation_is_strict_json_whatever_it_holds(wrong: float):
+    found = Evaluation(images=2, nll=wrong, interval=(0.0, wrong), calibration=(Bin(wrong, 0.5, 2),), error=0.0)
+    said = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert said == {
+        "images": 2,
+        "error": 0.0,
+        "nll": None,
+        "interval": [0.0, None],
+        "calibration": [{"confidence": None, "accuracy": 0.5, "count": 2}],
+    }
+
+
 def test_only_what_was_asked_for_is_kept(model: Model, images: ImageSet):
     measured = evaluate(model, images)
     assert (measured.confusion, measured.calibration, measured.class_names) == (None, None, None)

@@ -84,6 +84,15 @@ def test_what_is_measured_is_what_the_model_answers(tmp_path: Path, few: data.Sp
         torch.testing.assert_close(answer(model, kept.seen(0, slice(None))).logits, logits)
 
 
+def test_answers_that_are_not_finite_are_no_measurement(few: data.Splits, drawing: Path):
+    recipe = Recipe(name="short", epochs=1)
+    run: Any = ReadoutRun(READOUT, recipe, passes=1, cpu=True, start=drawing)
+    prepared = run.prepare(few.test)
+    run.result.heads["classification"].classifier.linear.bias.data[2] = torch.nan
+    said = "error not measured: what the model gives is not finite for 40 of 40 images"
+    assert run.measure(prepared) == {"images": 40, "unanswered": 40, "notes": (said,)}
+
+
 def test_passes_are_augmented_each_by_itself(few: data.Splits, drawing: Path):
     model = model_of(drawing)
     plain = keep(model, few.test)

@@ -28,6 +28,12 @@ def axes(measured: Evaluation, **kwargs: Any) -> dict[str, Any]:
     return {axis.get_title(): axis for axis in viz.evaluation(measured, **kwargs).axes}
 
 
+def test_what_was_not_measured_is_not_pictured():
+    broken = Evaluation(images=4, unanswered=4, notes=("error not measured: it is not finite",))
+    with pytest.raises(InputError, match="nothing to picture: error not measured: it is not finite"):
+        viz.evaluation(broken)
+
+
 def test_every_count_of_the_confusion_stands_in_its_cell():
     axis = axes(MEASURED)["which class is taken for which"]
     found = {(int(t.get_position()[1]), int(t.get_position()[0])): int(t.get_text()) for t in axis.texts}

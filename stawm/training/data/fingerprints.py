@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stawm.training.data.folders import Files
 
-CHUNK = 1024
-"""Images that are hashed together; the hash does not depend on it."""
+CHUNK = 128
+"""Images that are hashed together, few as some of them may be large; the hash does not depend on it."""
 
 
 def fingerprint(images: Tensor | Files, labels: Tensor, class_names: Sequence[str], masks: Tensor | None) -> str:

@@ -49,7 +49,7 @@ def test_parts_that_do_not_belong_together(part: dict[str, Any], words: str, unc
 
 
 def test_what_a_set_may_hold():
-    assert ImageSet(IMAGES, LABELS, ["a", "b", "c"]).class_names == NAMES  # pyright: ignore[reportArgumentType]
+    assert ImageSet(IMAGES, LABELS, ["a", "b", "c"]).class_names == NAMES
     assert ImageSet(IMAGES, LABELS).class_names == ()
     for targets in (torch.rand(6, 2), torch.ones(6, 4, dtype=torch.bool)):
         held = ImageSet(IMAGES, targets).take([4, 1])
@@ -61,7 +61,7 @@ def test_images_are_taken_by_number_by_slice_or_by_a_boolean_each():
     expected = whole.take([1, 4])
     for index in (torch.tensor([1, 4]), slice(1, 5, 3), LABELS == 1, (LABELS == 1).tolist()):
         found = whole.take(index)
-        assert torch.equal(found.images, expected.images)  # pyright: ignore[reportArgumentType]
+        assert torch.equal(found.images, expected.images)
         assert found.labels.tolist() == [1, 1]
     assert len(whole.take([])) == 0
 
@@ -122,7 +122,7 @@ def test_images_on_disk_have_the_fingerprint_of_those_in_memory(tmp_path: Path):
         folder.mkdir(exist_ok=True)
         Image.fromarray(np.full((4, 4, 3), 20 * index, dtype=np.uint8)).save(folder / f"{index:02}.png")
     held, streamed = (data.load(f"folder:{tmp_path}", memory=memory).train for memory in (10**9, 0))
-    assert isinstance(streamed.images, data.folders.Files)  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(streamed.images, data.folders.Files)
     assert held.fingerprint() == streamed.fingerprint()
     (Path(streamed.images.paths[3])).write_bytes(Path(streamed.images.paths[4]).read_bytes())
     assert held.fingerprint() != streamed.fingerprint()
