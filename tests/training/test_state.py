@@ -1,10 +1,7 @@
 """States of a run: the newest whole one is read, a half-written one never."""
 
 import pickle
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +10,7 @@ import torch
 
 from stawm.errors import InputError, StawmError
 from stawm.training import state as states
+from tests.training.faults import largest_file
 
 
 def test_the_newest_state_is_kept_and_read(tmp_path: Path):
@@ -75,17 +73,6 @@ def test_a_damaged_state_is_named(tmp_path: Path):
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(StawmError, match=r"step-000000001\.pt cannot be read"):
         states.load(tmp_path)
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file can grow beyond a size, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_fills_up_leaves_the_state_before_and_says_so(tmp_path: Path):

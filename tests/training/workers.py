@@ -19,6 +19,7 @@ from stawm.training import data, train
 from stawm.training.learner import Weights
 from stawm.training.recipes import Recipe
 from stawm.training.run import Run
+from tests.training import faults
 
 torch.set_num_threads(1)  # a process that is forked from one with threads waits for them for ever
 SERVER = multiprocessing.get_context("forkserver")
@@ -50,6 +51,12 @@ FEW = data.Splits(*(part.take(slice(0, count)) for part, count in zip(data.load(
 def train_digits(out: Path, save_every: float) -> None:
     """Train a small model, with sampling and dropout."""
     train("stawm-digits", data=FEW, out=out, save_every=save_every, **SMALL)
+
+
+def train_killed(out: Path, point: str, count: int, after: bool) -> None:
+    """Train, saving after each step, and be killed where the disk is touched."""
+    faults.kill_at(point, count, after=after)
+    train_digits(out, 0.0)
 
 
 def train_compiled(out: Path, backend: str) -> None:
