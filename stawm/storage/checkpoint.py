@@ -25,6 +25,7 @@ from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameEr
 from stawm.models.config import SharedConfig, from_mapping
 from stawm.models.construct import components, construct, without_downloads
 from stawm.models.model import Model
+from stawm.network import origin_of
 from stawm.registry import Kind, find
 from stawm.storage.file import Header, pack, read, read_header, write_atomically
 from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
@@ -152,7 +153,7 @@ def load(
     model.to(dtype or _FLOATS[info.dtype])
     model.load_state_dict(renamed(tensors, model))
     model.config = info.config
-    model.loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
+    model.loaded = _loaded(model, info)
     return model.to(device).eval()
 
 
@@ -189,13 +190,15 @@ def load_weights(
         CheckpointError: The file is damaged, or is of a model of another form; the model is untouched.
     """
     path = as_path(path, "A checkpoint")
+    if not isinstance(model, Model):
+        raise InputError(f"Weights go into a model that stawm.build made; got {type(model).__name__}.")
     known = read_header(path)
     info = _info(path, known)
     outline = _outline(info)
     check_fit(outline, renamed(_shapes(info), outline), path)
     _, found = read(path, known=known, sha256=checked_hash(sha256))
     tensors = renamed(found, outline)
-    loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
+    loaded = _loaded(model, info)
     if partial:
         tensors, loaded = choose(model, tensors, info.config, loaded)
         if not loaded.whole:
@@ -208,6 +211,12 @@ def load_weights(
     model.load_state_dict(tensors)
     model.loaded = loaded
     return loaded
+
+
+def _loaded(model: Model, info: CheckpointInfo) -> Loaded:
+    repository, revision = origin_of(info.path)
+    taken = tuple(model.state_dict())
+    return Loaded(path=info.path, sha256=info.sha256, repository=repository, revision=revision, taken=taken)
 
 
 def library_versions() -> dict[str, str]:
