@@ -8,7 +8,9 @@ packages in the group ``stawm.components``, each named ``kind.name``.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -25,6 +27,17 @@ PLUGIN_SWITCH = "STAWM_PLUGINS"
 T = TypeVar("T")
 Key: TypeAlias = tuple[Kind, str]
 _registered: dict[Key, Entry] = {}
+_for_stranger: ContextVar[bool] = ContextVar("_for_stranger", default=False)
+
+
+@contextmanager
+def for_stranger() -> Iterator[None]:
+    """Look up names that came with a file: plug-ins are then imported where they are named, and for no message."""
+    token = _for_stranger.set(True)
+    try:
+        yield
+    finally:
+        _for_stranger.reset(token)
 
 
 def as_kind(kind: Kind | str) -> Kind:
@@ -248,7 +261,7 @@ def _unknown(kind: Kind, name: str) -> str:
             message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, theirs, limit=1)]
     if not meant:
         message += [f"A name of {n} is written '{n}:{bare}'." for n, entry in same.items() if entry.takes_argument]
-    broken = broken_plugins()
+    broken = _plugins()[1] if _for_stranger.get() else broken_plugins()
     if broken:
         message.append(f"Plugins that cannot be used: {'; '.join(map(str, broken))}.")
     message.append(f"`stawm list {kind}` shows them all.")

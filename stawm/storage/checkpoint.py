@@ -315,7 +315,8 @@ def _info(path: Path, header: Header) -> CheckpointInfo:
     if found := too_much_for_config(loaded["config"]):
         raise CheckpointError(f"{path} describes no model that is built here: of its configuration {found}.")
     try:
-        config = from_mapping(loaded["config"])
+        with registry.for_stranger():
+            config = from_mapping(loaded["config"])
     except (ConfigError, UnknownNameError) as error:
         advice = _advice(loaded["origins"])
         raise CheckpointError(f"{path} describes a model that is not known here: {error}{advice}") from error

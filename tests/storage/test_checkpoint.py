@@ -266,6 +266,10 @@ def test_loading_imports_no_plugin_that_is_not_named(path: Path, install_plugin:
     install_plugin("idle", {"idle_memory": MEMORY}, {"memory.idle": "idle_memory:Mine"})
     stawm.load(path)
     assert "idle_memory" not in sys.modules
+    forged(path.read_bytes(), path, config={**config_of(path), "memory": {"name": "nobodys"}})
+    with pytest.raises(CheckpointError, match="No memory named 'nobodys'"):
+        stawm.load(path)
+    assert "idle_memory" not in sys.modules, "nor for a message"
 
 
 def test_a_path_in_a_file_is_not_imported(saved: bytes, path: Path) -> None:
