@@ -90,9 +90,7 @@ def parse_value(text: str) -> Any:
     """Return a value as JSON says, a list where commas separate values, else the text itself."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
-        if text[:1] == "[" and text[-1:] == "]" and not set(text[1:-1]) & set("[]{}"):  # [a, b], as the shell leaves it
-            return [parse_value(part.strip()) for part in text[1:-1].split(",")]
+    except json.JSONDecodeError:
         return [parse_value(part) for part in text.split(",")] if "," in text and text[0] not in "[{" else text
 
 

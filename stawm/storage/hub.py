@@ -79,7 +79,7 @@ class HubModel(
     def generate_model_card(self, *args: Any, repository: str = "USER/REPOSITORY", **kwargs: Any) -> ModelCard:
         """Write the card: what the model is, how to load it, what was noted with it, what to cite."""
         config = self.wrapped.config
-        noted = "".join(f"- {key}: {json.dumps(value)}\n" for key, value in self.noted.items())
+        noted = "".join(f"- {' '.join(str(key).split())}: {json.dumps(value)}\n" for key, value in self.noted.items())
         parts = ", ".join(head.name for head in config.heads)
         return super().generate_model_card(
             *args,
