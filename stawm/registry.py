@@ -8,7 +8,9 @@ packages in the group ``stawm.components``, each named ``kind.name``.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -25,6 +27,17 @@ PLUGIN_SWITCH = "STAWM_PLUGINS"
 T = TypeVar("T")
 Key: TypeAlias = tuple[Kind, str]
 _registered: dict[Key, Entry] = {}
+_for_stranger: ContextVar[bool] = ContextVar("_for_stranger", default=False)
+
+
+@contextmanager
+def for_stranger() -> Iterator[None]:
+    """Look up names that came with a file: plug-ins are then imported where they are named, and for no message."""
+    token = _for_stranger.set(True)
+    try:
+        yield
+    finally:
+        _for_stranger.reset(token)
 
 
 def as_kind(kind: Kind | str) -> Kind:
@@ -33,11 +46,10 @@ def as_kind(kind: Kind | str) -> Kind:
     Raises:
         UnknownNameError: There is no such kind.
     """
-    try:
+    if isinstance(kind, str) and kind in [*Kind]:
         return Kind(kind)
-    except ValueError:
-        hint = did_you_mean(nearest(str(kind)[:100], map(str, Kind)))
-        raise UnknownNameError(f"No kind named {shown(kind)}.{hint} The kinds are: {', '.join(Kind)}.") from None
+    hint = did_you_mean(nearest(kind[:100], map(str, Kind))) if isinstance(kind, str) else ""
+    raise UnknownNameError(f"No kind named {shown(kind)}.{hint} The kinds are: {', '.join(Kind)}.")
 
 
 def register(
@@ -94,6 +106,12 @@ def register(
         faults = name_faults(entry, {**_plugins()[0], **_registered, **_builtin()})
         if resolved is not Kind.PRESET and not _has_config(target):
             faults.append(f"{entry.place} has no Config, a dataclass, which every component has.")
+        if resolved is Kind.PRESET and not (
+            callable(target) or isinstance(target, Mapping) or _is_config(type(target))
+        ):
+            faults.append(
+                f"A preset must be a mapping, a configuration or a function that returns one; got {entry.place}."
+            )
         if resolved is not Kind.PRESET and recipes:
             faults.append(f"Recipes are for presets; {name!r} is a {resolved}.")
         if faults:
@@ -196,6 +214,8 @@ def list_names(
         ['bernoulli']
     """
     kind, keep, drop = as_kind(kind), _as_tuple(pattern), _as_tuple(exclude)
+    if origin is not None and not isinstance(origin, str):
+        raise ConfigError([f"The origin of names must be a distribution's name, a string; got {shown(origin)}."])
     names = (
         entry.name
         for entry in _declared().values()
@@ -213,7 +233,9 @@ def variants_of(preset: str) -> list[str]:
 
 def kinds_of(name: str) -> list[Kind]:
     """Return the kinds that have a name, presets first."""
-    stem, declared = str(name).partition(":")[0], _declared()
+    if not isinstance(name, str):
+        return []
+    stem, declared = name.partition(":")[0], _declared()
     return [kind for kind in sorted(Kind, key=lambda kind: kind is not Kind.PRESET) if (kind, stem) in declared]
 
 
@@ -239,7 +261,7 @@ def _unknown(kind: Kind, name: str) -> str:
             message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, theirs, limit=1)]
     if not meant:
         message += [f"A name of {n} is written '{n}:{bare}'." for n, entry in same.items() if entry.takes_argument]
-    broken = broken_plugins()
+    broken = _plugins()[1] if _for_stranger.get() else broken_plugins()
     if broken:
         message.append(f"Plugins that cannot be used: {'; '.join(map(str, broken))}.")
     message.append(f"`stawm list {kind}` shows them all.")
@@ -296,7 +318,11 @@ def _complete(entry: Entry) -> Entry:
 
 def _has_config(target: Any) -> bool:
     config = getattr(target, "Config", None)
-    return isinstance(config, type) and is_dataclass(config) and hasattr(config, "check")
+    return isinstance(config, type) and _is_config(config)
+
+
+def _is_config(config: type) -> bool:
+    return is_dataclass(config) and hasattr(config, "check")
 
 
 def _wrong_forms(name: Any, summary: Any, cites: Any, origin: Any, recipes: Any) -> list[str]:

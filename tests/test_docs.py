@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(
+DOCS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
     (ROOT / "docs").glob("**/*.md")
 )
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
@@ -99,6 +99,45 @@ def test_readme_lists_every_component():
 
 def test_readme_is_short():
     assert len(_readme().splitlines()) <= 120
+
+
+def test_every_promise_names_tests_that_are_there():
+    rows = [
+        row
+        for t in _tables((ROOT / "docs" / "security.md").read_text())
+        if t[0] == ["promise", "test"]
+        for row in t[1:]
+    ]
+    assert len(rows) > 30
+    for promise, tests in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", tests)
+        assert named, promise
+        for file, test in named:
+            assert re.search(rf"^def {test}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{test}"
+
+
+def test_the_bounds_that_are_told_are_those_that_hold():
+    from stawm.configuration import limits
+    from stawm.models.config import NORMALISATION
+    from stawm.nn.backbones.layers import MOST_LAYERS
+    from stawm.storage import file
+
+    text = (ROOT / "docs" / "security.md").read_text()
+    (table,) = (dict(t[1:]) for t in _tables(text) if t[0] == ["what", "at most"])
+    assert table["the header"] == f"{file.MAX_HEADER:,} bytes"
+    assert table["tensors, and axes of each"] == f"{file.MAX_TENSORS:,} and {file.MAX_AXES}"
+    assert table["nesting, also by dotted keys"] == f"{limits.MAX_DEPTH} levels"
+    assert table["values in one text of JSON"] == f"{limits.MAX_VALUES:,}"
+    assert table["fields of one mapping of a configuration"] == f"{limits.MAX_KEYS}"
+    assert table["components in one list, such as heads"] == f"{limits.MAX_PARTS}"
+    assert table["names in one list, such as classes"] == f"{limits.MAX_NAMES:,}"
+    assert table["a string of a configuration"] == f"{limits.MAX_STRING:,} characters"
+    assert table["layers of a stack"] == f"{MOST_LAYERS}"
+    assert table["`glimpses`"] == f"{limits.SIZES['glimpses']:,}"
+    assert table["`glimpse_size`, each side of `image`"] == f"{limits.SIZES['image']:,}"
+    assert table["`memory_size`, `hidden_size`"] == f"{limits.SIZES['memory_size']:,}"
+    assert table["`mean`"] == "{:,.0f} to {:,.0f}".format(*NORMALISATION["mean"])
+    assert table["`std`"] == "{:f} to {:,.0f}".format(*NORMALISATION["std"])
 
 
 def test_a_broken_link_and_a_missing_anchor_are_seen(tmp_path: Path):

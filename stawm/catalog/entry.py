@@ -68,7 +68,9 @@ class Entry:
 
     def is_same(self, other: "Entry") -> bool:
         """Whether two entries are one component: of one place, or equal values."""
-        return (self._path or self.target) == (other._path or other.target)
+        if self._path or other._path:
+            return self._path == other._path
+        return type(self.target) is type(other.target) and self.target == other.target
 
     @property
     def _path(self) -> str | None:

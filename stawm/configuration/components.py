@@ -6,8 +6,12 @@ from typing import Any
 
 from stawm import registry
 from stawm.configuration.config import Config, unknown_fields
+from stawm.configuration.fields import describe_hint, fits
 from stawm.configuration.grammar import Spec, resolve
-from stawm.errors import ConfigError, Faults
+from stawm.errors import ConfigError, Faults, shown
+
+LARGEST = 10**9
+"""How large a size may be that a component is made for."""
 
 
 def instantiate(kind: registry.Kind | str, config: Config, **sizes: Any) -> Any:
@@ -51,11 +55,12 @@ def build_component(kind: registry.Kind | str, spec: Spec, /, **given: Any) -> A
     if kind is registry.Kind.PRESET:
         raise ConfigError(["A preset is a whole model: build it with stawm.build(name)."])
     config = resolve(kind, spec)
-    wanted = size_names(registry.find(kind, config.name).load())
+    component = registry.find(kind, config.name).load()
+    wanted = size_names(component)
     fields = [key for key in config.to_dict() if key != "name"]
     faults = Faults()
     faults.add(*unknown_fields(given, [*fields, *wanted], f"The {kind} {config.name!r}"))
-    faults.add(*_missing_sizes(kind, config, wanted, given))
+    faults.add(*_missing_sizes(kind, config, wanted, given), *_illegal_sizes(component, config.name, given))
     config = faults.attempt(resolve, kind, {key: given[key] for key in fields if key in given}, config)
     faults.settle()
     return instantiate(kind, config, **{name: given[name] for name in wanted if name in given})
@@ -72,3 +77,15 @@ def _missing_sizes(
 ) -> list[str]:
     absent = [name for name, required in wanted.items() if required and name not in given]
     return [f"The {kind} {config.name!r} needs {', '.join(absent)}."] if absent else []
+
+
+def _illegal_sizes(component: type, name: str, given: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each size that is not of the type that the constructor says, or not above zero."""
+    annotations = {p.name: p.annotation for p in inspect.signature(component).parameters.values()}
+    sizes = {key: value for key, value in given.items() if annotations.get(key) in (int, tuple[int, int])}
+    return [
+        f"{name}: {key} must be {describe_hint(annotations[key])}, of 1 to {LARGEST:,}; got {shown(value)}."
+        for key, value in sizes.items()
+        if not fits(value, annotations[key])
+        or not all(1 <= size <= LARGEST for size in (value if isinstance(value, tuple) else [value]))
+    ]

@@ -22,6 +22,8 @@ from stawm.configuration.fields import coerce_all, fits, illegal, samples
 from stawm.errors import ConfigError, shown
 
 C = TypeVar("C", bound="Config")
+LONGEST_OWNER = 100
+"""How long a name may be for a message to begin with it."""
 MOST_UNKNOWN = 8
 """How many fields that do not exist are named one by one."""
 TRIALS = 12
@@ -45,7 +47,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check every field; raise all faults together."""
-        found = self.check(vars(self), self.name)
+        named = isinstance(self.name, str) and 0 < len(self.name) <= LONGEST_OWNER
+        found = self.check(vars(self), self.name if named else type(self).__qualname__)
         found += self.faults_anyhow(vars(self)) if found else self.faults()
         if found:
             raise ConfigError(found)

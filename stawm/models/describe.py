@@ -9,7 +9,7 @@ import torch
 from stawm import registry
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import Config, describe_hint, field_hints, field_meanings, missing, plain, resolve
-from stawm.errors import UnknownNameError
+from stawm.errors import UnknownNameError, shown
 from stawm.models.construct import construct, without_downloads
 from stawm.models.resolve import config
 from stawm.registry import Kind
@@ -101,12 +101,13 @@ def describe(name: str, /, kind: Kind | str | None = None) -> Description:
 
 
 def _kind_of(name: str) -> Kind:
+    if not isinstance(name, str):
+        raise UnknownNameError(f"A component or preset must be given by its name, a string; got {shown(name)}.")
     found = registry.kinds_of(name)
     if not found:
         known = [other for kind in Kind for other in registry.list_names(kind, ("*", "*.*"))]
-        raise UnknownNameError(
-            f"No component is named {name!r}.{did_you_mean(nearest(name, known))} `stawm list KIND` shows them by kind."
-        )
+        hint = did_you_mean(nearest(name[:100], known))
+        raise UnknownNameError(f"No component is named {shown(name)}.{hint} `stawm list KIND` shows them by kind.")
     return found[0]
 
 

@@ -10,81 +10,36 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stawm import registry
 from stawm._version import __version__
-from stawm.configuration.limits import MAX_KEYS, read_json, too_much, too_much_for_config
-from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError, shown
-from stawm.models.config import SharedConfig, from_mapping
+from stawm.configuration.limits import read_json, too_much, too_much_for_config
+from stawm.errors import CheckpointError, InputError, shown
 from stawm.models.construct import components, construct, without_downloads
 from stawm.models.model import Model
+from stawm.network import origin_of
 from stawm.registry import Kind, find
-from stawm.storage.file import Header, pack, read, read_header, write_atomically
+from stawm.storage.file import pack, read, read_header, write_atomically
 from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
 from stawm.storage.fitting import former_names as former_names
+from stawm.storage.info import FLOATS, info_of
+from stawm.storage.info import CheckpointInfo as CheckpointInfo
 from stawm.storage.opening import as_path
 
 logger = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
 """What a checkpoint is called in a folder of its own: that of a run, or of a repository."""
-_FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-_TYPES = frozenset(("F16", "BF16", "F32", "F64", "I64", "I32", "U8", "BOOL"))
-"""What the tensors of a model are, in the words of the format."""
 PARTLY = (
     " To take what fits and begin the rest at random, say so: partial=True in stawm.build, --partial in `stawm train`."
 )
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _WRAPPERS = ("_orig_mod", "module")
 """Where torch.compile and data parallelism keep the model that they wrap."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointInfo:
-    """What a checkpoint says of itself, read without its weights.
-
-    Attributes:
-        path: The file.
-        config: The model's complete configuration.
-        version: The stawm that wrote it.
-        versions: The libraries that it was written with.
-        origins: The distribution that each component came from.
-        dtype: The model's floating type; the file may hold fewer bits.
-        provenance: What the writer noted: seed, data, measured error.
-        sha256: The hash over header and weights.
-        tensors: Name to type and shape of every tensor.
-    """
-
-    path: Path
-    config: SharedConfig
-    version: str
-    versions: Mapping[str, str]
-    origins: Mapping[str, str]
-    dtype: str
-    provenance: Mapping[str, Any]
-    sha256: str
-    tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values; of the tensors their types and shapes."""
-        return {
-            "path": str(self.path),
-            "preset": self.config.name,
-            "version": self.version,
-            "versions": dict(self.versions),
-            "origins": dict(self.origins),
-            "dtype": self.dtype,
-            "provenance": dict(self.provenance),
-            "sha256": self.sha256,
-            "config": self.config.to_dict(),
-            "tensors": {name: {"dtype": dtype, "shape": [*shape]} for name, (dtype, shape) in self.tensors.items()},
-        }
 
 
 def save(
@@ -146,13 +101,13 @@ def load(
     _check_device(device)
     path = as_path(path, "A checkpoint")
     known = read_header(path)
-    info = _info(path, known)
+    info = info_of(path, known)
     model = _construct(info)
     _, tensors = read(path, known=known, sha256=checked_hash(sha256))  # not before they are known to fit
-    model.to(dtype or _FLOATS[info.dtype])
+    model.to(dtype or FLOATS[info.dtype])
     model.load_state_dict(renamed(tensors, model))
     model.config = info.config
-    model.loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
+    model.loaded = _loaded(model, info)
     return model.to(device).eval()
 
 
@@ -164,7 +119,7 @@ def inspect(path: str | os.PathLike[str]) -> CheckpointInfo:
             that is not known here.
     """
     path = as_path(path, "A checkpoint")
-    return _info(path, read_header(path))
+    return info_of(path, read_header(path))
 
 
 def load_weights(
@@ -189,13 +144,15 @@ def load_weights(
         CheckpointError: The file is damaged, or is of a model of another form; the model is untouched.
     """
     path = as_path(path, "A checkpoint")
+    if not isinstance(model, Model):
+        raise InputError(f"Weights go into a model that stawm.build made; got {type(model).__name__}.")
     known = read_header(path)
-    info = _info(path, known)
+    info = info_of(path, known)
     outline = _outline(info)
     check_fit(outline, renamed(_shapes(info), outline), path)
     _, found = read(path, known=known, sha256=checked_hash(sha256))
     tensors = renamed(found, outline)
-    loaded = Loaded(path=path, sha256=known.seal, taken=tuple(model.state_dict()))
+    loaded = _loaded(model, info)
     if partial:
         tensors, loaded = choose(model, tensors, info.config, loaded)
         if not loaded.whole:
@@ -208,6 +165,12 @@ def load_weights(
     model.load_state_dict(tensors)
     model.loaded = loaded
     return loaded
+
+
+def _loaded(model: Model, info: CheckpointInfo) -> Loaded:
+    repository, revision = origin_of(info.path)
+    taken = tuple(model.state_dict())
+    return Loaded(path=info.path, sha256=info.sha256, repository=repository, revision=revision, taken=taken)
 
 
 def library_versions() -> dict[str, str]:
@@ -275,8 +238,8 @@ def _origin(kind: Kind, name: str) -> str:
 
 
 def _check_float(dtype: Any) -> None:
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in _FLOATS.values()):
-        raise InputError(f"dtype must be one of torch.{', torch.'.join(_FLOATS)}; got {shown(dtype)}.")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in FLOATS.values()):
+        raise InputError(f"dtype must be one of torch.{', torch.'.join(FLOATS)}; got {shown(dtype)}.")
 
 
 def _check_device(device: Any) -> None:
@@ -292,79 +255,6 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     if dtype is not None and tensor.isfinite().all() and not kept.isfinite().all():
         raise InputError(f"{dtype} cannot hold {name}: it reaches {tensor.abs().max().item():.3g}.")
     return kept.contiguous().clone()
-
-
-def _info(path: Path, header: Header) -> CheckpointInfo:
-    loaded = _mappings(path, header)
-    wrote, dtype = header.fields["stawm.version"], header.fields["stawm.dtype"]
-    if dtype not in _FLOATS or len(wrote) > 100:
-        raise CheckpointError(f"{path} is damaged: its header holds values of the wrong form.")
-    if strange := sorted({kind for kind, _ in header.shapes.values()} - _TYPES):
-        raise CheckpointError(
-            f"{path} is damaged: it holds tensors of the type {shown(strange[0])}, which no model has."
-        )
-    if found := too_much_for_config(loaded["config"]):
-        raise CheckpointError(f"{path} describes no model that is built here: of its configuration {found}.")
-    try:
-        config = from_mapping(loaded["config"])
-    except (ConfigError, UnknownNameError) as error:
-        advice = _advice(loaded["origins"])
-        raise CheckpointError(f"{path} describes a model that is not known here: {error}{advice}") from error
-    except Exception as error:  # whatever a stranger's component says of fields that nobody would give it
-        raise CheckpointError(f"{path} describes a model that cannot be understood: {shown(error)}.") from error
-    return CheckpointInfo(
-        path=path,
-        config=config,
-        version=wrote,
-        versions=loaded["versions"],
-        origins=loaded["origins"],
-        dtype=dtype,
-        provenance=loaded["provenance"],
-        sha256=header.seal,
-        tensors=header.shapes,
-    )
-
-
-def _mappings(path: Path, header: Header) -> dict[str, dict[str, Any]]:
-    """Return what a header holds as JSON, of which all is of the form that `save` writes."""
-    wanted = ("config", "origins", "versions", "provenance")
-    try:
-        lacking = [key for key in (*wanted, "version", "dtype") if f"stawm.{key}" not in header.fields]
-        loaded = {key: read_json(header.fields[f"stawm.{key}"]) for key in wanted if key not in lacking}
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: its header cannot be understood ({error}).") from error
-    if lacking:
-        raise CheckpointError(f"{path} is damaged: its header cannot be understood (it lacks stawm.{lacking[0]}).")
-    named = [loaded["origins"], loaded["versions"]]
-    are_named = all(
-        isinstance(each, dict) and len(each) <= MAX_KEYS and all(isinstance(value, str) for value in each.values())
-        for each in named
-    )
-    if not are_named or not all(isinstance(value, dict) for value in loaded.values()):
-        raise CheckpointError(f"{path} is damaged: its header holds values of the wrong form.")
-    return loaded
-
-
-def _advice(origins: Mapping[str, str]) -> str:
-    """Say which distributions, or scripts, brought the components that are not found here."""
-    known = registry.known()
-    missed = [(key, origin) for key, origin in origins.items() if _stem(key) not in known]
-    return "".join(f" {shown(key)[1:-1]} came with {_source(origin)}" for key, origin in missed[:8])
-
-
-def _stem(key: str) -> tuple[str, str]:
-    kind, _, name = key.partition(".")
-    return kind, name.partition(":")[0]
-
-
-def _source(origin: str) -> str:
-    """Say where a component is had from: a distribution is installed, a script is imported."""
-    said = shown(origin)[1:-1]
-    if " " in origin:
-        return f"{said}: install that."
-    script = "a script" if origin == "__main__" else f"the module {said}"
-    file = "my_file.py" if origin == "__main__" else f"{said}.py"
-    return f"{script}: import it first, on the command line with --import {file}."
 
 
 def _construct(info: CheckpointInfo) -> Model:

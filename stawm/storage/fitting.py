@@ -149,9 +149,9 @@ def choose(
     return filled, report
 
 
-def shortened(names: list[str] | tuple[str, ...]) -> str:
+def shortened(names: list[str] | tuple[str, ...], most: int = 4) -> str:
     """Write a list of names, the first ones where there are many."""
-    return ", ".join([*names[:4], *([f"and {len(names) - 4} more"] if len(names) > 4 else [])])
+    return ", ".join([*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])])
 
 
 def _shared_classes(config: SharedConfig, trained: SharedConfig) -> dict[int, int] | None:

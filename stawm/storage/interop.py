@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from stawm.catalog.suggest import natural_key
-from stawm.errors import CheckpointError, InputError
+from stawm.errors import CheckpointError, InputError, shown
 from stawm.models.baseline import Baseline
 from stawm.models.model import Model, Stawm
 from stawm.nn.backbones.conv import Conv
 from stawm.nn.backbones.mobilenetv2_cifar import MobileNetV2Cifar
+from stawm.storage.fitting import shortened
 
 _NO_WEIGHT = re.compile(r"(memory\.)?(project\.(weight|bias)|soft\b.*|onehots|c0_in|c1_in|A|p|h)")
 _SECOND_NAME = re.compile(r"(context|encoder)\.")
@@ -66,6 +67,8 @@ def load_authors_state_dict(model: Model, state_dict: Mapping[str, Any], *, trai
         CheckpointError: The weights do not fit; the model is untouched.
     """
     _check_model(model)
+    if not isinstance(state_dict, Mapping) or not all(isinstance(name, str) for name in state_dict):
+        raise InputError(f"A state dict is a mapping from names to tensors; got {shown(state_dict)}.")
     _check_corners(model, trained_with)
     state_dict = _unwrapped(state_dict)
     own, names = model.state_dict(), authors_names(model, state_dict)
@@ -139,8 +142,10 @@ def _is_second(model: Model, name: str) -> bool:
 def _tensor(name: str, value: Any) -> Tensor:
     try:
         return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"The state dict has no tensor under {name!r} but a {type(value).__name__}.") from error
+    except Exception as error:  # of many kinds, by what it is
+        raise CheckpointError(
+            f"The state dict has no tensor under {shown(name)} but a {type(value).__name__}."
+        ) from error
 
 
 def _check_model(model: Model) -> None:
@@ -198,5 +203,5 @@ def _check_fit(model: Model, own: Mapping[str, Tensor], moved: Mapping[str, Tens
         ],
     }
     if any(faults.values()):
-        said = "; ".join(f"{label}: {', '.join(names)}" for label, names in faults.items() if names)
+        said = "; ".join(f"{label}: {shortened(names, 40)}" for label, names in faults.items() if names)
         raise CheckpointError(f"The state dict does not fit {model.config.name}: {said}.")

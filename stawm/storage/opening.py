@@ -11,6 +11,8 @@ from typing import IO, Any
 
 from stawm.errors import InputError, StawmError, shown
 
+LONGEST_NAME = 255
+"""How many bytes the name of a file or folder has at most, on every usual file system."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -40,6 +42,10 @@ def as_path(given: Any, what: str = "A file", error: type[StawmError] = InputErr
         raise error(f"{what} cannot have the path {shown(text)}: it is no text that can be encoded.") from None
     if "\0" in text:
         raise error(f"{what} cannot have the path {shown(text)}: it holds a null character.")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
+        raise error(
+            f"{what} cannot have the path {shown(text)}: no name in it may be longer than {LONGEST_NAME} bytes."
+        )
     return Path(given)
 
 

@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=["stawm"]) if atheris else nullcontext()
     from tests.fuzz.corpus import HOSTILE
     from tests.fuzz.parts import mutated, parts, sealed
     from tests.fuzz.trial import outcome
-    from tests.small import tiny
+    from tests.small import small, tiny
 
 
 class FromBytes(Random):
@@ -54,13 +54,16 @@ class Trials:
 
     def __init__(self, folder: Path) -> None:
         self.path, self.found = folder / "x.safetensors", Counter[str]()
-        stawm.save(tiny(heads="classification"), self.path, provenance={"seed": 3, "history": [{"loss": 0.5}]})
-        self.whole = self.path.read_bytes()
+        self.wholes = [self._saved(model) for model in (tiny(heads="classification"), tiny(), small("bvae-cifar"))]
+
+    def _saved(self, model: Any) -> bytes:
+        stawm.save(model, self.path, provenance={"seed": 3, "history": [{"loss": 0.5}]})
+        return self.path.read_bytes()
 
     def corpus(self) -> None:
         """Try every file that ever did harm; each must be refused."""
         for case, make in HOSTILE.items():
-            became = self.one(sealed(make(parts(self.whole))))
+            became = self.one(sealed(make(parts(self.wholes[0]))))
             if became != "refused":
                 raise AssertionError(f"{case!r} was {became}")
 
@@ -104,14 +107,15 @@ def main() -> None:
 def _at_random(trials: Trials, seconds: float, seed: int) -> None:
     random, end = Random(seed), time.monotonic() + seconds
     while time.monotonic() < end:
-        trials.one(mutated(trials.whole, random))
+        trials.one(mutated(random.choice(trials.wholes), random))
 
 
 def _guided(trials: Trials, seconds: float) -> None:
     """Fuzz with atheris; it ends the process itself, so that figures are printed on the way."""
 
     def one(data: bytes) -> None:
-        trials.one(mutated(trials.whole, FromBytes(data)))
+        random = FromBytes(data)
+        trials.one(mutated(random.choice(trials.wholes), random))
         if trials.found["tried"] % 100 == 0:
             print(trials, flush=True)
 

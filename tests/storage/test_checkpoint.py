@@ -180,6 +180,24 @@ def test_what_is_no_model(path: Path, unchecked: None) -> None:
         stawm.save(model, path)
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.nn.DataParallel, torch.compile, lambda m: torch.compile(torch.nn.DataParallel(m))]
+)
+def test_a_wrapped_model_is_taken_out_of_what_wraps_it(wrap: Any, path: Path, unchecked: None) -> None:
+    model = shaken(tiny(heads="classification"))
+    stawm.save(wrap(model), path)
+    assert same(stawm.load(path), model)
+    with pytest.raises(InputError, match="got DataParallel"):
+        stawm.save(torch.nn.DataParallel(torch.nn.Linear(1, 1)), path)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", -1, "meta:x", object()])
+def test_a_device_that_is_not_here(path: Path, device: Any, unchecked: None) -> None:
+    stawm.save(tiny(), path)
+    with pytest.raises(InputError, match="There is no device"):
+        stawm.load(path, device=device)
+
+
 def test_a_save_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -266,6 +284,10 @@ def test_loading_imports_no_plugin_that_is_not_named(path: Path, install_plugin:
     install_plugin("idle", {"idle_memory": MEMORY}, {"memory.idle": "idle_memory:Mine"})
     stawm.load(path)
     assert "idle_memory" not in sys.modules
+    forged(path.read_bytes(), path, config={**config_of(path), "memory": {"name": "nobodys"}})
+    with pytest.raises(CheckpointError, match="No memory named 'nobodys'"):
+        stawm.load(path)
+    assert "idle_memory" not in sys.modules, "nor for a message"
 
 
 def test_a_path_in_a_file_is_not_imported(saved: bytes, path: Path) -> None:

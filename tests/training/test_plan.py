@@ -1,5 +1,6 @@
 """What a run is made from: which model a recipe trains, what options and overrides make of it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +328,12 @@ def test_the_checkpoint_to_start_from_is_noted_by_its_hash(drawn: Path, selfsup:
     assert (note["data"], note["seed"], note["transfer_passes"]) == ("mnist:ROOT", 4, 1)
     assert note["recipe"] | {"frozen_passes": 1} == found.recipe.to_dict()
     assert plan("stawm-digits").note("given")["start"] is None
+
+
+@pytest.mark.parametrize(
+    ("tried", "ours"),
+    [("lr", "recipe.rate"), ("epochs", "recipe.epochs"), ("num_classes", "heads.classification.classes")],
+)
+def test_names_of_other_libraries_are_answered_with_ours(tried: str, ours: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(ours)):
+        make_plan("stawm-digits", "fast", {}, {tried: 3})

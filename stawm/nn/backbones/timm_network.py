@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Annotated, Any, NamedTuple
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import SIZE, Interval
 from stawm.configuration import Config as BaseConfig
-from stawm.errors import ConfigError
+from stawm.errors import CheckpointError, ConfigError
+from stawm.network import hub_is_reachable, offline, unreachable
 from stawm.nn.backbones import strides
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.backbones.lean import make_lean
@@ -82,6 +84,7 @@ class TimmNetwork(Backbone):
 
         Raises:
             ConfigError: The network cannot have that total stride, or does not run on images of that size.
+            CheckpointError: Its weights are asked for, and cannot be had; without a network that is said at once.
         """
         config = config or self.Config()
         super().__init__(config, channels=channels, size=size)
@@ -132,7 +135,19 @@ def _make(config: TimmNetwork.Config, channels: int, **arguments: Any) -> nn.Mod
 
     rates = {"drop_rate": config.drop_rate, "drop_path_rate": config.drop_path_rate}
     arguments |= {key: rate for key, rate in rates.items() if rate is not None}
-    return timm.create_model(config.network, num_classes=0, in_chans=channels, **arguments)
+    arguments |= {"num_classes": 0, "in_chans": channels}
+    if not arguments.get("pretrained"):
+        return timm.create_model(config.network, **arguments)
+    is_reachable = hub_is_reachable()
+    try:
+        with nullcontext() if is_reachable else offline():
+            return timm.create_model(config.network, **arguments)
+    except Exception as error:  # of many kinds: the network's, the hub's, the disk's
+        because = str(error).strip().splitlines()[:1] if is_reachable else [unreachable()]
+        raise CheckpointError(
+            f"timm's weights of {config.network!r} cannot be had: {''.join(because)}. "
+            "With pretrained=false the network starts at random."
+        ) from error
 
 
 def _outline(config: TimmNetwork.Config, channels: int, **arguments: Any) -> Any:
