@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import Tensor
 
-from stawm.export import to_onnx
+from stawm.export import inspect, to_onnx
 from stawm.export.graphs.fields import flatten
 from stawm.export.graphs.plan import Plan, count_glimpses
 from stawm.export.graphs.prepared import example_inputs
