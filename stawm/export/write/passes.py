@@ -143,7 +143,7 @@ def store_as_halves(graph: ir.Graph) -> None:
 
 
 def forgo_zeros(graph: ir.Graph) -> None:
-    """Take ``allowzero`` from every Reshape to a shape without zeros: it means nothing, and some readers refuse it."""
+    """Take ``allowzero`` from every Reshape to a shape without zeros, where some readers refuse it."""
     for node in graph:
         shape = node.inputs[1].const_value if node.op_type == "Reshape" and node.inputs[1] is not None else None
         if shape is not None and 0 not in shape.numpy():
