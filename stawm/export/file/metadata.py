@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import onnx
 import torch
@@ -39,6 +39,7 @@ class GraphInfo:
         precision: ``"fp32"`` or ``"fp16"``.
         fields: The outputs that were asked for, of all parts together.
         sample: Whether random numbers are inputs.
+        stored: How weights are stored, ``"fp32"`` or ``"fp16"``; files of before say nothing of it.
         inputs: The names of its inputs.
         outputs: The names of its outputs.
         config: The model's complete configuration, as plain values: a graph is used without the components
@@ -60,11 +61,12 @@ class GraphInfo:
     weights: str
     version: str
     versions: Mapping[str, str]
+    stored: Literal["fp32", "fp16"] = "fp32"
 
     @property
     def plan(self) -> Plan:
         """What was asked of the export."""
-        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample)
+        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample, self.stored)
 
     @property
     def preset(self) -> str:
@@ -105,6 +107,7 @@ class GraphInfo:
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
         graph = {key: getattr(self, key) for key in _GRAPH}
+        graph |= {"stored": self.stored} if self.stored != "fp32" else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
@@ -136,6 +139,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             weights=weights,
             version=__version__,
             versions=library_versions() | libraries,
+            stored=plan.weights,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -179,6 +183,7 @@ def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
             weights=entries["stawm.weights"],
             version=entries["stawm.version"],
             versions=read["versions"],
+            stored=graph.get("stored", "fp32"),
         )
         faults = _illegal(info)
         differing = [key for key, value in info.for_others().items() if read[key] != value]
@@ -201,6 +206,7 @@ def _illegal(info: GraphInfo) -> list[str]:
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {info.kind!r}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {info.part!r} in a {info.kind}"),
         (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {info.precision!r}"),
+        (info.stored in ("fp32", "fp16"), f"stored must be 'fp32' or 'fp16'; got {info.stored!r}"),
         (info.glimpses is None or _is_count(info.glimpses), f"glimpses must be at least 1; got {info.glimpses!r}"),
         (isinstance(info.sample, bool), f"sample must be true or false; got {info.sample!r}"),
         (_are_outputs(info), f"fields must be outputs of a model; got {', '.join(map(str, info.fields))}"),

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.export.file.files import GraphFile, read_graphs
@@ -15,6 +17,7 @@ from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
+from stawm.export.proof.halves import half_precision
 from stawm.export.proof.reference import refer
 from stawm.export.proof.report import Check, Comparison, Report, VerificationError
 from stawm.export.proof.verdicts import live_memory, values
@@ -27,7 +30,12 @@ BATCHES = (1, 3, 128)
 
 
 def verify(
-    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: Device = "cpu"
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    batches: Sequence[int] = BATCHES,
+    device: Device = "cpu",
+    images: Tensor | None = None,
 ) -> Report:
     """Prove that a file, or the folder of a step graph, is equal to a model.
 
@@ -37,6 +45,8 @@ def verify(
         batches: The sizes of the batches that it is run with.
         device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
             there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
+        images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
+            does to them.
 
     Raises:
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
@@ -54,7 +64,9 @@ def verify(
     """
     if not isinstance(model, Model):
         raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
-    report = examine(Path(path), read_graphs(Path(path)), model, batches, choose_device(device))
+    if images is not None:
+        model.check_shape(images)
+    report = examine(Path(path), read_graphs(Path(path)), model, batches, choose_device(device), images=images)
     if not report.ok:
         raise VerificationError(report)
     return report
@@ -67,6 +79,7 @@ def examine(
     batches: Sequence[int],
     device: str = "cpu",
     prepared: Prepared | None = None,
+    images: Tensor | None = None,
 ) -> Report:
     """Find out all that holds and all that does not.
 
@@ -77,6 +90,7 @@ def examine(
         batches: As for `verify`.
         device: As for `verify`, but ``"auto"``.
         prepared: The model made ready for this export, where that is done already.
+        images: As for `verify`.
     """
     first = next(iter(files.values()))
     checks = [_same_model(first, model)]
@@ -86,6 +100,9 @@ def examine(
         checks += _structure(files, prepared, device)
         found, comparisons = _behaviour(files, prepared, batches, device)
         checks += found
+        if "fp16" in (prepared.precision, prepared.plan.weights) and comparisons:
+            run = partial(_run, _sessions(files, prepared, device), files=files)
+            checks += half_precision(run, model, prepared.plan, batches, images)
     return Report(
         path=path,
         graph=first.info.kind,
@@ -130,7 +147,7 @@ def _behaviour(
     names = probes(prepared.model)
     reference = refer(prepared, batches)
     try:
-        sessions = {part: probed_session(file.proto, names, device) for part, file in files.items()}
+        sessions = _sessions(files, prepared, device)
         found = [_run(sessions, inputs, files) for inputs in reference.inputs]
     except DeviceError:
         raise
@@ -140,6 +157,11 @@ def _behaviour(
     alive = [live_memory(reference)] if names else []
     runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
     return [runs, *alive, *values(comparisons, reference, found)], comparisons
+
+
+def _sessions(files: Mapping[str, GraphFile], prepared: Prepared, device: str) -> dict[str, ort.InferenceSession]:
+    names = probes(prepared.model)
+    return {part: probed_session(file.proto, names, device) for part, file in files.items()}
 
 
 def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = "cpu") -> ort.InferenceSession:
