@@ -27,7 +27,8 @@ class WideLinear(nn.Linear):
     def forward(self, input: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:  # PyTorch's own name for it
         """Return the layer's output."""
         bias = None if self.bias is None else full_precision(self.bias)
-        return F.linear(full_precision(input), full_precision(self.weight), bias)
+        with without_autocast(input):
+            return F.linear(full_precision(input), full_precision(self.weight), bias)
 
 
 class Exact(nn.Module):

@@ -9,6 +9,8 @@ from stawm.nn.testing.backbone import check_backbone as check_backbone
 from stawm.nn.testing.canvas import CANVAS_CHECKS as CANVAS_CHECKS
 from stawm.nn.testing.canvas import check_canvas as check_canvas
 from stawm.nn.testing.contract import ContractError as ContractError
+from stawm.nn.testing.head import HEAD_CHECKS as HEAD_CHECKS
+from stawm.nn.testing.head import check_head as check_head
 from stawm.nn.testing.locator import LOCATOR_CHECKS as LOCATOR_CHECKS
 from stawm.nn.testing.locator import check_locator as check_locator
 from stawm.nn.testing.memory import MEMORY_CHECKS as MEMORY_CHECKS
