@@ -18,10 +18,11 @@ from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.proto import shapes_of
 from stawm.storage.file import write_atomically
 from stawm.storage.opening import as_path
+from stawm.text import Readable
 
 
 @dataclass(frozen=True)
-class TritonModel:
+class TritonModel(Readable):
     """A model in a repository.
 
     Attributes:

@@ -16,6 +16,7 @@ from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
+from stawm.text import Readable
 from stawm.training.data import ImageSet, as_image_set, batches
 from stawm.training.data.alignment import aligned
 from stawm.training.data.torch_datasets import AnySet
@@ -52,7 +53,7 @@ class Bin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Readable):
     """What was measured; None where the model has no such output, or it was not asked for.
 
     Attributes:

@@ -19,6 +19,7 @@ from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
 from stawm.models.model import Model
 from stawm.storage.opening import as_path
+from stawm.text import Readable
 from stawm.training.data.folders import describe_left, search, shown
 from stawm.training.data.notices import warn
 from stawm.training.data.pictures import ENDINGS, check_file
@@ -52,7 +53,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Readable):
     """What a graph says of many images, in the order of their paths."""
 
     answers: tuple[Answer, ...]
