@@ -9,6 +9,8 @@ from typing import Any
 MODEL = "a checkpoint, a folder with one, a preset whose weights come with the package, or user/name on the hub"
 """What stands for a trained model."""
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+SHOWN = 1000
+"""How many images half precision is judged by."""
 
 
 def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -29,16 +31,20 @@ def export(args: argparse.Namespace) -> None:
     from stawm.export.write.exporting import to_onnx
     from stawm.storage.pretrained import find_model
 
+    model = find_model(args.model)
     try:
         report = to_onnx(
-            find_model(args.model),
+            model,
             args.out,
             graph=args.graph,
             glimpses=args.glimpses,
             precision=args.precision,
+            weights=args.weights,
             opset=args.opset,
-            outputs=args.outputs,
+            outputs="all" if args.outputs == ["all"] else args.outputs,
             sample=args.sample,
+            sidecar=args.sidecar,
+            images=_images(model, args.data),
             device=args.device,
         )
     except VerificationError as error:
@@ -60,8 +66,9 @@ def verify(args: argparse.Namespace) -> None:
     from stawm.export.write.verifying import verify
     from stawm.storage.pretrained import find_model
 
+    model = find_model(args.model)
     try:
-        show(args, verify(args.graph, find_model(args.model), device=args.device))
+        show(args, verify(args.graph, model, device=args.device, images=_images(model, args.data)))
     except VerificationError as error:
         show(args, error.report)
         raise
@@ -112,6 +119,16 @@ def show(args: argparse.Namespace, found: Any, *more: str) -> None:
     print(json.dumps(found.as_dict())) if args.json else print(found, *more, sep="\n")
 
 
+def _images(model: Any, data: str | None) -> Any:
+    """Return the first test images of some data as the model takes them, or nothing where none is named."""
+    if data is None:
+        return None
+    from stawm.training import data as sets
+
+    held = sets.load(data, image=model.config.image).test.images[:SHOWN]
+    return model.normalise(held.float() if held.is_floating_point() else held.float() / 255)
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -122,8 +139,11 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--graph", choices=("rollout", "step"), default="rollout", help="all at once, or one by one")
     parser.add_argument("--glimpses", type=int, help="how many are taken; the model's number if left out")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="how they are stored")
     parser.add_argument("--opset", type=int, default=18)
-    parser.add_argument("--outputs", type=_names, help="fields of the output, commas between")
+    parser.add_argument("--outputs", type=_names, help="fields of the output, commas between, or all")
+    parser.add_argument("--sidecar", action="store_true", help="also write what the file says of itself as JSON")
+    parser.add_argument("--data", help="images to judge half precision by: a data set, or folder:PATH")
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
     parser.add_argument("--triton", type=Path, metavar="DIR", help="also put the graph into a Triton model repository")
@@ -133,6 +153,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
     parser.add_argument("model", help=MODEL)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the graph is run")
+    parser.add_argument("--data", help="images to judge half precision by: a data set, or folder:PATH")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

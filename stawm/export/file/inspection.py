@@ -48,6 +48,7 @@ class GraphFacts:
             "graph": info.kind,
             "glimpses": info.glimpses,
             "precision": info.precision,
+            "stored": info.stored,
             "opset": self.opset,
             "size": self.size,
             "nodes": {part: sum(ops.values()) for part, ops in self.nodes.items()},
@@ -66,9 +67,10 @@ class GraphFacts:
     def __str__(self) -> str:
         info = self.info
         glimpses = "no glimpses" if info.glimpses is None else f"{info.glimpses} glimpses"
+        stored = ", weights stored as fp16" if info.stored == "fp16" else ""
         rows = [
             ("of", f"{info.preset}, {glimpses}, written by stawm {info.version}"),
-            ("graph", f"{info.kind}, {info.precision}, opset {self.opset}, {self.size / 1e6:.1f} MB"),
+            ("graph", f"{info.kind}, {info.precision}{stored}, opset {self.opset}, {self.size / 1e6:.1f} MB"),
             ("pixels", f"minus {_numbers(info.mean)}, divided by {_numbers(info.std)}"),
             ("classes", ", ".join(info.class_names) or "without names"),
         ]

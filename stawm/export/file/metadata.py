@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import onnx
 import torch
@@ -52,6 +52,7 @@ class GraphInfo:
         precision: ``"fp32"`` or ``"fp16"``.
         fields: The outputs that were asked for, of all parts together.
         sample: Whether random numbers are inputs.
+        stored: How weights are stored, ``"fp32"`` or ``"fp16"``; files of before say nothing of it.
         inputs: The names of its inputs.
         outputs: The names of its outputs.
         config: The model's complete configuration, as plain values: a graph is used without the components
@@ -73,11 +74,12 @@ class GraphInfo:
     weights: str
     version: str
     versions: Mapping[str, str]
+    stored: Literal["fp32", "fp16"] = "fp32"
 
     @property
     def plan(self) -> Plan:
         """What was asked of the export."""
-        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample)
+        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample, self.stored)
 
     @property
     def preset(self) -> str:
@@ -123,6 +125,7 @@ class GraphInfo:
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
         graph = {key: getattr(self, key) for key in _GRAPH}
+        graph |= {"stored": self.stored} if self.stored != "fp32" else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
@@ -155,6 +158,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             weights=weights,
             version=__version__,
             versions=library_versions() | libraries,
+            stored=plan.weights,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -213,6 +217,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 weights=entries["stawm.weights"],
                 version=entries["stawm.version"],
                 versions=read["versions"],
+                stored=graph.get("stored", "fp32"),
             )
             faults = _illegal(info)
             if not faults:
@@ -233,6 +238,7 @@ def _illegal(info: GraphInfo) -> list[str]:
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
         (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {shown(info.precision)}"),
+        (info.stored in ("fp32", "fp16"), f"stored must be 'fp32' or 'fp16'; got {shown(info.stored)}"),
         (info.glimpses is None or is_count(info.glimpses), f"glimpses must be at least 1; got {shown(info.glimpses)}"),
         (
             not is_count(info.glimpses) or int(info.glimpses or 0) <= most,

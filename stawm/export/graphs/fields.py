@@ -15,6 +15,7 @@ from stawm.models.model import Model
 AXES: Mapping[str, str] = {
     "pose": "b n p",
     "inverse_pose": "b n p",
+    "corners": "b n 4 2",
     "glimpses": "b n c g g",
     "memory_input": "b n m",
     "mu": "b n k",
@@ -31,7 +32,7 @@ AXES: Mapping[str, str] = {
 RECALL = "recall."
 """What a head reads from the memory is in every graph by this and the head's name, so that a check can see it."""
 
-OWN = ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks")
+OWN = ("logits", "glimpse_logits", "confidence", "canvas", "canvases", "masks", "corners")
 """Those that are fields of `OnnxOutput` itself, and not of its latent or its trace."""
 
 DEFAULTS = ("logits", "canvas", "pose", "inverse_pose")
@@ -44,9 +45,12 @@ class OnnxOutput(Output):
 
     Attributes:
         confidence: The greatest class probability after each glimpse, where the graph has it.
+        corners: The corners (x, y) of each glimpse in the image, clockwise from its top left, where the graph has
+            them; x to the right and y down, the image from -1 to 1.
     """
 
     confidence: Float[Tensor, "b n"] | None = None
+    corners: Float[Tensor, "b n 4 2"] | None = None
 
 
 def available(model: Model) -> tuple[str, ...]:
@@ -55,7 +59,7 @@ def available(model: Model) -> tuple[str, ...]:
     found: set[str] = set()
     loops = config.glimpses is not None
     if loops:
-        found |= {"pose", "glimpses", "memory_input"}
+        found |= {"pose", "corners", "glimpses", "memory_input"}
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
@@ -70,7 +74,7 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
 
     Args:
         model: The model.
-        asked: Names, in any order; the defaults where left out.
+        asked: Names, in any order; ``"all"`` for every one; the defaults where left out.
 
     Raises:
         InputError: A name that the model has no such output for, or none at all.
@@ -78,6 +82,8 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
     legal = available(model)
     if asked is None:
         return tuple(name for name in DEFAULTS if name in legal)
+    if asked == "all":
+        return legal
     chosen = tuple(dict.fromkeys([asked] if isinstance(asked, str) else asked))
     for name in chosen:
         if name not in legal:

@@ -21,12 +21,14 @@ class Plan(NamedTuple):
         glimpses: How many are taken, or there is room for; None for a baseline.
         fields: The outputs.
         sample: Whether the random numbers are inputs.
+        weights: How weights are stored; of ``"fp16"`` they are rounded, and computed with in float32 all the same.
     """
 
     kind: Kind
     glimpses: int | None
     fields: tuple[str, ...]
     sample: bool
+    weights: Literal["fp32", "fp16"] = "fp32"
 
 
 def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:

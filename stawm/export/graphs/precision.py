@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stawm.errors import ExportError
 from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
 from stawm.models.model import Model, Stawm
@@ -31,6 +32,21 @@ def lower(model: Model) -> Model:
         if any(p.is_floating_point() for p in module.parameters(recurse=False)) and module is not model:
             module.register_forward_pre_hook(_as_the_weights)
     return model
+
+
+def round_weights(model: Model) -> None:
+    """Round every weight of a copy of a model to the nearest number of half precision.
+
+    Raises:
+        ExportError: A weight is too large for it.
+    """
+    for name, weight in model.named_parameters():
+        rounded = weight.detach().half().to(weight.dtype)
+        if not bool(rounded.isfinite().all()):
+            raise ExportError(
+                f"{name} holds {weight.abs().max().item():.3g}, which fp16 cannot store: use weights='fp32'."
+            )
+        weight.data.copy_(rounded)
 
 
 def _parts(model: Model) -> Iterator[nn.Module]:

@@ -11,7 +11,7 @@ from stawm.export.graphs import step
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.plan import Plan, make_graphs
-from stawm.export.graphs.precision import lower
+from stawm.export.graphs.precision import lower, round_weights
 from stawm.heads.noise import draw_noise
 from stawm.models.model import Model
 
@@ -24,7 +24,7 @@ class Prepared:
         plan: What is asked.
         precision: ``"fp32"`` or ``"fp16"``.
         model: A copy in that precision, in evaluation mode on the CPU.
-        exact: A copy in float64.
+        exact: A copy in float64. Where weights are stored as fp16, both are of the rounded weights.
         graphs: The graphs of the first copy by part, with their probes.
         inputs: Inputs of each part for a batch of two, those of later parts being what earlier ones gave.
         shapes: By part, the shapes of the inputs and then of the outputs that were asked for, without the batch.
@@ -50,7 +50,10 @@ def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
         InputError: The model has no such graph.
         ExportError: A part of the model has no step form.
     """
-    near, exact = (_frozen(model, dtype) for dtype in (torch.float32, torch.float64))
+    near = _frozen(model, torch.float32)
+    if plan.weights == "fp16":
+        round_weights(near)
+    exact = _frozen(near if plan.weights == "fp16" else model, torch.float64)
     near = lower(near) if precision == "fp16" else near
     graphs = make_graphs(near, plan)
     steps = 1 if plan.kind == "step" else plan.glimpses or 1

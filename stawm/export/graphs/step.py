@@ -4,6 +4,9 @@ What is carried is named ``state.*`` where it goes in and ``next.*`` where it co
 each glimpse (the rows of a factored memory, the sketches) is a register of as many slots as there are
 glimpses, newest last: a glimpse drops the oldest slot and appends the new one, so sizes stay the same and
 nothing is indexed. With more glimpses than slots the oldest are forgotten.
+
+A part takes only what it uses: a memory may carry momentum that no read looks at, or keep what no write does.
+Everything is carried as float32, counts and flags too.
 """
 
 from collections.abc import Sequence
@@ -14,12 +17,13 @@ from torch import Tensor
 
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import AXES, RECALL, flatten
-from stawm.export.graphs.graph import Graph, State
+from stawm.export.graphs.graph import Graph, State, used_inputs
 from stawm.heads.base import Head, Scene
 from stawm.heads.output import Noise, Output
 from stawm.models.model import Stawm, activate
 from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
+from stawm.nn.precision import full_precision
 
 IN, OUT = "state.", "next."
 PARTS = ("init", "glimpse", "read")
@@ -40,14 +44,22 @@ class MemoryForm:
         self.grows = [name for name in memory.grows if name in self.kind._fields]
 
     def take(self, state: State) -> Any:
-        """Rebuild the memory's state from named tensors."""
-        return self.kind(*(state[f"memory.{name}"] for name in self.kind._fields))
+        """Rebuild the memory's state from named tensors; what the part is not given stays empty."""
+        batch = next(iter(state.values())).shape[0]
+        named = {name: state.get(f"memory.{name}") for name in self.kind._fields}
+        return self.kind(*(self._restored(name, value, batch) for name, value in named.items()))
+
+    def _restored(self, name: str, value: Tensor | None, batch: int) -> Tensor:
+        empty = getattr(self.empty, name)
+        if value is None:
+            return empty.expand(batch, *empty.shape[1:])
+        return value if empty.is_floating_point() else value.to(empty.dtype)
 
     def name(self, memory: Any) -> State:
         """Name the tensors of a memory's state."""
         if type(memory) is not self.kind:
             raise ExportError(f"A write turns the memory's {self.kind.__name__} into a {type(memory).__name__}.")
-        return {f"memory.{name}": value for name, value in memory._asdict().items()}
+        return {f"memory.{name}": _carried(value) for name, value in memory._asdict().items()}
 
     def make_room(self, memory: Any) -> Any:
         """Drop the oldest slot of what a write appends to."""
@@ -63,6 +75,16 @@ class Part(Graph):
         self.memory = MemoryForm(model.memory, slots)
         self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
         self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
+
+    def narrow(self, given: State) -> None:
+        """Take no more of the state than is used for the outputs.
+
+        Args:
+            given: Example inputs, of which there may be too many.
+        """
+        self.inputs = tuple(given)
+        used = used_inputs(self, given)
+        self.inputs = tuple(name for name in given if name in used or not name.startswith(IN))
 
     def scene(self, looks: Look | None, given: State) -> Scene:
         """Return what a head may use of one glimpse."""
@@ -119,15 +141,17 @@ class Glimpse(Part):
 
     def __init__(self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str]) -> None:
         super().__init__(model, slots)
+        self.frames = "corners" in outputs
         image = torch.zeros(1, *model.config.image)
         state = {name.removeprefix(OUT): value for name, value in init.run({"image": image}).items()}
         noise = {f"noise_{name}": torch.full((1, *shape), 0.5) for name, shape in model.noise_shapes(1).items()}
         given = {"image": image} | {IN + name: value for name, value in state.items()} | (noise if sample else {})
         later = {f"{IN}query.{name}" for name in self.last}
-        self.inputs = tuple(name for name in given if name not in later)
+        given = {name: value for name, value in given.items() if name not in later}
         self.outputs = tuple(OUT + name for name in state if not name.startswith("query."))
-        gives = self.compute({name: given[name] for name in self.inputs})
+        gives = self.compute(given)
         self.outputs += tuple(name for name in outputs if name in gives)
+        self.narrow(given)
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the next state and what was seen."""
@@ -138,6 +162,7 @@ class Glimpse(Part):
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
+        seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
         parts: Any = (None if part is None else part[:, None] for part in look)
         one = Look(*parts)
         for name, head in self.each.items():
@@ -151,12 +176,12 @@ class Glimpse(Part):
 class Read(Part):
     """From the state to the answers."""
 
-    def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: Sequence[str]) -> None:
+    def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: State) -> None:
         super().__init__(model, slots)
         asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
         kept = {key for head in self.each.values() for key in head.carries(Noise._fields)}
-        self.inputs = tuple(IN + name for name in state if name in kept or name.startswith(tuple(asked)))
         self.outputs = tuple(outputs)
+        self.narrow({IN + n: value for n, value in state.items() if n in kept or n.startswith(tuple(asked))})
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the answers."""
@@ -186,9 +211,11 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
     with torch.no_grad():
         init = Init(model, slots, sample)
         glimpse = Glimpse(model, slots, init, sample, outputs)
-    state = [name.removeprefix(OUT) for name in init.outputs]
-    answers = [name for name in outputs if name not in glimpse.outputs]
-    return {"init": init, "glimpse": glimpse, "read": Read(model, slots, _answers(model, answers), state)}
+        first = init.run({"image": torch.zeros(1, *model.config.image)})
+        state = {name.removeprefix(OUT): value for name, value in first.items()}
+        answers = [name for name in outputs if name not in glimpse.outputs]
+        read = Read(model, slots, _answers(model, answers), state)
+    return {"init": init, "glimpse": glimpse, "read": read}
 
 
 def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
@@ -199,3 +226,7 @@ def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
 
 def _push(register: Tensor, newest: Tensor) -> Tensor:
     return torch.cat([register[:, 1:], newest], dim=1)
+
+
+def _carried(value: Tensor) -> Tensor:
+    return value if value.is_floating_point() else value.float()

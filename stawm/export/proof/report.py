@@ -138,4 +138,6 @@ class VerificationError(ExportError):
     def __init__(self, report: Report) -> None:
         self.report = report
         faults = "\n".join(f"{check.name}: {check.detail}" for check in report.failures)
-        super().__init__(f"{report.path} is not equal to the model:\n{faults}")
+        shown = any(check.name not in ("live memory", "resolution") for check in report.failures)
+        verdict = "is not equal to the model" if shown else "cannot be proved equal to the model"
+        super().__init__(f"{report.path} {verdict}:\n{faults}")

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from torch import Tensor
 
 from stawm.errors import StawmError
 from stawm.export.file.files import GraphFile
@@ -14,6 +16,7 @@ from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
+from stawm.export.proof.halves import half_precision
 from stawm.export.proof.reference import refer
 from stawm.export.proof.report import Check, Comparison, Report
 from stawm.export.proof.verdicts import live_memory, values
@@ -33,6 +36,7 @@ def examine(
     batches: Sequence[int],
     device: str = "cpu",
     prepared: Prepared | None = None,
+    images: Tensor | None = None,
 ) -> Report:
     """Find out all that holds and all that does not.
 
@@ -43,6 +47,7 @@ def examine(
         batches: The sizes of the batches that it is run with.
         device: Where it is run: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
         prepared: The model made ready for this export, where that is done already.
+        images: Real images, normalised, (b, c, h, w), to judge half precision by.
     """
     first = next(iter(files.values()))
     checks = [_same_model(first, model)]
@@ -52,6 +57,9 @@ def examine(
         checks += _structure(files, prepared, device)
         found, comparisons = _behaviour(files, prepared, batches, device)
         checks += found
+        if "fp16" in (prepared.precision, prepared.plan.weights) and comparisons:
+            run = partial(_run, _sessions(files, prepared, device), files=files)
+            checks += half_precision(run, model, prepared.plan, batches, images)
     return Report(
         path=path,
         graph=first.info.kind,
@@ -104,7 +112,7 @@ def _behaviour(
     names = probes(prepared.model)
     reference = refer(prepared, batches)
     try:
-        sessions = {part: probed_session(file.proto, names, device) for part, file in files.items()}
+        sessions = _sessions(files, prepared, device)
         found = [_run(sessions, inputs, files) for inputs in reference.inputs]
     except DeviceError:
         raise
@@ -114,6 +122,11 @@ def _behaviour(
     alive = [live_memory(reference)] if names else []
     runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
     return [runs, *alive, *values(comparisons, reference, found)], comparisons
+
+
+def _sessions(files: Mapping[str, GraphFile], prepared: Prepared, device: str) -> dict[str, ort.InferenceSession]:
+    names = probes(prepared.model)
+    return {part: probed_session(file.proto, names, device) for part, file in files.items()}
 
 
 def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = "cpu") -> ort.InferenceSession:

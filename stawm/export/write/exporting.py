@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import onnx
 import onnx_ir as ir
+from torch import Tensor
 
 from stawm.errors import ExportError, InputError
 from stawm.export.file import sealing
@@ -17,9 +19,11 @@ from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.report import Report, VerificationError
 from stawm.export.proof.verification import BATCHES, examine
 from stawm.export.run.providers import Device, choose_device
-from stawm.export.write.passes import clean
-from stawm.export.write.tracing import trace
+from stawm.export.write.passes import Leftover, clean, store_as_halves
+from stawm.export.write.sidecar import check_sidecar, write_sidecar
+from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
+from stawm.nn.backbones.timm_network import TimmNetwork
 
 
 def to_onnx(
@@ -29,9 +33,12 @@ def to_onnx(
     graph: Literal["rollout", "step"] = "rollout",
     glimpses: int | None = None,
     precision: Literal["fp32", "fp16"] = "fp32",
+    weights: Literal["fp32", "fp16"] = "fp32",
     opset: int = 18,
-    outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | Literal["all"] | None = None,
     sample: bool = False,
+    sidecar: bool = False,
+    images: Tensor | None = None,
     batches: Sequence[int] = BATCHES,
     device: Device = "cpu",
 ) -> Report:
@@ -43,9 +50,15 @@ def to_onnx(
         graph: ``"rollout"``, all glimpses in one graph, or ``"step"``, one glimpse at a time.
         glimpses: How many glimpses are taken; the configuration's number where left out.
         precision: ``"fp32"``, or ``"fp16"`` with poses, sampling and memory in fp32.
+        weights: ``"fp16"`` stores the weights in half, rounded, and computes with them in fp32: half the file, at
+            full speed. The graph is proved equal to the model with its weights rounded, and the report says how far
+            that is from the model itself.
         opset: The ONNX opset.
-        outputs: Which fields of the output there are; logits, canvas and poses where left out.
+        outputs: Which fields of the output there are, or ``"all"``; logits, canvas and poses where left out.
         sample: Whether random numbers are inputs; otherwise the most probable is drawn.
+        sidecar: Whether to write what the file says of itself as JSON too, beside it as ``PATH.json``.
+        images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
+            does to them.
         batches: The sizes of the batches that it is verified with.
         device: Where it is verified. The file is the same for every device, but only one that is verified on a
             GPU must run there: a node without a CUDA kernel is a warning on the CPU.
@@ -70,30 +83,53 @@ def to_onnx(
         raise InputError(f"to_onnx takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
     if precision not in ("fp32", "fp16"):
         raise InputError(f"precision must be 'fp32' or 'fp16'; got {precision!r}.")
+    if weights not in ("fp32", "fp16"):
+        raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs), sample)
+    if sidecar:
+        check_sidecar(path)
+    if images is not None:
+        model.check_shape(images)
+    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs), sample, weights)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset)
     files = {part: open_graph(path, value) for part, value in data.items()}
-    report = examine(path, files, model, batches, chosen, prepared)
+    report = examine(path, files, model, batches, chosen, prepared, images)
     if not report.ok:
         raise VerificationError(report)
     write_graphs(path, data)
+    if sidecar:
+        write_sidecar(path)
     return report
 
 
 def build(prepared: Prepared, infos: Mapping[str, GraphInfo], opset: int) -> dict[str, bytes]:
     """Return the graphs of a model as the bytes of files, by part, not verified yet."""
-    return {
-        part: _write(trace(graph, prepared.inputs[part], opset), infos[part]) for part, graph in prepared.graphs.items()
-    }
+    plain = not any(isinstance(module, TimmNetwork) for module in prepared.model.modules())
+    found = {}
+    for part, graph in prepared.graphs.items():
+        traced = trace(graph, prepared.inputs[part], opset)
+        left = _cleaned(traced, infos[part])
+        if left and plain:
+            raise ExportError(unplain(left, graph, prepared.inputs[part]))
+        found[part] = _write(traced, infos[part])
+    return found
+
+
+def _cleaned(traced: ir.Model, info: GraphInfo) -> list[Leftover]:
+    """Take away what was not asked for, and whatever else can be; return what should not be there and is."""
+    for output in [value for value in traced.graph.outputs if value.name not in info.outputs]:
+        traced.graph.outputs.remove(output)
+    left = clean(traced)
+    if info.stored == "fp16":
+        store_as_halves(traced.graph)
+    return left
 
 
 def _write(traced: ir.Model, info: GraphInfo) -> bytes:
-    for output in [value for value in traced.graph.outputs if value.name not in info.outputs]:
-        traced.graph.outputs.remove(output)
-    clean(traced)
+    opset = onnx.helper.make_opsetid("", traced.graph.opset_imports[""])
+    traced.ir_version = onnx.helper.find_min_ir_version_for([opset])  # older readers refuse what says that it is newer
     traced.metadata_props.update(info.entries())
     try:
         return sealing.seal(ir.to_proto(traced).SerializeToString())

@@ -1,31 +1,71 @@
 """What is taken out of a traced graph: batch normalisation, nodes that change nothing, and traces of its making."""
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from stawm.export.proof.structure import UNWANTED
+from stawm.export.write.batchless import work_out_sizes
+from stawm.export.write.editing import bypass, initializer
+
 CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}
 """The axis of the weight that its outputs are on."""
 SHARED_UP_TO = 2**20
 """The most numbers of a weight that is looked for twice: of sums of biases, of constants; no trace repeats a matrix."""
+WORTH = 64
+"""The fewest numbers that are worth a Cast."""
+STRANGE = {op: why for why, ops in UNWANTED.items() for op in ops}
+"""Operators that a plain graph has not, and what they are."""
+FX_NODE = "pkg.torch.onnx.fx_node"
+"""Where the exporter writes down what a node came from."""
 
 
-def clean(model: ir.Model) -> None:
-    """Bring a traced graph to its leanest form, with the same values."""
+class Leftover(NamedTuple):
+    """A node that a plain graph has not.
+
+    Attributes:
+        op: Its operator in ONNX.
+        origin: The operation of PyTorch that needs it.
+    """
+
+    op: str
+    origin: str
+
+
+def clean(model: ir.Model) -> list[Leftover]:
+    """Bring a traced graph to its leanest form, with the same values.
+
+    Returns:
+        What is left that a plain graph has not.
+    """
     fold_batch_norms(model.graph)
+    work_out_sizes(model.graph)
     remove_idle_nodes(model.graph)
+    forgo_zeros(model.graph)
     for step in (
         common.DeduplicateInitializersPass(size_limit=SHARED_UP_TO),
         common.CommonSubexpressionEliminationPass(),
         common.RemoveUnusedNodesPass(),
-        common.ClearMetadataAndDocStringPass(),
     ):
         step(model)
+    left = [Leftover(node.op_type, _origin(node)) for node in model.graph if node.op_type in STRANGE]
+    common.ClearMetadataAndDocStringPass()(model)
     for value in (*model.graph.inputs, *model.graph.outputs):
         value.metadata_props.clear()
     model.graph.name = "stawm"
+    return left
+
+
+def _origin(node: ir.Node) -> str:
+    """Return the operation of ATen that a node came from; of shape arithmetic that which uses the shape."""
+    later = node
+    while node.op_type == "Shape" and later.outputs[0].dtype == ir.DataType.INT64 and later.outputs[0].uses():
+        later = later.outputs[0].uses()[0].node
+    found = [re.search(r"target=torch\.ops\.([\w.]+)", n.metadata_props.get(FX_NODE, "")) for n in (later, node)]
+    return next((match[1] for match in found if match), node.op_type)
 
 
 def fold_batch_norms(graph: ir.Graph) -> None:
@@ -46,7 +86,7 @@ def fold_batch_norms(graph: ir.Graph) -> None:
         conv.resize_inputs(3)
         conv.replace_input_with(1, weight)
         conv.replace_input_with(2, bias)
-        _bypass(graph, norm, conv.outputs[0])
+        bypass(graph, norm, conv.outputs[0])
 
 
 def _foldable(norm: ir.Node, conv: ir.Node) -> bool:
@@ -69,7 +109,7 @@ def _folded(graph: ir.Graph, norm: ir.Node, conv: ir.Node) -> list[ir.Value]:
     dtype = source.const_value.numpy().dtype
     name = f"{source.name}.normalised"
     arrays = {name: weight * factor.reshape(shape), f"{name}.bias": (bias - mean) * factor + shift}
-    return [_initializer(graph, name, array.astype(dtype)) for name, array in arrays.items()]
+    return [initializer(graph, name, array.astype(dtype)) for name, array in arrays.items()]
 
 
 def _epsilon(norm: ir.Node) -> float:
@@ -80,13 +120,34 @@ def _array(value: Any) -> np.ndarray:
     return value.const_value.numpy().astype(np.float64)
 
 
-def _initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    while name in graph.initializers:
-        name += "_"
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+def store_as_halves(graph: ir.Graph) -> None:
+    """Store what is a number of half precision as one, and widen it once; the values are the same bit by bit.
+
+    What is computed when a graph is written, as the weights of folded normalisations, is none mostly, and stays.
+    """
+    first = graph[0]
+    for value in list(graph.initializers.values()):
+        array = value.const_value.numpy() if value.const_value is not None else np.zeros(0)
+        if array.dtype != np.float32 or array.size < WORTH or value.name is None:
+            continue
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), array):
+            stored = initializer(graph, f"{value.name}.half", half)
+            cast = ir.node("Cast", [stored], {"to": int(ir.DataType.FLOAT)})
+            graph.insert_before(first, cast)
+            cast.outputs[0].type, cast.outputs[0].shape = value.type, value.shape
+            ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+            del graph.initializers[value.name]
+            cast.outputs[0].name = value.name
+
+
+def forgo_zeros(graph: ir.Graph) -> None:
+    """Take ``allowzero`` from every Reshape to a shape without zeros, where some readers refuse it."""
+    for node in graph:
+        shape = node.inputs[1].const_value if node.op_type == "Reshape" and node.inputs[1] is not None else None
+        if shape is not None and 0 not in shape.numpy():
+            node.attributes.pop("allowzero", None)
 
 
 def remove_idle_nodes(graph: ir.Graph) -> None:
@@ -94,7 +155,7 @@ def remove_idle_nodes(graph: ir.Graph) -> None:
     for node in list(graph):
         source = _same_value(node)
         if source is not None:
-            _bypass(graph, node, source)
+            bypass(graph, node, source)
 
 
 def _same_value(node: ir.Node) -> ir.Value | None:
@@ -116,15 +177,3 @@ def _is_exact(cast: ir.Node) -> bool:
     source = cast.inputs[0]
     exact = source is not None and source.dtype == ir.DataType.FLOAT16
     return exact and cast.outputs[0].dtype == ir.DataType.FLOAT
-
-
-def _bypass(graph: ir.Graph, node: ir.Node, source: ir.Value) -> None:
-    """Take a node out, and let what comes after it use what came before."""
-    output = node.outputs[0]
-    if output.is_graph_output():
-        name = output.name
-        ir.convenience.replace_all_uses_with(output, source, replace_graph_outputs=True)
-        source.name = name
-    else:
-        ir.convenience.replace_all_uses_with(output, source)
-    graph.remove(node, safe=True)

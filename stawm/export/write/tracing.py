@@ -1,9 +1,12 @@
 """The call of PyTorch's exporter."""
 
 import contextlib
+import inspect
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jaxtyping
 import onnx_ir as ir
@@ -12,9 +15,19 @@ from torch import Tensor
 
 from stawm.errors import ExportError, InputError
 from stawm.export.graphs.graph import Graph
+from stawm.export.write.blame import Witness, place_of_error
+from stawm.export.write.passes import STRANGE, Leftover
 
 OPSETS = (18, 26)
 """The opsets that ONNX Runtime 1.23 and later run and the exporter writes, first and last."""
+
+CURES = {
+    "shape arithmetic": "Use the batch's size only to make or shape tensors, or make them from the input, as x * 0.",
+    "control flow": "Write it with tensor operations such as torch.where, and loops of a fixed length.",
+    "sequences": "Use tensors in place of lists of tensors, and stack or cat them.",
+    "randomness": "A graph never draws random numbers: in evaluation mode the component has to do without.",
+}
+"""What to do about each kind of operator that a plain graph has not."""
 
 _WARNINGS = (
     # It says that several inputs have an axis of one name, which is what is meant.
@@ -41,9 +54,8 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
     first, last = OPSETS
     if not first <= opset <= last:
         raise InputError(f"opset must be from {first} to {last}; {first} is read by the most runtimes; got {opset}.")
-    values = tuple(example[name].clone() for name in graph.inputs)
-    axes = {0: torch.export.Dim("b")}
-    with quietly(), unchecked(), torch.no_grad():
+    values = _values(graph, example)
+    with quietly(), unchecked(), open_lengths(graph), torch.no_grad():
         try:
             program = torch.onnx.export(
                 graph.eval(),
@@ -52,20 +64,59 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
                 opset_version=opset,
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
-                dynamic_shapes=((axes,) * len(values),),
+                dynamic_shapes=_shapes(values),
                 verbose=False,
             )
         except Exception as error:
-            raise ExportError(f"PyTorch cannot export this model: {_cause(error)}") from error
+            raise ExportError(unexported(error, graph, example)) from error
     assert program is not None
+    if any(isinstance(value.shape[0], int) for value in program.model.graph.inputs if value.shape is not None):
+        raise ExportError(fixed_batch(witness(graph, example)))
     return program.model
 
 
-def _cause(error: BaseException) -> str:
-    """Return the first sentence of what began a chain of errors."""
+def _values(graph: Graph, example: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    return tuple(example[name].clone() for name in graph.inputs)
+
+
+def _shapes(values: tuple[Tensor, ...]) -> Any:
+    return (({0: torch.export.Dim("b")},) * len(values),)
+
+
+def witness(graph: Graph, example: Mapping[str, Tensor]) -> Witness:
+    """Trace a graph once more, to see where its operations come from, as far as it can be traced."""
+    values, seen = _values(graph, example), Witness(graph)
+    with quietly(), unchecked(), open_lengths(graph), torch.no_grad(), contextlib.suppress(Exception), seen:
+        torch.export.export(graph.eval(), values, dynamic_shapes=_shapes(values), strict=False)
+    return seen
+
+
+def unexported(error: BaseException, graph: Graph, example: Mapping[str, Tensor]) -> str:
+    """Return what a failed trace means: the component, the operation, the cause."""
+    place = place_of_error(error, graph)
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    cause = str(error).strip().partition("\n")[0]
+    if place is None and (operation := re.search(r"aten[.:]+(\w+)", cause)):
+        place = witness(graph, example).of_operation(operation[1])
+    return f"PyTorch cannot export {place or 'this model'}: {type(error).__name__}: {cause}"
+
+
+def fixed_batch(seen: Witness) -> str:
+    """Return that the batch is fixed, and by what."""
+    return (
+        f"{seen.fixed or 'A component'}, makes a number of the batch's size, which would fix the batch of the graph at "
+        "2. Use x.shape[0] only to make or shape tensors: no int(), no float(), no loop over the images."
+    )
+
+
+def unplain(left: Sequence[Leftover], graph: Graph, example: Mapping[str, Tensor]) -> str:
+    """Return what a plain graph cannot have, which component it is of, and what to do."""
+    seen, rows = witness(graph, example), []
+    for op, origin in dict.fromkeys(left):
+        place = seen.of_operation(origin) or "a component"
+        rows.append(f"{origin} of {place}, needs {op}: {STRANGE[op]}. {CURES[STRANGE[op]]}")
+    return "A graph is plain arithmetic on its inputs.\n" + "\n".join(rows)
 
 
 @contextlib.contextmanager
@@ -95,3 +146,30 @@ def unchecked() -> Iterator[None]:
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@contextlib.contextmanager
+def open_lengths(graph: Graph) -> Iterator[None]:
+    """Let `len` of a tensor be as open as its shape where components call it: Python's own makes a number of it."""
+    known = {id(space): space for space in _namespaces(graph) if "len" not in space}
+    for space in known.values():
+        space["len"] = _length
+    try:
+        yield
+    finally:
+        for space in known.values():
+            del space["len"]
+
+
+def _length(x: Any, /) -> Any:
+    is_open = isinstance(x, Tensor) and x.dim() > 0 and isinstance(x.shape[0], torch.SymInt)
+    return x.shape[0] if is_open else len(x)
+
+
+def _namespaces(graph: Graph) -> Iterator[dict[str, Any]]:
+    """Yield the globals that the methods of a graph's components see; PyTorch's own modules are none of them."""
+    classes = {cls for module in graph.modules() for cls in type(module).__mro__}
+    for cls in classes:
+        if cls.__module__.partition(".")[0] not in ("torch", "builtins", "abc", "typing"):
+            functions = (inspect.unwrap(member) for member in vars(cls).values() if inspect.isfunction(member))
+            yield from (function.__globals__ for function in functions)

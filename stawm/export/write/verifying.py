@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import onnx
+from torch import Tensor
 
 from stawm.errors import ExportError, InputError
 from stawm.export.file.files import GraphFile, read_graphs
@@ -24,7 +25,12 @@ WRITERS = ("torch", "onnx", "onnxscript", "onnx-ir", "timm")
 
 
 def verify(
-    path: str | os.PathLike[str], model: Model, *, batches: Sequence[int] = BATCHES, device: Device = "cpu"
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    batches: Sequence[int] = BATCHES,
+    device: Device = "cpu",
+    images: Tensor | None = None,
 ) -> Report:
     """Prove that a file, or the folder of a step graph, is equal to a model.
 
@@ -40,6 +46,8 @@ def verify(
         batches: The sizes of the batches that it is run with.
         device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
             there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
+        images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
+            does to them.
 
     Raises:
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
@@ -59,7 +67,9 @@ def verify(
         raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
     place = as_path(path, "A graph")
     files = read_graphs(place)
-    report = examine(place, files, model, batches, choose_device(device))
+    if images is not None:
+        model.check_shape(images)
+    report = examine(place, files, model, batches, choose_device(device), images=images)
     if report.ok:
         report = replace(report, checks=(*report.checks, compare(files, model)))
     if not report.ok:

@@ -17,6 +17,7 @@ from stawm.nn.testing.contract import (
     run_checks,
     uniform,
 )
+from stawm.nn.testing.export import export_as
 
 Build: TypeAlias = Callable[[], Backbone]
 
@@ -24,9 +25,14 @@ BATCH, CHANNELS, SIZE = 3, 2, (16, 16)
 ROUNDING = 1e-8
 
 
-def check_backbone(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0,)) -> list[str]:
+def check_backbone(
+    cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0,), export: bool = True
+) -> list[str]:
     """Check that a class keeps the contract of `stawm.nn.backbones.base.Backbone`, as `check_memory` does."""
-    return run_checks(cls, BACKBONE_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS, size=SIZE), config, seeds)
+    exporter = export_as("context", channels=CHANNELS, image=SIZE, glimpse=SIZE[0]) if export else None
+    return run_checks(
+        cls, BACKBONE_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS, size=SIZE), config, seeds, exporter
+    )
 
 
 def reports_its_width(build: Build, seed: int) -> None:

@@ -20,6 +20,7 @@ from stawm.nn.testing.contract import (
     snapshot,
     uniform,
 )
+from stawm.nn.testing.export import export_as
 
 Build: TypeAlias = Callable[[], Canvas]
 
@@ -27,9 +28,12 @@ BATCH, SKETCHES, CHANNELS, SIDE = 3, 4, 2, 5
 ROUNDING = 1e-12
 
 
-def check_canvas(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
+def check_canvas(
+    cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2), export: bool = True
+) -> list[str]:
     """Check that a class keeps the contract of `stawm.nn.canvases.base.Canvas`, as `check_memory` does."""
-    return run_checks(cls, CANVAS_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS), config, seeds)
+    exporter = export_as("canvas", channels=CHANNELS, image=(8, 8), glimpse=4) if export else None
+    return run_checks(cls, CANVAS_CHECKS, lambda chosen: cls(chosen, channels=CHANNELS), config, seeds, exporter)
 
 
 def placed(canvas: Canvas, seed: int) -> Tensor:

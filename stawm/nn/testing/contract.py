@@ -33,8 +33,17 @@ def run_checks(
     build: Callable[[Config], nn.Module],
     config: Config | None,
     seeds: Sequence[int],
+    export: Callable[[nn.Module], None] | None,
 ) -> list[str]:
     """Run every check for every seed on what ``build`` makes of a configuration, and return the names of the checks.
+
+    Args:
+        cls: The component's class.
+        checks: The checks by name.
+        build: Makes the component of a configuration.
+        config: The configuration; the default one where left out.
+        seeds: What inputs are drawn from.
+        export: Exports the component, in float32; run where all checks passed, and not where left out.
 
     Raises:
         ContractError: Some check failed.
@@ -56,9 +65,12 @@ def run_checks(
             if found:
                 broken[name] = f"{found} (seed {seed})"
                 break
+    if export and not broken:
+        fault = _attempt(lambda: export(fresh().float()))
+        broken |= {"exports": fault} if fault else {}
     if broken:
         raise ContractError(cls.__name__, broken)
-    return ["config", *checks]
+    return ["config", *checks, *(["exports"] if export else [])]
 
 
 def _attempt(call: Callable[[], None]) -> str | None:
@@ -92,6 +104,8 @@ def require(holds: bool, otherwise: str) -> None:
 def require_equal(name: str, got: Tensor, expected: Tensor, tolerance: float = 0.0) -> None:
     """Fail unless two tensors agree to a fraction of the larger one's magnitude."""
     require(got.shape == expected.shape, f"{name} has shape {tuple(got.shape)}, not {tuple(expected.shape)}")
+    if not expected.is_floating_point():
+        got, expected = got.double(), expected.double()
     scale = max(expected.abs().max().item() if expected.numel() else 0.0, 1.0)
     gap = (got - expected).abs().max().item() if expected.numel() else 0.0
     require(gap <= tolerance * scale, f"{name} differs by {gap:.2e} at a magnitude of {scale:.2e}")

@@ -20,6 +20,7 @@ from stawm.nn.testing.contract import (
     snapshot,
     uniform,
 )
+from stawm.nn.testing.export import export_as
 
 Build: TypeAlias = Callable[[], Locator]
 
@@ -27,10 +28,13 @@ BATCH, CHANNELS, GLIMPSE, IMAGE = 3, 2, 5, (9, 9)
 ROUNDING = 1e-12
 
 
-def check_locator(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
+def check_locator(
+    cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2), export: bool = True
+) -> list[str]:
     """Check that a class keeps the contract of `stawm.nn.locators.base.Locator`, as `check_memory` does."""
+    exporter = export_as("locator", channels=CHANNELS, image=IMAGE, glimpse=GLIMPSE) if export else None
     return run_checks(
-        cls, LOCATOR_CHECKS, lambda chosen: cls(chosen, glimpse_size=GLIMPSE, image_size=IMAGE), config, seeds
+        cls, LOCATOR_CHECKS, lambda chosen: cls(chosen, glimpse_size=GLIMPSE, image_size=IMAGE), config, seeds, exporter
     )
 
 

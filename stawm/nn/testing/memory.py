@@ -20,6 +20,7 @@ from stawm.nn.testing.contract import (
     snapshot,
     uniform,
 )
+from stawm.nn.testing.export import export_as
 
 Build: TypeAlias = Callable[[], Memory[Any]]
 
@@ -28,13 +29,16 @@ HIGHEST = 6.0
 ROUNDING = 1e-9
 
 
-def check_memory(cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2)) -> list[str]:
+def check_memory(
+    cls: type, *, config: Config | None = None, seeds: Sequence[int] = (0, 1, 2), export: bool = True
+) -> list[str]:
     """Check that a class keeps the contract of `stawm.nn.memories.base.Memory`, and name the checks that were run.
 
     Args:
         cls: The memory's class.
         config: Its configuration; the default one where left out.
         seeds: What inputs are drawn from; more seeds look harder.
+        export: Whether to export a small model with it too, as a rollout and by steps; that takes some seconds.
 
     Raises:
         ContractError: The class breaks one or more of them; the message names each.
@@ -42,10 +46,11 @@ def check_memory(cls: type, *, config: Config | None = None, seeds: Sequence[int
     Examples:
         >>> from stawm.nn.memories.fast_weights import FastWeights
         >>> from stawm.nn.testing import check_memory
-        >>> "unroll_is_the_loop" in check_memory(FastWeights)
+        >>> "unroll_is_the_loop" in check_memory(FastWeights, export=False)
         True
     """
-    return run_checks(cls, MEMORY_CHECKS, lambda chosen: cls(chosen, memory_size=SIZE), config, seeds)
+    exporter = export_as("memory", channels=1, image=(8, 8), glimpse=4) if export else None
+    return run_checks(cls, MEMORY_CHECKS, lambda chosen: cls(chosen, memory_size=SIZE), config, seeds, exporter)
 
 
 def inputs(seed: int, writes: int = WRITES) -> tuple[Tensor, Tensor]:
