@@ -116,6 +116,8 @@ def _of_node(node: onnx.NodeProto) -> Iterator[str]:
     if node.op_type not in OPERATORS:
         yield f"holds the operator {node.op_type!r}, which no graph of stawm has: only plain operators on tensors."
     for attribute in node.attribute:
+        if node.op_type == "Constant" and attribute.name.startswith(("value_string", "sparse")):
+            yield "holds a constant that is no tensor of numbers, which stawm never writes."
         if node.op_type == "Einsum" and attribute.name == "equation":
             equation = attribute.s.decode("ascii", "replace").replace(" ", "")
             if not EQUATION.fullmatch(equation):

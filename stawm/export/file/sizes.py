@@ -20,6 +20,8 @@ MAX_TOTAL = 2**30
 MAX_WORK = 2**40
 """The most multiplications, for one image."""
 MANY = 256
+MAX_LISTS = 2**20
+"""The most numbers of all values with a single axis, and so without a batch, that nodes give together."""
 SMALL = 1024
 """Up to how many numbers a constant is looked at when shapes are inferred: shapes are given by short ones."""
 
@@ -56,17 +58,45 @@ def infer(proto: onnx.ModelProto, batch: int, path: Path) -> dict[str, tuple[int
     Raises:
         ExportError: ONNX cannot infer shapes of such a graph.
     """
+    outline = _outline(proto, batch)
+    found, sure = _inferred(outline, path)
+    if _all_known(proto, found) or not sure:
+        return found
+    # Sizes are computed from sizes, as networks of timm do it: ONNX has to carry the values of short lists along.
+    return _inferred(outline, path, data_prop=True)[0]
+
+
+def _inferred(
+    outline: onnx.ModelProto, path: Path, *, data_prop: bool = False
+) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """Return the shapes that are known, and whether there is no list of unknown length, so that values can be told.
+
+    ONNX carries the values of lists along whatever their length is, also values that it does not know: a few nodes
+    that join a list with itself would take all memory.
+    """
     try:
-        graph = onnx.shape_inference.infer_shapes(_outline(proto, batch), data_prop=True).graph
+        graph = onnx.shape_inference.infer_shapes(outline, data_prop=data_prop).graph
     except Exception as error:  # ONNX raises errors of several kinds
         raise ExportError(f"{path} is damaged: {' '.join(str(error).split())[:500]}.") from error
-    found = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    found = {tensor.name: tuple(tensor.dims) for tensor in outline.graph.initializer}
+    lists, unknown = 0, {name for node in outline.graph.node for name in node.output if name}
+    made = set(unknown)
     for value in (*graph.input, *graph.value_info, *graph.output):
         tensor = value.type.tensor_type
         dims = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim]
-        if tensor.HasField("shape") and all(size >= 0 for size in dims):
+        known = tensor.HasField("shape") and all(size >= 0 for size in dims)
+        if known:
             found[value.name] = tuple(dims)
-    return found
+        if tensor.HasField("shape") and (known or len(dims) != 1):
+            unknown.discard(value.name)
+        lists += dims[0] if known and len(dims) == 1 and value.name in made else 0
+    if lists > MAX_LISTS:
+        raise ExportError(f"{path} makes lists of {lists:,} numbers together; at most {MAX_LISTS:,} are computed.")
+    return found, not unknown
+
+
+def _all_known(proto: onnx.ModelProto, shapes: Shapes) -> bool:
+    return all(name in shapes for node in proto.graph.node for name in node.output if name)
 
 
 def _outline(proto: onnx.ModelProto, batch: int) -> onnx.ModelProto:
