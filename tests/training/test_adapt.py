@@ -256,7 +256,7 @@ def test_a_folder_trains_in_python(folder: Path, tmp_path: Path, caplog: pytest.
         found = train("stawm-digits", data=f"folder:{folder}", out=tmp_path, **TINY, **SHORT)
     check_fruit(found.checkpoint)
     assert found.adapted[1] == "classes: 2 (apple, pear), from the data"
-    assert [record.message for record in caplog.records if record.name.startswith("stawm")] == list(found.adapted)
+    assert [record.message for record in caplog.records if record.name == "stawm.training"] == list(found.adapted)
     again = train("stawm-digits", data=f"folder:{folder}", out=tmp_path, **TINY, **SHORT)
     assert (again.history, again.adapted) == (found.history, found.adapted)
 
