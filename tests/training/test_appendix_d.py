@@ -21,6 +21,7 @@ SAME: dict[str, Any] = {
     "label_smoothing": 0.0,
     "frozen_norm": 0.0,
     "average": 0.0,
+    "frozen_passes": 0,
 }
 """What all of them share; a field that is not named here or below is not of the paper."""
 PLAIN: dict[str, Any] = {
