@@ -21,9 +21,10 @@ def demo(args: Namespace) -> None:
 def list_names(args: Namespace) -> None:
     """List registered names, and what could not be plugged in."""
     from stawm import registry
-    from stawm.training import listing
 
-    if args.kind == listing.FORM:
+    if args.kind == "recipe":
+        from stawm.training import listing
+
         recipes = {name: listing.summary(name) for name in _matching(listing.list_recipes(), args)}
         lines = [f"  {name:<{max(map(len, recipes))}}  {words}" for name, words in recipes.items()]
         found = [{"kind": listing.FORM, "name": name, "summary": words} for name, words in recipes.items()]

@@ -201,12 +201,12 @@ def _train(parser: Parser) -> None:
         "--out", type=values.folder, required=True, help="the run's folder; a run broken off there goes on"
     )
     parser.add_argument("--recipe", default="fast", help="fast (the default), paper, ...: `stawm list recipe`")
-    parser.add_argument("--seeds", type=_seeds, metavar="N,N,...", help="train once for each seed, in OUT/seed-N")
     hints, meanings, usual = field_hints(RunOptions), field_meanings(RunOptions), vars(RunOptions())
     for name in NAMES:
         words = meanings.get(name, "").removesuffix(".") + (f" (default: {usual[name]})" if usual[name] else "")
         taken = {"default": argparse.SUPPRESS, "help": words.replace("%", "%%"), **_taken(hints[name])}
         parser.add_argument(option(name), **taken)
+    parser.add_argument("--seeds", type=_seeds, metavar="N,N,...", help="train once for each seed, in OUT/seed-N")
 
 
 def _seeds(text: str) -> list[int]:

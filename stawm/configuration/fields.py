@@ -155,8 +155,9 @@ def coerce(value: Any, hint: Any) -> Any:
     if origin is tuple and isinstance(value, (list, tuple)):
         each = args[:1] * len(value) if args[-1] is Ellipsis else args
         return tuple(_words(map(coerce, value, each), args[0])) if len(each) == len(value) else tuple(value)
-    if origin is tuple and value is not None and fits(alone := tuple(_words([coerce(value, args[0])], args[0])), hint):
-        return alone
+    if origin is tuple:
+        alone = tuple(_words([coerce(value, args[0])], args[0]))
+        return value if value is None or not fits(alone, hint) else alone
     return float(value) if hint is float and fits(value, float) else value
 
 

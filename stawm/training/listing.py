@@ -10,7 +10,7 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import Config, describe_hint, field_hints, field_meanings, plain
 from stawm.errors import UnknownNameError
 from stawm.registry import Kind
-from stawm.training.recipes import Recipe, find, presets_with, recipes_of, trained_preset
+from stawm.training.recipes import Recipe, find, presets_with, trained_preset
 
 FORM = "recipe"
 """The name under which the fields that every recipe has are described."""
@@ -81,7 +81,7 @@ def list_recipes() -> list[str]:
         >>> {"fast", "paper"} <= set(list_recipes())
         True
     """
-    of_records = {name for preset in registry.list_names(Kind.PRESET) for name in recipes_of(preset)}
+    of_records = {name for entry in registry.entries(Kind.PRESET).values() for name in entry.recipes}
     return sorted({*SUMMARIES, *of_records})
 
 

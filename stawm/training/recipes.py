@@ -136,7 +136,8 @@ def recipes_of(preset: str) -> Mapping[str, Mapping[str, Any] | str]:
 
 def presets_with(recipe: str) -> list[str]:
     """Return the presets whose record has a recipe of a name."""
-    return [name for name in registry.list_names(Kind.PRESET) if recipe in recipes_of(name)]
+    present = registry.entries(Kind.PRESET)
+    return [name for name in registry.list_names(Kind.PRESET) if recipe in present[name].recipes]
 
 
 def _named(spec: str, preset: str, draws: bool) -> Recipe:

@@ -71,12 +71,15 @@ RULES = (([], False), (["--resize"], "crop"), (["--resize", "crop"], "crop"), ([
 
 def test_every_option_of_a_command_is_tried_here():
     tried = {
-        "train": {"--data", "--out", "--recipe", *(flags[0] for flags in TRAIN.values())},
+        "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
         "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
         "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
-        "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton", "--device"},
-        "verify": {"--device"},
+        "export": {
+            *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
+            *("--sample", "--triton", "--device"),
+        },
+        "verify": {"--device", "--data"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
         "describe": {"--kind"},
@@ -89,14 +92,14 @@ def test_every_option_of_a_command_is_tried_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_of_train_arrives_alone(heard: Any, name: str):
-    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    calls = heard(training, "train", Said(evaluation=Said(error=0), verdict="saved m"))
     run("train", "stawm-digits", "--data", "digits", "--out", "x", *TRAIN[name])
     expected = str(OTHERS[name]) if name == "start" else OTHERS[name]
     assert calls["options"] == {"quiet": False, name: expected}
 
 
 def test_everything_given_to_train_arrives(heard: Any):
-    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    calls = heard(training, "train", Said(evaluation=Said(error=0), verdict="saved m"))
     flags = [flag for flags in TRAIN.values() for flag in flags]
     run("train", "stawm-digits", "--data", "mnist:x", "--out", "y", "--recipe", "paper", "memory.eta=1", *flags)
     assert calls.pop("options") == {name: str(value) if name == "start" else value for name, value in OTHERS.items()}
@@ -110,7 +113,7 @@ def test_everything_given_to_train_arrives(heard: Any):
 
 
 def test_train_prints_json_quietly(heard: Any, capsys: pytest.CaptureFixture[str]):
-    calls = heard(training, "train", Said(evaluation=Said(error=0.5), checkpoint="m"))
+    calls = heard(training, "train", Said(evaluation=Said(error=0.5), verdict="saved m"))
     run("train", "stawm-digits", "--data", "digits", "--out", "x", "--json")
     assert calls["options"] == {"quiet": True}
     assert calls["recipe"] == "fast"
@@ -120,7 +123,7 @@ def test_train_prints_json_quietly(heard: Any, capsys: pytest.CaptureFixture[str
 def test_of_several_processes_one_prints(
     heard: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    heard(training, "train", Said(evaluation=Said(error=0.5), checkpoint="m"))
+    heard(training, "train", Said(evaluation=Said(error=0.5), verdict="saved m"))
     monkeypatch.setattr(accelerate, "PartialState", lambda: SimpleNamespace(is_main_process=False))
     run("train", "stawm-digits", "--data", "digits", "--out", "x")
     assert capsys.readouterr().out == ""

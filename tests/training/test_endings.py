@@ -138,7 +138,7 @@ def test_a_package_that_is_missing_is_named_before_work(
 # Pictures
 
 
-@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("channels", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_no_run_dies_of_a_picture(tmp_path: Path, few: data.Splits, capsys: pytest.CaptureFixture[str], channels: int):
     parts = [data.ImageSet(p.images.repeat(1, channels, 1, 1), p.labels, p.class_names) for p in few]
     form = {"image": [channels, 16, 16], "mean": [0.5] * channels, "std": [0.3] * channels}

@@ -41,7 +41,7 @@ def test_a_nuisance_changes_nothing(
     assert train("stawm-digits", data=few, out=tmp_path, **OPTIONS).trained is False
 
 
-@pytest.mark.parametrize("step", [1, 7])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 7])
 def test_a_disk_that_fails_stops_a_run_that_then_goes_on_exactly(
     tmp_path: Path,
     few: data.Splits,

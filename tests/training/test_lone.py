@@ -40,7 +40,11 @@ def test_which_normalisations_need_two_images():
     model(one)
 
 
-@pytest.mark.parametrize("preset", [*stawm.list_names("preset", "stawm-*", origin="stawm"), "mnv2-cifar"])
+PRESETS = [*stawm.list_names("preset", "stawm-*", origin="stawm"), "mnv2-cifar"]
+SMALL = {"stawm-digits", "stawm-mnist-8", "stawm-mnist-sketchpad"}
+
+
+@pytest.mark.parametrize("preset", [p if p in SMALL else pytest.param(p, marks=pytest.mark.long) for p in PRESETS])
 def test_no_presets_own_network_is_changed(preset: str):
     """They end larger than 1x1: a single image is learned from as ever."""
     sizes = {} if preset == "mnv2-cifar" else {"memory_size": 4, "hidden_size": 6, "glimpses": 1}
