@@ -1,11 +1,11 @@
 """What a model and its classes may be called, wherever the names come from.
 
 A model's name can become the name of a folder or of a file, and the name of a class a line of a file. So neither
-can lead anywhere else or break a line, also where it came with a checkpoint or a graph of a stranger.
+can lead anywhere else or break a line, also where it came with a checkpoint or a graph of a stranger. What steers a
+terminal is taken out where names are printed.
 """
 
 import re
-import unicodedata
 
 from stawm.errors import InputError, shown
 
@@ -15,8 +15,6 @@ NAME_FORM = (
 )
 _NAME = re.compile(r"\w(?:[\w .+-]*\w)?")
 _NO_NAME = frozenset(("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))))
-_BREAKS = frozenset(("Cc", "Cs", "Zl", "Zp"))
-"""The classes of characters that end a line, command a terminal, or cannot be encoded."""
 
 
 def is_model_name(name: object) -> bool:
@@ -49,6 +47,6 @@ def is_class_name(name: object) -> bool:
         >>> is_class_name("great white shark"), is_class_name("a" + chr(10)), is_class_name(" ")
         (True, False, False)
     """
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or name.splitlines() != [name] or not name.strip():
         return False
-    return not any(unicodedata.category(c) in _BREAKS for c in name)
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # halves of characters, which nothing encodes

@@ -169,10 +169,10 @@ def _is_of_another_memory(name: str, config: SharedConfig, trained: SharedConfig
 
 
 def _is_by_class(name: str, own: Tensor, given: Tensor, config: SharedConfig, trained: SharedConfig) -> bool:
-    """Whether a tensor of a head has a row for each class, here and in the file."""
-    if not name.startswith("heads.") or not own.ndim or not given.ndim or own.shape[1:] != given.shape[1:]:
+    """Whether a tensor of a head has a row for each named class, here and in the file; a query has none."""
+    if not name.startswith("heads.") or ".query." in name or not own.ndim or own.shape[1:] != given.shape[1:]:
         return False
-    return len(own) == config.classes and len(given) == trained.classes
+    return given.ndim > 0 and len(own) == len(config.class_names) and len(given) == len(trained.class_names)
 
 
 def _with_rows(own: Tensor, given: Tensor, rows: Mapping[int, int]) -> Tensor:

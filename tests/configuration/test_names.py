@@ -1,6 +1,7 @@
 """What a model and its classes may be called: never a path, never more than a line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,18 @@ def test_a_legal_name_is_one_step_down_and_no_more(name: str) -> None:
             assert (folder / name).name == name
         assert name.splitlines() == [name]
         name.encode()
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nb", "a\rb", "a\n", "a\u2028b", "a\x85b", "\x0b", "\ud800", None, 3, b"x"]
+)
+def test_what_no_class_is_called(name: Any, unchecked: None) -> None:
+    assert not is_class_name(name)
+
+
+@pytest.mark.parametrize("name", ["0", "great white shark", "$5-$10", "猫", "[red]", "a/b", "שלום", "🦈"])
+def test_what_a_class_may_be_called(name: str) -> None:
+    assert is_class_name(name)
 
 
 @given(st.text())

@@ -78,6 +78,13 @@ def test_as_many_other_classes_get_no_rows_of_strangers(path: Path) -> None:
     assert f"{CLASSIFIER}.weight" in model.loaded.new
 
 
+def test_a_query_as_wide_as_there_are_classes_has_no_rows_of_classes(tmp_path: Path) -> None:
+    stawm.save(shaken(tiny(heads="classification", memory_size=10, class_names=NAMES)), tmp_path / "x.safetensors")
+    config = tiny(heads="classification", memory_size=10, class_names=[*"klmnopqrst"]).config
+    model = stawm.build(config, pretrained=tmp_path / "x.safetensors", partial=True)
+    assert {*model.loaded.new} == {f"{CLASSIFIER}.weight", f"{CLASSIFIER}.bias"}
+
+
 def test_another_head_and_another_memory(path: Path) -> None:
     learned = stawm.load(path).state_dict()
     drawing = stawm.build(tiny(heads="drawing").config, pretrained=path, partial=True)
