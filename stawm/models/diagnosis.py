@@ -13,7 +13,7 @@ from stawm.core import hebb_rosenblatt as rule
 from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
-from stawm.models.model import Stawm, evaluating
+from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
 
@@ -98,7 +98,7 @@ class Diagnosis:
         return "\n".join([head, *table, *(f"! {line}" for line in self.advice or ("nothing to mend",))])
 
 
-def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
+def diagnose(model: Model, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
     """Measure the health of a model's memory on real images, after each glimpse, and give advice.
 
     Args:
