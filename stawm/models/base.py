@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -15,6 +15,8 @@ from stawm.heads.noise import Shapes
 from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.pixels import notice_pixels, to_unit
+from stawm.nn.glimpse_loop import GlimpseLoop
+from stawm.nn.memories.base import Memory
 from stawm.nn.precision import HALVES, autocasts
 
 
@@ -32,6 +34,13 @@ class Model(nn.Module, ABC):
     loaded: Any = None
     mean: Float[Tensor, "1 c 1 1"]
     std: Float[Tensor, "1 c 1 1"]
+
+    if TYPE_CHECKING:  # what `build` returns has them, unless it is a baseline
+        memory: Memory[Any]
+        loop: GlimpseLoop
+
+        def __getattr__(self, name: str) -> Any:
+            """Return what only a kind of model has, such as `watch`; PyTorch says that it is a tensor or a module."""
 
     def __init__(self, config: SharedConfig) -> None:
         """Keep the configuration, and its preprocessing as buffers, which no state dict holds."""

@@ -14,7 +14,7 @@ from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
 from stawm.models.looking import LookHealth, examine, is_untrained
-from stawm.models.model import Stawm, evaluating
+from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
 from stawm.text import Readable, strict
@@ -117,7 +117,7 @@ def _table(rows: tuple[Any, ...]) -> list[str]:
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
 
 
-def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
+def diagnose(model: Model, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
     """Measure a model's health on real images: its memory after each glimpse, and where it looks; and give advice.
 
     Args:

@@ -254,8 +254,8 @@ class Stawm(Model):
         asked = [each[name].unsqueeze(1).expand(-1, len(times), -1) for name, times in reads.items()]
         stacked = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         times = [time for own in reads.values() for time in own]
-        start = None if state is None else state.memory
-        answers, memory = self.memory.unroll(seen.memory_input, stacked, times, start)
+        start = () if state is None else (state.memory,)
+        answers, memory = self.memory.unroll(seen.memory_input, stacked, times, *start)
         if seen.memory_input.shape[1] < ALL_USED:
             answers = reach(answers, self.parameters())
         parts = activate(answers).split([len(times) for times in reads.values()], dim=1)

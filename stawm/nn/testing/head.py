@@ -21,6 +21,7 @@ from stawm.heads.output import Latent, Noise, Output
 from stawm.heads.together import clashes
 from stawm.models import resolve
 from stawm.models.construct import construct
+from stawm.models.model import Model
 from stawm.nn.backbones.conv import Conv
 from stawm.nn.canvases.addition import Addition
 from stawm.nn.glimpse_loop import Look
@@ -106,7 +107,7 @@ def exports(head: nn.Module) -> None:
             to_onnx(shaken(model), Path(folder) / f"{kind}.onnx", graph=kind, outputs=available(model))
 
 
-def shaken(model: nn.Module) -> nn.Module:
+def shaken(model: Model) -> Model:
     """Return a model with noise on its weights, so that it looks about."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
