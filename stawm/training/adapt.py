@@ -91,7 +91,7 @@ def meet(config: SharedConfig, splits: Splits, learned: ImageSet, fixed: Collect
     found = adapt(config, Splits(learned, splits.test), fixed)
     lines = said(config, found, learned)
     for line in lines:
-        logger.info(line)
+        logger.debug(line)  # for those who keep logs; people read it on stderr, where `train` says it once
     parts = ((splits.train, "the training images"), (splits.test, "the test images"))
     return Met(found, Splits(*(_checked(part, found, what) for part, what in parts)), lines)
 

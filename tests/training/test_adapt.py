@@ -252,7 +252,7 @@ def check_fruit(checkpoint: Path) -> None:
 
 
 def test_a_folder_trains_in_python(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    with caplog.at_level(logging.INFO, logger="stawm"):
+    with caplog.at_level(logging.DEBUG, logger="stawm"):
         found = train("stawm-digits", data=f"folder:{folder}", out=tmp_path, **TINY, **SHORT)
     check_fruit(found.checkpoint)
     assert found.adapted[1] == "classes: 2 (apple, pear), from the data"
