@@ -28,7 +28,7 @@ def list_names(args: Namespace) -> None:
         recipes = {name: listing.summary(name) for name in _matching(listing.list_recipes(), args)}
         lines = [f"  {name:<{max(map(len, recipes))}}  {words}" for name, words in recipes.items()]
         found = [{"kind": listing.FORM, "name": name, "summary": words} for name, words in recipes.items()]
-        print(json.dumps(found) if args.json else "\n".join(lines))
+        show_json(found) if args.json else show_lines(lines)
         return
     kinds = list(registry.Kind) if args.kind is None else [registry.as_kind(args.kind)]
     names = {kind: registry.list_names(kind, args.pattern or "*", exclude=args.exclude) for kind in kinds}

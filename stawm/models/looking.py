@@ -101,7 +101,8 @@ def _reached(model: Stawm, images: Tensor, n: int) -> list[float | None]:
     with torch.enable_grad(), _caught(model) as (glimpses, poses):
         output = model(images, glimpses=n)
         generator = torch.Generator().manual_seed(0)
-        answers = [value for value in vars(output).values() if isinstance(value, Tensor) and value.requires_grad]
+        fields = [*vars(output).values(), *output.extra.values()]
+        answers = [value for value in fields if isinstance(value, Tensor) and value.requires_grad]
         if not answers or not all(glimpse.requires_grad for glimpse in glimpses):
             return [None] * n
         # Random weights: a sum of all classes' probabilities is 1, and has no gradient.

@@ -7,8 +7,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stawm.catalog.suggest import called_here, did_you_mean, nearest
 from stawm.configuration import field_hints, make, split_dotted
 from stawm.errors import CheckpointError, ConfigError, Faults
@@ -32,6 +30,7 @@ from stawm.training.evaluation import Evaluation, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
 from stawm.training.processes import ignored_settings, in_first, make_accelerator
+from stawm.training.provenance import hardware, run_of_checkpoint, source_without_folders
 from stawm.training.readout import ReadoutRun, can_keep
 from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
@@ -321,36 +320,3 @@ def _passes(config: SharedConfig, recipe: Recipe, options: RunOptions) -> int:
             )
         return 0
     return asked if asked is not None else recipe.frozen_passes
-
-
-def source_without_folders(source: str) -> str:
-    """Return a data source without the folders of the machine that it was on.
-
-    Examples:
-        >>> source_without_folders("mnist:/home/me/data")
-        'mnist:ROOT'
-    """
-    name, _, root = source.partition(":")
-    first, _, second = root.partition(",")
-    if name == "folder":
-        return f"folder:{Path(first).name}"
-    return name + (":ROOT" if root else "") + (f",{Path(second).name}" if second else "")
-
-
-def run_of_checkpoint(path: str | Path) -> str:
-    """Return a run's checkpoint by the run's own folder.
-
-    Examples:
-        >>> run_of_checkpoint("/home/me/trials/draw-6/model.safetensors")
-        'runs/draw-6/model.safetensors'
-    """
-    path = Path(path)
-    return f"runs/{path.parent.name}/{path.name}" if path.parent.name else path.name
-
-
-def hardware(device: torch.device) -> str:
-    """Name what a model is trained on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{threads} CPU thread{'s' * (threads > 1)}"

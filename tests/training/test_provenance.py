@@ -2,7 +2,7 @@
 
 import pytest
 
-from stawm.training.trainer import run_of_checkpoint, source_without_folders
+from stawm.training.provenance import run_of_checkpoint, source_without_folders
 
 
 @pytest.mark.parametrize(

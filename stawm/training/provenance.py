@@ -1,0 +1,38 @@
+"""What a checkpoint says of the run that it comes from, without the paths of the machine that it was made on."""
+
+from pathlib import Path
+
+import torch
+
+
+def source_without_folders(source: str) -> str:
+    """Return a data source without the folders of the machine that it was on.
+
+    Examples:
+        >>> source_without_folders("mnist:/home/me/data")
+        'mnist:ROOT'
+    """
+    name, _, root = source.partition(":")
+    first, _, second = root.partition(",")
+    if name == "folder":
+        return f"folder:{Path(first).name}"
+    return name + (":ROOT" if root else "") + (f",{Path(second).name}" if second else "")
+
+
+def run_of_checkpoint(path: str | Path) -> str:
+    """Return a run's checkpoint by the run's own folder.
+
+    Examples:
+        >>> run_of_checkpoint("/home/me/trials/draw-6/model.safetensors")
+        'runs/draw-6/model.safetensors'
+    """
+    path = Path(path)
+    return f"runs/{path.parent.name}/{path.name}" if path.parent.name else path.name
+
+
+def hardware(device: torch.device) -> str:
+    """Name what a model is trained on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' * (threads > 1)}"
