@@ -245,6 +245,7 @@ def test_what_cannot_be_searched_is_not_taken_for_empty(tmp_path: Path, monkeypa
         data.load(f"folder:{tmp_path}")
 
 
+@pytest.mark.timeout(60)
 def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     make_folder(tmp_path, {"a": 2})
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
