@@ -28,6 +28,10 @@ class CheckpointError(StawmError):
     """A checkpoint is damaged, foreign, or does not fit what is installed."""
 
 
+class MissingPackageError(StawmError, ModuleNotFoundError):
+    """A package that only part of stawm needs is not installed; the message names the extra that brings it."""
+
+
 class ExportError(StawmError):
     """A model could not be exported, or the exported graph is not equal to it."""
 

@@ -4,6 +4,11 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from stawm.errors import MissingPackageError
+
+EXTRAS = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "ray": "ray", "tensorboard": "train"}
+"""Which extra brings a package that may lack."""
+
 
 def attach(
     package: str, homes: Mapping[str, str], modules: Mapping[str, str] | None = None, present: tuple[str, ...] = ()
@@ -21,9 +26,24 @@ def attach(
 
     def __getattr__(name: str) -> Any:
         if name in modules:
-            return import_module(modules[name])
+            return _import(modules[name])
         if name in homes:
-            return getattr(import_module(homes[name]), name)
+            return getattr(_import(homes[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return __getattr__, lambda: names, names
+
+
+def _import(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise explained(error) from error
+
+
+def explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return what to raise where a package lacks: which extra brings it, or the error itself."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS or isinstance(error, MissingPackageError):
+        return error
+    return MissingPackageError(f"this needs {package}: pip install 'stawm[{EXTRAS[package]}]'", name=error.name)

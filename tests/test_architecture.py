@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "stawm"
 LAYERS = (
-    ("_version", "errors", "lazy"),
+    ("_version", "errors", "lazy", "text"),
     ("catalog",),
     ("registry",),
     ("configuration",),

@@ -1,18 +1,20 @@
 """The command ``stawm``: parses, calls the public functions, prints.
 
 What a program would read is printed as JSON with ``--json``. Bad input ends with what is wrong, a fault a line, and
-status 1.
+status 1. So does what fails outside of stawm, a full disk or a missing compiler, in one sentence; the environment's
+``STAWM_TRACEBACK=1`` shows where.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 
+from stawm import text
+from stawm.cli import printing
 from stawm.cli.parser import make_parser
 from stawm.errors import StawmError
-
-EXTRA = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "tensorboard": "train"}
-"""Which extra brings a package that a command may lack."""
+from stawm.lazy import explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,28 +26,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 where something given was wrong.
     """
-    args, rest = make_parser().parse_known_args(argv)
-    try:
-        args.overrides = args.parser.overrides_in(rest, args)
-        args.run(args)
-        sys.stdout.flush()
-    except StawmError as error:
-        faults = getattr(error, "faults", ())
-        count = [f"{len(faults)} things are wrong:"] if len(faults) > 1 else []
-        return _fail(*count, *str(error).splitlines())
-    except ModuleNotFoundError as error:
-        extra = EXTRA.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        return _fail(f"this needs {error.name}: pip install 'stawm[{extra}]'")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        _fail("interrupted")
-        return 130
+    output = sys.stdout
+    with printing.plainly():
+        try:
+            args, rest = make_parser().parse_known_args(argv)
+            args.overrides = args.parser.overrides_in(rest, args)
+            args.run(args)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            printing.give_up(output)
+        except KeyboardInterrupt:
+            _fail("interrupted")
+            return 130
+        except Exception as error:
+            said = _explain(error)
+            if said is None or os.environ.get("STAWM_TRACEBACK"):
+                raise
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+                printing.give_up(output)
+            return _fail(*said)
     return 0
 
 
+def _explain(error: Exception) -> list[str] | None:
+    """Return what is wrong, a fault a line; None where it is a fault of stawm's own."""
+    if isinstance(error, ModuleNotFoundError):
+        error = explained(error)
+    if isinstance(error, StawmError):
+        faults = getattr(error, "faults", ())
+        return [f"{len(faults)} things are wrong:", *faults] if len(faults) > 1 else str(error).split("\n")
+    if isinstance(error, OSError) and error.strerror:
+        return [f"{error.filename}: {error.strerror}" if error.filename else error.strerror]
+    if isinstance(error, MemoryError):
+        return ["there is not enough memory"]
+    package = type(error).__module__.partition(".")[0]
+    if package in ("builtins", "stawm"):
+        return None
+    said = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+    return [f"{package} fails with {type(error).__name__}: {said.strip()}"]
+
+
 def _fail(*lines: str) -> int:
-    print("stawm: " + "\n  ".join(lines), file=sys.stderr)
+    print("stawm: " + "\n  ".join(map(text.one_line, lines)), file=sys.stderr)
     return 1

@@ -6,13 +6,15 @@ from argparse import Namespace
 from typing import Any
 
 from stawm.cli import graphs
+from stawm.cli.printing import show, show_json, show_lines
+from stawm.errors import InputError
 
 
 def demo(args: Namespace) -> None:
     """Train, export and show a small model."""
     from stawm.cli.demo import demo
 
-    graphs.show(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
+    show(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
 
 
 def list_names(args: Namespace) -> None:
@@ -23,13 +25,12 @@ def list_names(args: Namespace) -> None:
     names = {kind: registry.list_names(kind, args.pattern or "*", exclude=args.exclude) for kind in kinds}
     found = [registry.entries(kind)[name] for kind in kinds for name in names[kind]]
     if args.json:
-        print(json.dumps([{key: getattr(e, key) for key in ("kind", "name", "summary", "origin")} for e in found]))
+        show_json([{key: getattr(e, key) for key in ("kind", "name", "summary", "origin")} for e in found])
         return
     width = max((len(entry.name) for entry in found), default=0)
     for before, entry in zip([None, *found], found, strict=False):
-        if len(kinds) > 1 and (before is None or before.kind != entry.kind):
-            print(f"{entry.kind}:")
-        print(f"  {entry.name:<{width}}  {entry.summary}")
+        heading = [f"{entry.kind}:"] if len(kinds) > 1 and (before is None or before.kind != entry.kind) else []
+        show_lines([*heading, f"  {entry.name:<{width}}  {entry.summary}"])
     for plugin in registry.broken_plugins():
         print(f"cannot be used: {plugin}", file=sys.stderr)
 
@@ -38,7 +39,7 @@ def describe(args: Namespace) -> None:
     """Describe a registered name."""
     import stawm
 
-    graphs.show(args, stawm.describe(args.name, kind=args.kind))
+    show(args, stawm.describe(args.name, kind=args.kind))
 
 
 def cite(args: Namespace) -> None:
@@ -59,7 +60,7 @@ def train(args: Namespace) -> None:
     options["quiet"] = options.get("quiet", False) or args.json
     result = train(args.preset, data=args.data, out=args.out, recipe=args.recipe, options=options, **args.overrides)
     if PartialState().is_main_process:
-        graphs.show(args, result.evaluation, f"saved {result.checkpoint}")
+        show(args, result.evaluation, f"saved {result.checkpoint}")
 
 
 def evaluate(args: Namespace) -> None:
@@ -67,38 +68,40 @@ def evaluate(args: Namespace) -> None:
     from stawm.storage.pretrained import find_model
     from stawm.training import data, evaluate
 
+    if args.picture is not None and args.picture == args.looks:
+        raise InputError(f"--picture and --looks are both {args.picture}: name two files.")
     model = find_model(args.model)
     train, test = _splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
     found = evaluate(model, test, by_glimpse=True, by_class=True, fit=train)
+    show(args, found)
     some = test.take(slice(0, 8))
     pixels = some.images[:].float() / 255
     if args.picture:
         from stawm import viz
 
         picture = viz.drawings(model, pixels) if found.confusion is None else viz.evaluation(found)
-        picture.savefig(args.picture)
+        viz.save(picture, args.picture)
     if args.looks:
         from stawm import viz
 
-        viz.looks(model, pixels, some.labels).savefig(args.looks)
-    graphs.show(args, found)
+        viz.save(viz.looks(model, pixels, some.labels), args.looks)
 
 
 def diagnose(args: Namespace) -> None:
-    """Examine a memory's health."""
+    """Examine a model's health: where it looks, and what its memory holds."""
     import stawm
     from stawm.storage.pretrained import find_model
 
     model: Any = find_model(args.model)
     images = _splits(args, model).test.take(slice(0, args.images)).images[:]
     report = stawm.diagnose(model, images)
+    show(args, report)
     if args.picture:
         from stawm import viz
 
-        viz.health(report).savefig(args.picture)
-    graphs.show(args, report)
+        viz.save(viz.health(report), args.picture)
 
 
 def inspect(args: Namespace) -> None:
@@ -110,16 +113,15 @@ def inspect(args: Namespace) -> None:
         graphs.inspect(args)
         return
     said = stawm.inspect(resolve_weights(args.file)).as_dict()
-    print(json.dumps(said) if args.json else "\n".join(f"{key}: {_readable(value)}" for key, value in said.items()))
+    if args.json:
+        show_json(said)
+        return
+    for key, value in said.items():
+        inner = [f"  {name}: {json.dumps(part)}" for name, part in value.items()] if isinstance(value, dict) else []
+        show_lines([f"{key}:" if inner else f"{key}: {value or 'none' if isinstance(value, dict) else value}", *inner])
 
 
 def _splits(args: Namespace, model: Any) -> Any:
     from stawm.training import data
 
     return data.load(args.data, image=model.config.image, resize=args.resize, download=args.download)
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, dict):
-        return "".join(f"\n  {key}: {json.dumps(inner)}" for key, inner in value.items()) or "none"
-    return str(value)

@@ -1,22 +1,21 @@
 """The command ``stawm draw``: what a model draws of images, as a picture or an animation."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
+from stawm.cli.printing import show_json, show_lines
 from stawm.errors import InputError
 
-PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf", ".webp")
 COUNT = 4
 """How many images of a set are drawn where nobody says."""
 
 
 def draw(args: Namespace) -> None:
     """Picture what a model draws of images of a set, or of files."""
-    _check(args)
+    if bool(args.data) == bool(args.images):
+        raise InputError("Give images to draw: either files, or a set with --data; not both.")
     from stawm import viz
     from stawm.storage.pretrained import find_model
-    from stawm.viz import sheet
     from stawm.viz.seen import check_draws
 
     model = find_model(args.model)
@@ -25,19 +24,12 @@ def draw(args: Namespace) -> None:
     if args.out.suffix.lower() == ".gif":
         viz.animate(model, pixels, labels).save(args.out)
     else:
-        sheet.save(viz.drawings(model, pixels), args.out)
+        viz.save(viz.drawings(model, pixels), args.out)
     said = {"picture": str(args.out), "model": model.config.name, "images": len(pixels)}
-    print(json.dumps(said) if args.json else f"{args.out}: what {model.config.name} draws of {len(pixels)} images")
-
-
-def _check(args: Namespace) -> None:
-    """Raise an InputError unless what is given goes together, before anything is loaded."""
-    if bool(args.data) == bool(args.images):
-        raise InputError("Give images to draw: either files, or a set with --data; not both.")
-    if args.out.suffix.lower() not in (".gif", *PICTURES):
-        raise InputError(f"--out is .gif for an animation, or one of {', '.join(PICTURES)}; got {args.out.name!r}.")
-    if args.count is not None and args.count < 1:
-        raise InputError(f"--count is at least 1; got {args.count}.")
+    if args.json:
+        show_json(said)
+    else:
+        show_lines([f"{args.out}: what {model.config.name} draws of {len(pixels)} images"])
 
 
 def _images(args: Namespace, model: Any) -> tuple[Any, Any]:

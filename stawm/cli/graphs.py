@@ -1,10 +1,12 @@
 """The commands ``stawm export``, ``verify`` and ``run``, and what ``stawm inspect`` shows of a graph."""
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from stawm.cli import values
+from stawm.cli.printing import show, show_json
+from stawm.errors import InputError
 
 MODEL = "a checkpoint, a folder with one, a preset whose weights come with the package, or user/name on the hub"
 """What stands for a trained model."""
@@ -29,6 +31,9 @@ def export(args: argparse.Namespace) -> None:
     from stawm.export.write.exporting import to_onnx
     from stawm.storage.pretrained import find_model
 
+    (values.try_file if args.graph == "rollout" else values.try_folder)(args.out)
+    if args.triton is not None and args.graph != "rollout":
+        raise InputError("Triton serves a rollout, not a step graph: leave --triton away, or take --graph rollout.")
     try:
         report = to_onnx(
             find_model(args.model),
@@ -49,9 +54,10 @@ def export(args: argparse.Namespace) -> None:
         return
     served = write_repository(args.out, args.triton)
     if args.json:
-        print(json.dumps(report.as_dict() | {"triton": served.as_dict()}))
+        show_json(report.as_dict() | {"triton": served.as_dict()})
     else:
-        print(report, served, sep="\n\n")
+        show(args, report, "")
+        show(args, served)
 
 
 def verify(args: argparse.Namespace) -> None:
@@ -86,12 +92,7 @@ def inspect(args: argparse.Namespace) -> None:
 def is_graph(given: str) -> bool:
     """Whether a path is that of a graph and not of a checkpoint: an ONNX file, or a folder without a checkpoint."""
     path = Path(given)
-    return path.suffix == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
-
-
-def show(args: argparse.Namespace, found: Any, *more: str) -> None:
-    """Print what was found, as JSON or laid out for reading, there with more lines below it."""
-    print(json.dumps(found.as_dict())) if args.json else print(found, *more, sep="\n")
+    return path.suffix.lower() == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
 def _names(text: str) -> list[str]:
@@ -102,13 +103,17 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=MODEL)
     parser.add_argument("out", type=Path, help="the file to write; for a step graph a folder")
     parser.add_argument("--graph", choices=("rollout", "step"), default="rollout", help="all at once, or one by one")
-    parser.add_argument("--glimpses", type=int, help="how many are taken; the model's number if left out")
+    parser.add_argument(
+        "--glimpses", type=values.at_least(1), metavar="N", help="how many are taken; the model's number if left out"
+    )
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
-    parser.add_argument("--opset", type=int, default=18)
+    parser.add_argument("--opset", type=values.at_least(1), metavar="N", default=18)
     parser.add_argument("--outputs", type=_names, help="fields of the output, commas between")
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
-    parser.add_argument("--triton", type=Path, metavar="DIR", help="also put the graph into a Triton model repository")
+    parser.add_argument(
+        "--triton", type=values.folder, metavar="DIR", help="also put it into a Triton model repository"
+    )
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -120,8 +125,12 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
     parser.add_argument("images", type=Path, help="a folder of images, or one image")
-    parser.add_argument("--until", type=float, help="of a step graph: look until it is so certain, say 0.99")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="save what is drawn there")
+    parser.add_argument(
+        "--until", type=values.certainty, metavar="P", help="of a step graph: look until it is so certain, say 0.9"
+    )
+    parser.add_argument("--save", type=values.folder, metavar="DIR", help="save what is drawn there")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--allow-fallback", action="store_true", help="let the CPU stand in for a GPU")
-    parser.add_argument("--threads", type=int, help="how many threads a run on the CPU takes")
+    parser.add_argument(
+        "--threads", type=values.at_least(1), metavar="N", help="how many threads a run on the CPU takes"
+    )

@@ -10,14 +10,18 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, graphs
+from stawm.cli import commands, drawing, graphs, values
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.training.options import NAMES, RunOptions
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+PYTHONS = {"None": None, "True": True, "False": False}
 DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"
-GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.decay=0.3 recipe.epochs=5."
+GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.delta=0.3 glimpses=6."
+RECIPE = f"{GRAMMAR} So are those of the recipe: recipe.epochs=5."
+OUT = "a picture (.png, .svg, .pdf, ...), or .gif for an animation (default: drawing.png)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,11 +91,24 @@ def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return a value as JSON says, a list where commas separate values, else the text itself."""
+    """Return a value as JSON or Python write it, a list where commas separate values, else the text itself.
+
+    Examples:
+        >>> [parse_value(text) for text in ("0.3", ".3", "null", "None", "true", "[cat,dog]", "3,32,32", "conv")]
+        [0.3, 0.3, None, None, True, ['cat', 'dog'], [3, 32, 32], 'conv']
+    """
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
-        return [parse_value(part) for part in text.split(",")] if "," in text and text[0] not in "[{" else text
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    if text in PYTHONS:
+        return PYTHONS[text]
+    if NUMBER.fullmatch(text):
+        return float(text)
+    if text.startswith("{"):
+        return text
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return [parse_value(part.strip()) for part in inner.split(",")] if "," in text or inner != text else text
 
 
 def make_parser() -> Parser:
@@ -100,19 +117,19 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"stawm {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
-    def add(run: Callable[[argparse.Namespace], None], name: str, words: str, *, overrides: bool = False) -> Parser:
-        added = subparsers.add_parser(name, help=words, description=f"{words}. {GRAMMAR if overrides else ''}")
-        added.overrides = overrides
+    def add(run: Callable[[argparse.Namespace], None], name: str, words: str, *, overrides: str = "") -> Parser:
+        added = subparsers.add_parser(name, help=words, description=f"{words}. {overrides}")
+        added.overrides = bool(overrides)
         added.set_defaults(run=run, parser=added)
         if name != "cite":
             added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    _demo(add(commands.demo, "demo", "train, export and show a small model, in about a minute", overrides=True))
+    _demo(add(commands.demo, "demo", "train, export and show a small model, in about a minute", overrides=RECIPE))
     _listing(add(commands.list_names, "list", "list registered names"))
     _describe(add(commands.describe, "describe", "describe a preset or a component"))
-    _preset(add(commands.cite, "cite", "print BibTeX for what a model uses", overrides=True))
-    _train(add(commands.train, "train", "train a model", overrides=True))
+    _preset(add(commands.cite, "cite", "print BibTeX for what a model uses", overrides=GRAMMAR))
+    _train(add(commands.train, "train", "train a model", overrides=RECIPE))
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
@@ -137,7 +154,7 @@ def _data(parser: Parser, *, required: bool = True) -> None:
 
 def _demo(parser: Parser) -> None:
     parser.add_argument("--data", metavar="DATA", default="digits", help=f"{DATA} (default: digits, which come along)")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="the folder to write to (default: demo)")
+    parser.add_argument("--out", type=values.folder, default="demo", help="the folder to write to (default: demo)")
 
 
 def _listing(parser: Parser) -> None:
@@ -154,7 +171,9 @@ def _describe(parser: Parser) -> None:
 def _train(parser: Parser) -> None:
     _preset(parser)
     parser.add_argument("--data", metavar="DATA", required=True, help=DATA)
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder; a run broken off there goes on")
+    parser.add_argument(
+        "--out", type=values.folder, required=True, help="the run's folder; a run broken off there goes on"
+    )
     parser.add_argument("--recipe", default="fast", help="fast (our own, the default) or paper (its Appendix D)")
     hints, meanings, usual = field_hints(RunOptions), field_meanings(RunOptions), vars(RunOptions())
     for name in NAMES:
@@ -193,9 +212,13 @@ def _plain_types(hint: Any) -> list[Any]:
 def _eval(parser: Parser) -> None:
     _model(parser)
     _data(parser)
-    parser.add_argument("--validation", type=int, default=0, metavar="N", help="measure on the last N training images")
-    parser.add_argument("--picture", type=Path, help="also draw what was measured")
-    parser.add_argument("--looks", type=Path, help="also draw where it looked at some of the images")
+    parser.add_argument(
+        "--validation", type=values.at_least(0), default=0, metavar="N", help="measure on the last N training images"
+    )
+    parser.add_argument("--picture", type=values.picture, metavar="FILE", help="also draw what was measured")
+    parser.add_argument(
+        "--looks", type=values.picture, metavar="FILE", help="also draw where it looked at some of the images"
+    )
 
 
 def _draw(parser: Parser) -> None:
@@ -203,16 +226,30 @@ def _draw(parser: Parser) -> None:
     _model(parser)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
     _data(parser, required=False)
-    parser.add_argument("--out", type=Path, default=Path("drawing.png"), help=".png, or .gif for an animation")
-    parser.add_argument("--count", type=int, help="how many images at most (default: 4 of a set, all of the files)")
-    parser.add_argument("--seed", type=int, help="draw images of a set at random; the first ones if left out")
+    parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
+    parser.add_argument(
+        "--count",
+        type=values.at_least(1),
+        metavar="N",
+        help="how many images at most (default: 4 of a set, all of the files)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=values.at_least(0),
+        metavar="N",
+        help="draw images of a set at random; the first ones if left out",
+    )
 
 
 def _diagnose(parser: Parser) -> None:
     _model(parser)
     _data(parser)
-    parser.add_argument("--images", type=int, default=256, help="how many images to look at (default: 256)")
-    parser.add_argument("--picture", type=Path, help="also draw the measures over the glimpses")
+    parser.add_argument(
+        "--images", type=values.at_least(1), default=256, metavar="N", help="how many images to look at (default: 256)"
+    )
+    parser.add_argument(
+        "--picture", type=values.picture, metavar="FILE", help="also draw the measures over the glimpses"
+    )
 
 
 def _inspect(parser: Parser) -> None:

@@ -1,4 +1,4 @@
-"""The memory's health on real input: measured, held against its exact bounds, and put into advice."""
+"""A model's health on real input: its memory held against exact bounds, where it looks, and both put into advice."""
 
 import dataclasses
 import math
@@ -13,13 +13,19 @@ from stawm.core import hebb_rosenblatt as rule
 from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
+from stawm.models.looking import LookHealth, examine, is_untrained
 from stawm.models.model import Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
+from stawm.text import strict
 
 LARGEST_INPUT = 6.0
 LARGEST_HALF = torch.finfo(torch.float16).max
 LOOKED_INTO = 32
+MOSTLY, SAME, HARDLY = 0.75, 0.99, 0.1
+"""From which share on a glimpse is called outside, two of them the same, and gradients cut off."""
+NOTHING = "nothing to mend"
+UNTRAINED = "untrained: every glimpse is still the one that the model starts with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ class GlimpseHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """The health of a model's memory.
+    """The health of a model.
 
     Attributes:
         model: The model's name.
@@ -63,6 +69,8 @@ class Diagnosis:
         images: How many images were looked at.
         rates: The memory's rates as they act, where it has any.
         glimpses: The memory after each glimpse.
+        looks: Where each glimpse was taken.
+        untrained: Whether every glimpse is still the one that a model starts with.
         advice: What to do, in plain words; empty where nothing needs doing.
     """
 
@@ -71,6 +79,8 @@ class Diagnosis:
     images: int
     rates: Mapping[str, float]
     glimpses: tuple[GlimpseHealth, ...]
+    looks: tuple[LookHealth, ...]
+    untrained: bool
     advice: tuple[str, ...]
 
     @property
@@ -79,27 +89,36 @@ class Diagnosis:
         return not self.advice
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return {**dataclasses.asdict(self), "healthy": self.healthy}
+        """Return it as plain JSON values; what is not finite is null."""
+        return strict({**dataclasses.asdict(self), "healthy": self.healthy})
 
     def columns(self) -> list[str]:
         """Return the measures that this memory has."""
-        return [name for name, value in vars(self.glimpses[0]).items() if value is not None]
+        return _columns(self.glimpses)
 
     def __str__(self) -> str:
-        """Lay it out as a table, advice below."""
-        columns = self.columns()
-        numbers = [[getattr(health, name) for name in columns] for health in self.glimpses]
-        rows = [columns, *([str(x) if isinstance(x, int) else f"{x:.3g}" for x in row] for row in numbers)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        """Lay it out as a table of the memory and one of the looks, advice below."""
         rates = ", ".join(f"{name} {value:.4g}" for name, value in self.rates.items())
         head = f"{self.memory} of {self.model} over {self.images} images" + (f": {rates}" if rates else "")
-        return "\n".join([head, *table, *(f"! {line}" for line in self.advice or ("nothing to mend",))])
+        said = [f"! {line}" for line in self.advice] or [NOTHING]
+        notes = [UNTRAINED] if self.untrained else []
+        return "\n".join([head, *_table(self.glimpses), "where it looks", *_table(self.looks), *notes, *said])
+
+
+def _columns(rows: tuple[Any, ...]) -> list[str]:
+    return [name for name, value in vars(rows[0]).items() if value is not None]
+
+
+def _table(rows: tuple[Any, ...]) -> list[str]:
+    columns = _columns(rows)
+    numbers = [[getattr(row, name) for name in columns] for row in rows]
+    cells = [columns, *([str(x) if isinstance(x, int) else f"{x:.3g}" for x in row] for row in numbers)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
 
 
 def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Diagnosis:
-    """Measure the health of a model's memory on real images, after each glimpse, and give advice.
+    """Measure a model's health on real images: its memory after each glimpse, and where it looks; and give advice.
 
     Args:
         model: The model; it is run in evaluation mode and left as it was.
@@ -127,6 +146,9 @@ def diagnose(model: Stawm, pixels: Tensor, *, glimpses: int | None = None) -> Di
 
 def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     seen = model.look(images, n)
+    assert seen.looks is not None
+    poses = seen.looks.pose
+    looks, untrained = examine(model, images, poses), is_untrained(model.locator, poses)
     E = seen.memory_input
     queries = torch.stack([head.query(seen.context) for head in model.named_heads.values()], dim=1)
     generic = _states(model, E, queries)
@@ -141,7 +163,9 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
         images=len(images),
         rates=rates,
         glimpses=tuple(generic),
-        advice=tuple(_advice(generic, rates)),
+        looks=tuple(looks),
+        untrained=untrained,
+        advice=(*_advice(generic, rates), *([] if untrained else _advice_on_looks(looks, model))),
     )
 
 
@@ -153,7 +177,7 @@ def _states(model: Stawm, E: Tensor, queries: Tensor) -> list[GlimpseHealth]:
     for t, e in enumerate(E.unbind(1), 1):
         state, few = model.memory.write(state, e), model.memory.write(few, e[:LOOKED_INTO])
         W = model.memory.matrix(few)
-        read = max(model.memory.read(state, q).abs().max().item() for q in queries.unbind(1))
+        read = torch.stack([model.memory.read(state, q).abs().max() for q in queries.unbind(1)]).max().item()
         finite = bool(W.isfinite().all())
         radius = torch.linalg.eigvals(W).abs().max().item() if finite else float("inf")
         norm = W.flatten(1).norm(dim=1).max().item() if finite else float("inf")
@@ -220,4 +244,32 @@ def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[s
     highest = max(g.read for g in glimpses)
     if highest > LARGEST_HALF / 2:
         advice.append(f"Reads reach {highest:.3g}, and fp16 ends at {LARGEST_HALF:.0f}: keep reads in float32.")
+    return advice
+
+
+def _advice_on_looks(looks: list[LookHealth], model: Stawm) -> list[str]:
+    advice = []
+    lost = [f"{look.glimpse} ({look.outside:.0%})" for look in looks if look.outside > MOSTLY]
+    if lost:
+        advice.append(
+            f"Glimpses lie outside the image: {', '.join(lost)}. There they see the mean of the data and learn "
+            "nothing: pose_limit=1 keeps them near, locator.padding=border continues the image."
+        )
+    pixel = 1 / max(model.config.image[1:])
+    small = [str(look.glimpse) for look in looks if not look.size >= pixel]
+    if small:
+        advice.append(
+            f"Glimpses are smaller than one pixel of the image: {', '.join(small)}. pose_limit=1 bounds them."
+        )
+    if len(looks) > 1 and min(look.alike for look in looks[1:]) > SAME:
+        advice.append(
+            "All glimpses see the same part of the image, so that looking again adds nothing: take fewer, or smaller "
+            "ones (glimpses=, glimpse_size=)."
+        )
+    cut = [str(look.glimpse) for look in looks if look.reached is not None and look.reached < HARDLY]
+    if cut:
+        advice.append(
+            f"In nearly all images no gradient reaches the pose through what is seen, at glimpses {', '.join(cut)}: "
+            "the model cannot learn to look elsewhere. They see nothing that changes, or what they see is not used."
+        )
     return advice

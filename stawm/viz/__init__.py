@@ -5,6 +5,13 @@ matplotlib's global state: ``stawm.viz.looks(model, pixels).savefig("looks.png")
 animation: ``stawm.viz.animate(model, pixels).save("looks.gif")``.
 """
 
+from stawm.lazy import explained
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ModuleNotFoundError as error:
+    raise explained(error) from error
+
 from stawm.viz.animation import Animation as Animation
 from stawm.viz.animation import animate as animate
 from stawm.viz.drawings import drawings as drawings
@@ -15,3 +22,4 @@ from stawm.viz.memories import matrices as matrices
 from stawm.viz.memories import memories as memories
 from stawm.viz.mistakes import mistakes as mistakes
 from stawm.viz.seen import look as look
+from stawm.viz.sheet import save as save

@@ -17,15 +17,17 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.models.model import Model
 from stawm.storage.file import write_atomically
-from stawm.viz import sheet
+from stawm.viz import sheet, writing
 from stawm.viz.seen import Seen, look
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG"}
 SHOWN = 10
 """How many classes are shown at most, the likeliest."""
+BARS, GAP, NAMES = 1.2, 0.1, 1.2
+"""Inches for the bars of the classes and a gap, and the most that names beside them take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Animation:
     """Pictures that are shown one after the other, over and over.
 
@@ -47,11 +49,23 @@ class Animation:
         kind = FORMATS.get(path.suffix.lower())
         if kind is None:
             raise InputError(f"An animation is written as .gif, .png or .apng; got {path.name!r}.")
+        write_atomically(path, self._encoded(kind))
+
+    def _encoded(self, kind: str) -> bytes:
         frames = [frame.quantize(dither=Image.Dither.NONE) if kind == "GIF" else frame for frame in self.frames]
         shown = [self.milliseconds] * (len(frames) - 1) + [3 * self.milliseconds]
         data = io.BytesIO()
         frames[0].save(data, kind, save_all=True, append_images=frames[1:], duration=shown, loop=0)
-        write_atomically(path, data.getvalue())
+        return data.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: an animated PNG."""
+        return self._encoded("PNG")
+
+    def __repr__(self) -> str:
+        """Say how many pictures there are, not what each of them is."""
+        wide, tall = self.frames[0].size
+        return f"<Animation of {len(self.frames)} frames of {wide}x{tall} pixels>"
 
 
 def animate(
@@ -90,20 +104,22 @@ def _sheet(
     output, steps = seen.output, seen.trace.pose.shape[1]
     draws, masks, answers = output.canvases is not None, output.masks is not None, seen.chances is not None
     words = ["it looks", f"glimpse {step + 1} of {steps}", *["it draws"] * draws, *["its mask"] * masks]
-    widths = [1.3] * len(words) + [1.75] * answers
+    beside = min(NAMES, writing.widest(seen.names, 7)) if answers else 0.0
+    widths = [1.3] * len(words) + [GAP + beside + BARS] * answers
     figure, axes = sheet.panels([1.45] * len(pixels), widths, top=0.5 if title else 0.3)
     for row, panels in enumerate(axes):
         sheet.scene(panels[0], pixels[row], seen.frames(row), upto=step + 1)
         sheet.show(panels[1], seen.model.denormalise(seen.trace.glimpses[row, step : step + 1])[0])
         sheet.border(panels[1], sheet.colour(step, steps))
         if labels is not None:
-            sheet.under(panels[0], f"truly {seen.class_name(int(labels[row]))}", sheet.FAINT)
+            sheet.under(panels[0], seen.label(panels[0], int(labels[row])), sheet.FAINT)
         if output.canvases is not None:
             _canvas(panels[2], seen, row, step)
         if output.masks is not None:
             sheet.show(panels[3], output.masks[row, step])
         if seen.chances is not None:
-            _bars(panels[-1], seen, seen.chances[row], step, None if labels is None else int(labels[row]))
+            label = None if labels is None else int(labels[row])
+            _bars(panels[-1], seen, seen.chances[row], step, label, beside)
     ink = sheet.colour(step, steps)
     inks = [sheet.INK, *[ink] * (len(words) - 1), *[sheet.INK] * answers]
     sheet.headings(figure, axes[0], [*words, *["it says"] * answers], inks, title)
@@ -119,17 +135,22 @@ def _canvas(axis: Axes, seen: Seen, row: int, step: int) -> None:
     sheet.frame(axis, frames[step], size, sheet.colour(step, len(frames)), width=1.2)
 
 
-def _bars(axis: Axes, seen: Seen, chances: Float[Tensor, "n classes"], step: int, label: int | None) -> None:
+def _bars(
+    axis: Axes, seen: Seen, chances: Float[Tensor, "n classes"], step: int, label: int | None, beside: float
+) -> None:
     """Show how likely each class is by then; the same classes in every frame."""
-    kept = chances.max(dim=0).values.topk(min(SHOWN, chances.shape[1])).indices.sort().values.tolist()
-    best = int(chances[step].argmax())
-    axis = axis.inset_axes((0.36, 0.04, 0.62, 0.92))
+    known = chances.nan_to_num(0.0)
+    kept = known.max(dim=0).values.topk(min(SHOWN, chances.shape[1])).indices.sort().values.tolist()
+    best = int(known[step].argmax())
+    left = (GAP + beside) / sheet.inches(axis)
+    axis = axis.inset_axes((left, 0.04, 1 - left, 0.92))
     axis.spines[:].set_visible(False)
     right = sheet.INK if label is None else sheet.RIGHT if best == label else sheet.WRONG
     inks = [right if index == best else sheet.FAINT for index in kept]
     axis.barh(range(len(kept)), [1.0] * len(kept), color=sheet.GROUND, height=0.7)
-    axis.barh(range(len(kept)), chances[step, kept].tolist(), color=inks, height=0.7)
-    axis.set_yticks(range(len(kept)), [f"{seen.class_name(index):.10}" for index in kept], fontsize=7)
+    axis.barh(range(len(kept)), known[step, kept].tolist(), color=inks, height=0.7)
+    names = [seen.class_name(index, beside, 7) for index in kept]
+    axis.set_yticks(range(len(kept)), names, fontsize=7, **writing.style("".join(names)))
     for text, ink in zip(axis.get_yticklabels(), inks, strict=True):
         text.set_color(ink)
     axis.set_xlim(0, 1)

@@ -1,5 +1,6 @@
 """How a model draws: what it sees, what it sketches of that, and the picture that grows from the sketches."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def as_pixels(sketches: Float[Tensor, "n s h w"], channels: int) -> Float[Tensor
         return sketches[:, 1:]
     if sketches.shape[1] != channels:
         return None
-    return 0.5 + sketches / (2 * sketches.abs().max().clamp_min(1e-12))
+    return 0.5 + sketches / (2 * max(sheet.largest(sketches), 1e-12))
 
 
 def _stories(seen: Seen, row: int) -> list[Story]:
@@ -107,4 +108,5 @@ def _result(seen: Seen, row: int, image: Tensor, above: Axes, below: Axes) -> No
     sheet.show(above, image)
     sheet.show(below, result)
     error = (result - image.cpu()).square().mean().item()
-    sheet.under(below, f"result: MSE {error:.4f}", sheet.FAINT)
+    said = f"result: MSE {error:.4f}" if math.isfinite(error) else f"result: {sheet.NO_DATA}"
+    sheet.under(below, said, sheet.FAINT)

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stawm.models.model import Model
-from stawm.viz import sheet
+from stawm.viz import sheet, writing
 from stawm.viz.seen import Seen, look
 
 CURVES = 3
 """How many classes are followed by name."""
+LEFT, CURVE, GAP, NAMES = 0.3, 1.25, 0.08, 1.2
+"""Inches for the scale of the course of answers, the course and a gap, and the most that names beside it take."""
 
 
 def looks(
@@ -37,44 +39,42 @@ def looks(
     trace, chances = seen.trace, seen.chances
     steps = trace.pose.shape[1]
     answers = chances is not None
-    widths = [1.1, *[1.1] * steps, *([1.9] if answers else [])]
+    beside = min(NAMES, writing.widest(seen.names, 7))
+    widths = [1.1, *[1.1] * steps, *([LEFT + CURVE + GAP + beside] if answers else [])]
     figure, axes = sheet.panels([1.35] * len(pixels), widths)
     for row, panels in enumerate(axes):
+        label = None if labels is None else int(labels[row])
         sheet.scene(panels[0], pixels[row], seen.frames(row))
-        if labels is not None:
-            sheet.under(panels[0], f"truly {seen.class_name(int(labels[row]))}", sheet.FAINT)
+        if label is not None:
+            sheet.under(panels[0], seen.label(panels[0], label), sheet.FAINT)
         for step in range(steps):
             sheet.show(panels[1 + step], seen.model.denormalise(trace.glimpses[row, step : step + 1])[0])
             sheet.border(panels[1 + step], sheet.colour(step, steps))
             if answers:
-                _answer(panels[1 + step], seen, chances[row, step], None if labels is None else int(labels[row]))
+                sheet.under(panels[1 + step], *seen.answer(panels[1 + step], chances[row, step], label))
         if answers:
-            _course(panels[-1], seen, chances[row], None if labels is None else int(labels[row]))
-    words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how sure of what"][: len(widths)]
+            _course(panels[-1], seen, chances[row], label, beside)
+    words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how certain"][: len(widths)]
     inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK][: len(widths)]
     sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
 
-def _answer(axis: Axes, seen: Seen, chances: Tensor, label: int | None) -> None:
-    best = int(chances.argmax())
-    ink = sheet.INK if label is None else sheet.RIGHT if best == label else sheet.WRONG
-    sheet.under(axis, f"{seen.class_name(best)}  {chances[best]:.0%}", ink)
-
-
-def _course(axis: Axes, seen: Seen, chances: Tensor, label: int | None) -> None:
-    axis = axis.inset_axes((0.12, 0.28, 0.76, 0.64))
+def _course(axis: Axes, seen: Seen, chances: Tensor, label: int | None, beside: float) -> None:
+    wide = sheet.inches(axis)
+    axis = axis.inset_axes((LEFT / wide, 0.28, 1 - (LEFT + GAP + beside) / wide, 0.64))
     axis.spines[:].set_visible(False)
-    steps = range(1, len(chances) + 1)
-    followed = chances.max(dim=0).values.topk(min(CURVES, chances.shape[1])).indices.tolist()
+    steps, known = range(1, len(chances) + 1), chances.nan_to_num(0.0)
+    followed = known.max(dim=0).values.topk(min(CURVES, chances.shape[1])).indices.tolist()
     for index in followed:
         ink = sheet.RIGHT if index == label else sheet.FAINT
         axis.plot(
             steps, chances[:, index].tolist(), color=ink, linewidth=1.4, marker="o", markersize=2.5, clip_on=False
         )
-    for index, height in zip(followed, spread(chances[-1, followed].tolist(), 0.15), strict=True):
-        ink = sheet.RIGHT if index == label else sheet.FAINT
-        axis.text(steps[-1] + 0.15, height, f"{seen.class_name(index):.9}", fontsize=7, color=ink, va="center")
+    for index, height in zip(followed, spread(known[-1, followed].tolist(), 0.15), strict=True):
+        ink, said = sheet.RIGHT if index == label else sheet.FAINT, seen.class_name(index, beside, 7)
+        place = {"xy": (steps[-1] + 0.2, height), "xytext": (GAP * writing.INCH, 0), "textcoords": "offset points"}
+        axis.annotate(said, fontsize=7, color=ink, va="center", **place, **writing.style(said))
     axis.set_xlim(0.8, len(chances) + 0.2)
     axis.set_ylim(0, 1)
     axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6, color=sheet.FAINT)

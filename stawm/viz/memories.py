@@ -1,7 +1,9 @@
 """What a memory holds: W after each glimpse."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -33,11 +35,11 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     figure, axes = sheet.panels([1.3] * len(pixels), [1.0, *[1.2] * steps])
     for i, panels in enumerate(axes):
         sheet.show(panels[0], pixels[i])
-        reach = float(written[i].abs().max())
+        reach = sheet.largest(written[i])
         for step in range(steps):
             _show(panels[1 + step], written[i, step], reach)
             sheet.border(panels[1 + step], sheet.colour(step, steps), width=1.0)
-        sheet.under(panels[-1], scale(reach), sheet.FAINT)
+        sheet.under(panels[-1], scale(reach) if written[i].isfinite().all() else "not finite", sheet.FAINT)
     words = ["image", *[f"W after {step + 1}" for step in range(steps)]]
     inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)]]
     sheet.headings(figure, axes[0], words, inks, title)
@@ -57,7 +59,7 @@ def matrices(seen: Seen) -> Float[Tensor, "b n m m"]:
 
 def show_matrix(axis: Axes, matrix: Float[Tensor, "m m"]) -> str:
     """Show a matrix at its own scale, and return the scale in words."""
-    reach = float(matrix.abs().max())
+    reach = sheet.largest(matrix)
     _show(axis, matrix, reach)
     return scale(reach)
 
@@ -69,4 +71,5 @@ def scale(reach: float) -> str:
 
 def _show(axis: Axes, matrix: Float[Tensor, "m m"], reach: float) -> None:
     reach = max(reach, NOTHING)
-    axis.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+    colours = colormaps["RdBu_r"].with_extremes(bad=sheet.GROUND)
+    axis.imshow(np.ma.masked_invalid(matrix.numpy()), cmap=colours, vmin=-reach, vmax=reach, interpolation="nearest")

@@ -73,7 +73,7 @@ def mistakes(
     figure, axes = sheet.panels([1.5] * rows, [1.2, 1.2, 0.15] * across)
     pairs = [(row[3 * k], row[3 * k + 1]) for row in axes for k in range(across)]
     for i in range(len(some)):
-        _pair(pairs[i], seen, i, some[i], int(truth[i]), chosen)
+        _pair(pairs[i], seen, i, some[i], int(truth[i]))
     words = ["it saw", "it drew", ""] * across
     sheet.headings(figure, axes[0], words, [sheet.INK] * len(words), title)
     return figure
@@ -98,10 +98,10 @@ def find_mistakes(model: Model, pixels: Float[Tensor, "b c h w"], labels: Int[Te
     return Mistakes(wrong, answers[wrong], certainty[wrong])
 
 
-def _pair(panels: tuple[Axes, Axes], seen: Seen, i: int, image: Tensor, label: int, found: Mistakes) -> None:
+def _pair(panels: tuple[Axes, Axes], seen: Seen, i: int, image: Tensor, label: int) -> None:
     assert seen.output.canvas is not None
     sheet.show(panels[0], image)
-    sheet.under(panels[0], f"truly {seen.class_name(label)}", sheet.FAINT)
+    sheet.under(panels[0], seen.label(panels[0], label), sheet.FAINT)
     sheet.show(panels[1], seen.output.canvas[i])
-    answer = f"{seen.class_name(int(found.answers[i]))}  {found.certainty[i]:.0%}"
-    sheet.under(panels[1], answer, sheet.WRONG)
+    assert seen.chances is not None
+    sheet.under(panels[1], *seen.answer(panels[1], seen.chances[i, -1], label))

@@ -1,15 +1,21 @@
 """What the pictures show: a model that is run as it would answer."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.heads.output import Output, Trace
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
+from stawm.viz.sheet import INK, RIGHT, WRONG, room
+from stawm.viz.writing import fitting, width
+
+LABEL = "label: "
 
 
 class Seen(NamedTuple):
@@ -27,10 +33,38 @@ class Seen(NamedTuple):
     trace: Trace
     chances: Float[Tensor, "b n classes"] | None
 
-    def class_name(self, index: int) -> str:
-        """Return a class's name, or its number where classes have no names."""
-        names = self.model.config.class_names
-        return names[index] if names else str(index)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, or their numbers where classes have no names."""
+        config = self.model.config
+        return tuple(config.class_names or map(str, range(config.classes or 0)))
+
+    def class_name(self, index: int, inches: float, size: float = 8, *, beside: str = "") -> str:
+        """Return a class's name as it is written where there is so much room.
+
+        Args:
+            index: Which class.
+            inches: How much room there is.
+            size: The size of the letters, in points.
+            beside: What is written in the same line.
+        """
+        names = self.names
+        if not 0 <= index < len(names):
+            return str(index)
+        return fitting(names, math.ceil(100 * (inches - width(beside, size))) / 100, size)[index]
+
+    def label(self, axis: Axes, index: int) -> str:
+        """Return what is written under an image whose class is known."""
+        return f"{LABEL}{self.class_name(index, room(axis), beside=LABEL)}"
+
+    def answer(self, axis: Axes, chances: Float[Tensor, "classes"], label: int | None) -> tuple[str, str]:
+        """Return the likeliest class and how likely it is, as it is written under a panel, and in which ink."""
+        if not chances.isfinite().all():
+            return "no answer", WRONG
+        best = int(chances.argmax())
+        ink = INK if label is None else RIGHT if best == label else WRONG
+        share = f"  {chances[best]:.0%}"
+        return f"{self.class_name(best, room(axis), beside=share)}{share}", ink
 
     def frames(self, row: int) -> Float[Tensor, "n 4 2"]:
         """Return the corners of one image's glimpses."""

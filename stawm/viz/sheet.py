@@ -4,22 +4,40 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.storage.file import write_atomically
+from stawm.viz.writing import shortened, spelled, style
 
 INK, FAINT, GROUND = "#1b1b1f", "#8a8a94", "#e9e9ee"
 RIGHT, WRONG = "#2a7f4f", "#b3261e"
 FURTHEST = 0.35
 """How far around an image frames are shown, as a share of its side; what reaches further is cut off."""
+
+GAP, MARGIN = 0.12, 0.12
+"""Between two panels, as a share of their mean width; around all of them, in inches."""
+NO_DATA = "no data"
+"""What is said where a number is none."""
+
+
+class Picture(Figure):
+    """A figure that a notebook shows, whether or not it was told to draw inline."""
+
+    def _repr_png_(self) -> bytes:
+        data = io.BytesIO()
+        FigureCanvasAgg(self).print_png(data)
+        return data.getvalue()
 
 
 def panels(
@@ -27,18 +45,18 @@ def panels(
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with a grid of panels; widths and heights are in inches."""
     wide, tall = sum(widths) + 0.3, sum(heights) + top + bottom
-    figure = Figure(figsize=(wide, tall), dpi=150, facecolor="white")
+    figure = Picture(figsize=(wide, tall), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
         len(heights),
         len(widths),
         height_ratios=list(heights),
         width_ratios=list(widths),
-        left=0.12 / wide,
-        right=1 - 0.12 / wide,
+        left=MARGIN / wide,
+        right=1 - MARGIN / wide,
         top=1 - top / tall,
         bottom=bottom / tall,
         hspace=0.0,
-        wspace=0.12,
+        wspace=GAP,
     )
     axes = [[figure.add_subplot(grid[r, c]) for c in range(len(widths))] for r in range(len(heights))]
     for axis in (a for row in axes for a in row):
@@ -55,10 +73,23 @@ def headings(
     """Write a heading above each column, and a title above them all."""
     tall = figure.get_figheight()
     for axis, word, ink in zip(top, words, inks, strict=True):
-        box = axis.get_position(original=True)
-        figure.text((box.x0 + box.x1) / 2, box.y1 + 0.05 / tall, word, ha="center", va="bottom", fontsize=8, color=ink)
+        box, said = axis.get_position(original=True), shortened(spelled(word), room(axis), 8)
+        middle, above = (box.x0 + box.x1) / 2, box.y1 + 0.05 / tall
+        figure.text(middle, above, said, ha="center", va="bottom", fontsize=8, color=ink, **style(said))
     if title:
-        figure.text(0.5, 1 - 0.06 / tall, title, ha="center", va="top", fontsize=10, color=INK)
+        said = shortened(spelled(title), figure.get_figwidth() - 4 * MARGIN, 10)
+        figure.text(0.5, 1 - 0.06 / tall, said, ha="center", va="top", fontsize=10, color=INK, **style(said))
+
+
+def inches(axis: Axes) -> float:
+    """Return how wide a panel is."""
+    figure: Any = axis.figure
+    return axis.get_position(original=True).width * figure.get_figwidth()
+
+
+def room(axis: Axes) -> float:
+    """Return how many inches a line under or above a panel may take without running into the next one."""
+    return inches(axis) * (1 + GAP / 4)
 
 
 def colour(step: int, steps: int) -> tuple[float, float, float, float]:
@@ -67,31 +98,45 @@ def colour(step: int, steps: int) -> tuple[float, float, float, float]:
 
 
 def show(axis: Axes, image: Float[Tensor, "c h w"]) -> None:
-    """Show pixel values in [0, 1]."""
+    """Show pixel values in [0, 1]; of other channels than grey or red, green and blue their mean.
+
+    Where a value is no number, the ground shows; where none is one, that is said.
+    """
     c, h, w = image.shape
-    if c not in (1, 3):
-        raise InputError(f"Pictures can be made of images with 1 or 3 channels; these have {c}.")
-    pixels = image.detach().float().clamp(0, 1).cpu().numpy()
-    shown = pixels[0] if c == 1 else np.moveaxis(pixels, 0, -1)
-    axis.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=(0, w, h, 0))
+    pixels = (image if c in (1, 3) else image.mean(dim=0, keepdim=True)).detach().float().clamp(0, 1).cpu().numpy()
+    there = np.isfinite(pixels).all(axis=0)
+    if len(pixels) == 1:
+        shown = np.ma.masked_where(~there, pixels[0])
+    else:
+        shown = np.where(there[..., None], np.moveaxis(pixels, 0, -1), to_rgb(GROUND))
+    grey = colormaps["gray"].with_extremes(bad=GROUND)
+    axis.imshow(shown, cmap=grey, vmin=0, vmax=1, interpolation="nearest", extent=(0, w, h, 0))
     axis.set_aspect("equal")
+    if not there.any():
+        axis.text(0.5, 0.5, NO_DATA, transform=axis.transAxes, ha="center", va="center", fontsize=7, color=WRONG)
 
 
 def frame(axis: Axes, corners: Float[Tensor, "4 2"], size: tuple[int, int], colour: object, width: float = 1.6) -> None:
-    """Outline a glimpse; corners in the locator's coordinates, the image from -1 to 1."""
+    """Outline a glimpse; corners in the locator's coordinates, the image from -1 to 1. None where it is nowhere."""
     h, w = size
     xy = (corners.detach().float().cpu().numpy() + 1) / 2 * np.array([w, h])
-    axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))
+    if np.isfinite(xy).all():
+        axis.add_patch(Polygon(xy, closed=True, fill=False, edgecolor=colour, linewidth=width, joinstyle="miter"))
 
 
 def widen(axis: Axes, frames: Float[Tensor, "n 4 2"], size: tuple[int, int], *, furthest: float = FURTHEST) -> None:
     """Leave room around an image for the frames that reach out of it."""
     h, w = size
-    out = min(max(float(frames.abs().max()) - 0.97, 0.06), 2 * furthest) / 2
+    out = min(max(largest(frames) - 0.97, 0.06), 2 * furthest) / 2
     axis.set_facecolor(GROUND)
     axis.set_xlim(-out * w, (1 + out) * w)
     axis.set_ylim((1 + out) * h, -out * h)
     axis.spines[:].set(visible=True, color=GROUND)
+
+
+def largest(values: Float[Tensor, "..."]) -> float:
+    """Return the largest magnitude among the numbers that are finite; 0 where none is."""
+    return float(values.detach().abs().nan_to_num(0.0, 0.0, 0.0).max()) if values.numel() else 0.0
 
 
 def border(axis: Axes, colour: object, width: float = 2.0) -> None:
@@ -101,12 +146,15 @@ def border(axis: Axes, colour: object, width: float = 2.0) -> None:
 
 def under(axis: Axes, said: str, ink: str) -> None:
     """Write a line under a panel."""
-    axis.text(0.5, -0.05, said, transform=axis.transAxes, ha="center", va="top", fontsize=8, color=ink)
+    said = shortened(spelled(said), room(axis), 8)
+    axis.text(0.5, -0.05, said, transform=axis.transAxes, ha="center", va="top", fontsize=8, color=ink, **style(said))
 
 
 def note(axis: Axes, said: str) -> None:
     """Write a word into an empty panel."""
-    axis.text(0.95, 0.5, said, transform=axis.transAxes, ha="right", va="center", fontsize=8, color=FAINT)
+    said = shortened(spelled(said), room(axis), 8)
+    place = {"transform": axis.transAxes, "ha": "right", "va": "center"}
+    axis.text(0.95, 0.5, said, fontsize=8, color=FAINT, **place, **style(said))
 
 
 def scene(

@@ -241,13 +241,31 @@ def test_interrupting_is_no_traceback(capsys: pytest.CaptureFixture[str], monkey
     assert cli.main(["cite", "stawm-mnist-8"]) == 130
 
 
+TYPED = [
+    (".001", 0.001),
+    ("1e-3", 0.001),
+    ("-.5", -0.5),
+    ("None", None),
+    ("False", False),
+    ("[cat,dog]", ["cat", "dog"]),
+    ("[cat]", ["cat"]),
+    ("[3, x]", [3, "x"]),
+    ("{a", "{a"),
+    ("nano", "nano"),
+    ("1.2.3", "1.2.3"),
+    ("[" * 5000, "[" * 5000),
+]
+"""What people type, and mean."""
+
+
 @given(values)
 def test_values_are_json_where_they_can_be(value: Any):
     assert parse_value(json.dumps(value)) == value
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("3,32,32", [3, 32, 32]), ("timm:resnet18", "timm:resnet18"), ("a,b", ["a", "b"]), ("", "")]
+    ("text", "value"),
+    [("3,32,32", [3, 32, 32]), ("timm:resnet18", "timm:resnet18"), ("a,b", ["a", "b"]), ("", ""), *TYPED],
 )
 def test_other_values_are_lists_or_texts(text: str, value: Any):
     assert parse_value(text) == value

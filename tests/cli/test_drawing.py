@@ -87,7 +87,7 @@ def test_a_preset_stands_for_the_weights_that_ship(
         (["{m}"], "either files, or a set with --data"),
         (["{m}", "a.png", "--data", "digits"], "either files, or a set with --data"),
         (["{m}", "--data", "digits", "--out", "p.mp4"], "got 'p.mp4'"),
-        (["{m}", "--data", "digits", "--count", "0"], "--count is at least 1; got 0"),
+        (["{m}", "--data", "digits", "--count", "0"], "--count: must be an integer of at least 1; got '0'"),
         (["{m}", "--data", "digits", "--out", "{nowhere}/p.png"], "Cannot write"),
         (["{m}", "nothing.png"], "nothing.png cannot be read"),
         (["{m}", "a.png", "--frob"], "does not know '--frob'"),

@@ -10,7 +10,7 @@ from torch import Tensor
 import stawm
 from stawm.core import hebb_rosenblatt as rule
 from stawm.errors import InputError
-from stawm.models.diagnosis import Diagnosis
+from stawm.models.diagnosis import UNTRAINED, Diagnosis
 from stawm.models.model import Stawm
 
 
@@ -122,7 +122,8 @@ def test_it_is_json_and_a_table() -> None:
     assert json.loads(json.dumps(report.as_dict()))["healthy"] is True
     text = str(report)
     assert all(name in text for name in report.columns())
-    assert len(text.splitlines()) == 1 + 1 + 4 + 1
+    assert len(text.splitlines()) == 1 + (1 + 4) + 1 + (1 + 4) + 2
+    assert text.splitlines()[-2:] == [UNTRAINED, "nothing to mend"]
 
 
 def test_the_model_is_left_as_it_was() -> None:

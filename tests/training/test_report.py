@@ -65,7 +65,7 @@ def test_pictures_are_of_the_first_eight_images_with_their_classes(few: data.Spl
     model = stawm.build("stawm-digits", **TINY)
     axes = draw_pictures(model, few.test, "a title")["looks"].axes
     scenes = axes[:: TINY["glimpses"] + 2]
-    assert [axis.texts[0].get_text() for axis in scenes] == [f"truly {k}" for k in few.test.labels[:8].tolist()]
+    assert [axis.texts[0].get_text() for axis in scenes] == [f"label: {k}" for k in few.test.labels[:8].tolist()]
     nameless = stawm.build("stawm-digits", class_names=[], **TINY)
     assert not draw_pictures(nameless, few.test, "")["looks"].axes[0].texts
 

@@ -60,7 +60,7 @@ def test_the_likeliest_class_is_coloured_by_whether_it_is_right():
     for label, ink in ((best, sheet.RIGHT), ((best + 1) % 10, sheet.WRONG)):
         labels = torch.tensor([label, 0])
         axes = panels(model, 2, labels=labels)
-        assert texts(axes[0]) == [f"truly {label}"]
+        assert texts(axes[0]) == [f"label: {label}"]
         colours = [text.get_color() for text in axes[-1].child_axes[0].get_yticklabels()]
         assert [c for c in colours if c != sheet.FAINT] == [ink]
 

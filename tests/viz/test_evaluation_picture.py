@@ -29,17 +29,17 @@ def axes(measured: Evaluation, **kwargs: Any) -> dict[str, Any]:
 
 
 def test_every_count_of_the_confusion_stands_in_its_cell():
-    axis = axes(MEASURED)["which class it takes for which"]
+    axis = axes(MEASURED)["which class is taken for which"]
     found = {(int(t.get_position()[1]), int(t.get_position()[0])): int(t.get_text()) for t in axis.texts}
     assert found == {(0, 0): 8, (0, 1): 2, (1, 1): 10}
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", "dog", "a very long "]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", "dog", "a very long name"]
     right, wrong = (np.ma.asarray(image.get_array()) for image in axis.images)
     assert right.diagonal().tolist() == [0.8, 1.0, 0.0]
     assert wrong.compressed().tolist() == [0.2]
 
 
 def test_the_reliability_diagram_has_a_point_for_each_bin_with_answers():
-    axis = axes(MEASURED)["how far its certainty holds"]
+    axis = axes(MEASURED)["certainty against accuracy"]
     assert axis.collections[-1].get_offsets().tolist() == [[0.6, 0.5], [0.9, 1.0]]
     gaps = [segment.tolist() for segment in axis.collections[0].get_segments()]
     assert gaps == [[[0.6, 0.6], [0.6, 0.5]], [[0.9, 0.9], [0.9, 1.0]]], "from what was said to what came true"
@@ -64,5 +64,5 @@ def test_what_was_not_measured_is_left_out():
 
 def test_many_classes_are_coloured_without_numbers():
     many = tuple(tuple(int(i == k) for k in range(40)) for i in range(40))
-    axis = axes(Evaluation(images=40, error=0.0, confusion=many))["which class it takes for which"]
+    axis = axes(Evaluation(images=40, error=0.0, confusion=many))["which class is taken for which"]
     assert not axis.texts

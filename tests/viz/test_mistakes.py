@@ -48,7 +48,7 @@ def test_each_stands_beside_what_was_drawn_of_it(model: Any):
         np.testing.assert_allclose(shown(saw), images[i, 0])
         canvas = model(images[i : i + 1]).canvas[0, 0].clamp(0, 1).detach()
         np.testing.assert_allclose(shown(drew), canvas, atol=1e-6)
-        assert texts(saw) == [f"truly {labels[i]}"]
+        assert texts(saw) == [f"label: {labels[i]}"]
         assert texts(drew) == [f"{said[i]}  {float(sure[i]):.0%}"]
     assert not any(axis.images for pair in pairs[5:] for axis in pair)
 
@@ -61,7 +61,7 @@ def test_a_model_that_does_not_draw_shows_its_glimpses():
     axes = viz.mistakes(model, pixels(3), labels).axes
     assert len(axes) == 1 + 3 + 1
     np.testing.assert_allclose(shown(axes[0]), pixels(3)[1, 0])
-    assert texts(axes[0]) == [f"truly {labels[1]}"]
+    assert texts(axes[0]) == [f"label: {labels[1]}"]
 
 
 def test_no_mistakes_and_no_answers_are_said(model: Any):

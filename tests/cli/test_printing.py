@@ -1,0 +1,247 @@
+"""What is printed steers no terminal and fits every console, whatever files say and whichever command says it."""
+
+import argparse
+import errno
+import io
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stawm
+from stawm import cli, registry, training
+from stawm.cli import commands
+from stawm.cli import demo as demos
+from stawm.cli.parser import make_parser
+from stawm.training import Evaluation
+
+HOSTILE = "\x1b[31m\u202e[red]a\n\rb\x07\x9b2J\u2028δ猫\u2066"
+FORBIDDEN = set("\x1b\u202e\r\x07\x9b\u2028\u2066")
+NAMES = [f"{HOSTILE}{k}" for k in range(10)]
+CONSOLES = ["utf-8", "cp1252", "ascii"]
+
+
+class Console:
+    """The two streams of a process whose console has an encoding, and refuses what it lacks."""
+
+    def __init__(self, encoding: str) -> None:
+        self.encoding = encoding
+        self.out, self.err = (io.TextIOWrapper(io.BytesIO(), encoding, "strict") for _ in range(2))
+
+    def run(self, *argv: object) -> tuple[int | str | None, str, str]:
+        """Status, output and errors of a command."""
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self.out, self.err
+        try:
+            status: Any = cli.main([*map(str, argv)])
+        except SystemExit as stopped:
+            status = stopped.code
+        finally:
+            sys.stdout, sys.stderr = before
+        for stream in (self.out, self.err):
+            stream.flush()
+        out, err = (stream.buffer.getvalue().decode(self.encoding) for stream in (self.out, self.err))  # type: ignore[attr-defined]
+        return status, out, err
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a hostile name with a model, images and its graph, whose classes are named worse."""
+    folder = tmp_path_factory.mktemp("hostile") / HOSTILE.replace("\r", "")
+    folder.mkdir()
+    both: Any = {"heads": ["classification", "drawing"], "memory_size": 8, "hidden_size": 8, "glimpses": 1}
+    stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **both), folder / "m.safetensors")
+    Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(folder / "a.png")
+    status, out, _ = Console("ascii").run("export", folder / "m.safetensors", folder / "m.onnx")
+    assert status == 0
+    (folder / "exported").write_text(out)
+    return folder
+
+
+COMMANDS: dict[str, list[str]] = {
+    "list": [],
+    "describe": ["hebb-rosenblatt"],
+    "cite": ["stawm-digits"],
+    "eval": ["{m}", "--data", "digits"],
+    "draw": ["{m}", "{image}", "--out", "{here}/p.png"],
+    "diagnose": ["{m}", "--data", "digits", "--images", "3"],
+    "inspect": ["{m}"],
+    "run": ["{graph}", "{image}", "--device", "cpu"],
+    "train": ["stawm-digits", "--data", "digits", "--out", "{here}/run"],
+    "demo": ["--out", "{here}/demo"],
+    "verify": ["{graph}", "{m}"],
+    "export": ["{m}", "{here}/n.onnx"],
+}
+SLOW = {"verify", "export"}
+"""What takes seconds: tried once, on a console of ASCII; of `export` it is what made the graph of `place`."""
+
+
+def filled(place: Path, command: str) -> list[str]:
+    names = {"m": place / "m.safetensors", "graph": place / "m.onnx", "image": place / "a.png", "here": place}
+    return [command, *(arg.format(**names) for arg in COMMANDS[command])]
+
+
+def test_every_command_is_tried_here():
+    parser: Any = make_parser()
+    (found,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    assert set(found.choices) == set(COMMANDS)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train nothing: what a run and a demo give is there at once, in hostile words; so is a plug-in."""
+    measured = Evaluation(
+        images=9, error=0.5, interval=(0.0, 1.0), confusion=((0, 9), (0, 0)), class_names=(*NAMES[:2],)
+    )
+    monkeypatch.setattr(training, "train", lambda *_, **__: SimpleNamespace(evaluation=measured, checkpoint=HOSTILE))
+    monkeypatch.setattr(demos, "demo", lambda *_, **__: measured)
+    monkeypatch.setattr(registry, "broken_plugins", lambda: (HOSTILE,))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("encoding", CONSOLES)
+@pytest.mark.parametrize("command", COMMANDS.keys() - SLOW)
+def test_no_command_prints_what_steers_a_terminal_nor_ends_at_a_console(place: Path, command: str, encoding: str):
+    status, out, err = Console(encoding).run(*filled(place, command))
+    assert (status, bool(out)) == (0, True), err
+    assert not FORBIDDEN & {*out, *err}
+    if command in ("eval", "train", "demo", "run", "inspect", "draw"):
+        shown = "[red]a\\n\\rb\\x07" if command != "draw" else "[red]a\\n"
+        assert shown in out or json.dumps(NAMES[0])[1:9] in out, "names are shown, and each in one line"
+
+
+@pytest.mark.parametrize("command", SLOW)
+def test_nor_do_those_that_take_longer(place: Path, command: str):
+    out = (place / "exported").read_text()
+    if command == "verify":
+        status, out, _ = Console("ascii").run(*filled(place, command))
+        assert status == 0
+    assert out.isascii()
+    assert not FORBIDDEN & {*out}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("command", COMMANDS.keys() - SLOW - {"cite"})
+def test_json_stays_json_and_says_the_names_themselves(place: Path, command: str):
+    status, out, _ = Console("ascii").run(*filled(place, command), "--json")
+    assert status == 0
+    assert out.count("\n") == 1, "one line"
+    said = json.loads(out, parse_constant=pytest.fail)
+    if command in ("eval", "train", "demo"):
+        assert said["class_names"][0] == NAMES[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS.keys() - {"cite", "list", "describe"})
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_errors_are_as_clean(place: Path, command: str, encoding: str):
+    nowhere = place / HOSTILE
+    argv = [
+        str(nowhere) if arg.endswith((".safetensors", ".onnx", "digits", "demo")) else arg
+        for arg in filled(place, command)
+    ]
+    status, out, err = Console(encoding).run(*argv, *([] if command != "demo" else ["--data", HOSTILE]))
+    assert (status, out) == (1, "")
+    assert err.startswith("stawm")
+    assert "Traceback" not in err
+    assert not FORBIDDEN & {*err}
+
+
+@pytest.mark.parametrize(
+    "argv", [[HOSTILE], ["describe", HOSTILE], ["cite", "stawm-digits", HOSTILE], ["list", HOSTILE]]
+)
+def test_what_was_typed_comes_back_clean(argv: list[str]):
+    status, _, err = Console("cp1252").run(*argv)
+    assert status == 1
+    assert not FORBIDDEN & {*err}
+
+
+def test_greek_is_spelled_where_a_console_lacks_it():
+    def said(encoding: str) -> str:
+        return Console(encoding).run("describe", "hebb-rosenblatt")[1]
+
+    assert "δ" in said("utf-8")
+    assert "δ" not in said("ascii")
+    assert "delta" in said("ascii")
+    assert "\\u" not in said("ascii")
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, raises: Callable[[], Any]) -> tuple[int | str | None, str, str]:
+    monkeypatch.setattr(commands, "cite", lambda args: raises())
+    return Console("utf-8").run("cite", "stawm-digits")
+
+
+class ForeignError(RuntimeError):
+    """What another package raises."""
+
+
+ForeignError.__module__ = "torch._inductor.exc"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x.png"), "x.png: No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (MemoryError(), "not enough memory"),
+        (ForeignError("\nno compiler\nmore"), "torch fails with ForeignError: no compiler"),
+        (ForeignError(), "no reason given"),
+        (ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure"), "pip install 'stawm[train]'"),
+    ],
+)
+def test_what_fails_elsewhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch, error: Exception, words: str):
+    def fails() -> None:
+        raise error
+
+    status, out, err = replaced(monkeypatch, fails)
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert words in err
+    monkeypatch.setenv("STAWM_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        replaced(monkeypatch, fails)
+
+
+def test_a_fault_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ZeroDivisionError):
+        replaced(monkeypatch, lambda: 1 // 0)
+
+
+def test_a_reader_that_went_away_is_no_error(monkeypatch: pytest.MonkeyPatch):
+    class Closed(io.StringIO):
+        def write(self, said: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert cli.main(["list", "memory"]) == 0
+
+
+def test_a_warning_is_one_clean_line(monkeypatch: pytest.MonkeyPatch):
+    def warn() -> None:  # pytest takes warnings away before they are printed
+        sys.stderr.write(warnings.formatwarning(UserWarning(HOSTILE), UserWarning, "x.py", 3))
+
+    before = warnings.formatwarning
+    status, _, err = replaced(monkeypatch, warn)
+    assert (status, len(err.splitlines())) == (0, 1)
+    assert err.startswith("stawm: warning: ")
+    assert warnings.formatwarning is before
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "accelerate", "tensorboard"])
+def test_python_too_says_which_extra_brings_what_lacks(monkeypatch: pytest.MonkeyPatch, package: str):
+    from stawm import lazy
+    from stawm.errors import StawmError
+
+    def lacking(module: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=f"{package}.part")
+
+    monkeypatch.setattr(lazy, "import_module", lacking)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {package}: pip install 'stawm\[train\]'") as raised:
+        lazy.attach("stawm", {}, {"viz": "stawm.viz"})[0]("viz")
+    assert isinstance(raised.value, StawmError)
+    assert raised.value.name == f"{package}.part"
