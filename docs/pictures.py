@@ -2,22 +2,29 @@
 
     stawm demo
     python docs/pictures.py memories demo/model.safetensors
-    python docs/pictures.py seeing runs/sketchpad/model.safetensors mnist:ROOT
-    python docs/pictures.py parts runs/draw/model.safetensors mnist:ROOT
+    python docs/pictures.py seeing stawm-mnist-sketchpad mnist:ROOT
+    python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
+    python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
 
-The second takes a model that classifies and draws, such as one of ``stawm-mnist-sketchpad``; the third one that draws.
+Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` one that draws,
+`looking` one that classifies. `looking` also prints what it measured.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import stawm
 from stawm import viz
-from stawm.models.model import Model
+from stawm.cli.demo import telling
+from stawm.models.model import Model, Stawm
+from stawm.models.pixels import to_unit
+from stawm.storage.pretrained import find_model
 from stawm.training import data, evaluate
-from stawm.training.data.augment import to_unit
 from stawm.viz import matrices, sheet
 from stawm.viz.memories import show_matrix
 from stawm.viz.seen import look
@@ -78,6 +85,57 @@ def seeing(model: Model, source: str) -> None:
     sheet.save(viz.evaluation(measured), IMAGES / "evaluation.png")
 
 
+@contextmanager
+def looking_at(model: Stawm, poses: Tensor) -> Iterator[None]:
+    """Make a model look where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
+    taken: list[Tensor] = []
+
+    def emit(emitter: object, given: object, pose: Tensor) -> Tensor:
+        taken.append(poses[len(taken) % len(poses)].expand_as(pose))
+        return taken[-1]
+
+    hook = model.loop.emitter.register_forward_hook(emit)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def looking(model: Stawm, source: str) -> None:
+    """Draw where a model looks, and measure what it answers when it looks elsewhere."""
+    splits = data.load(source, image=model.config.image)
+    steps = model.config.glimpses
+    learned = look(model, splits.train.images[-1000:]).trace.pose.mean(dim=0)
+    whole = model.locator.identity_pose().expand(steps, -1)
+    ways = {"its own poses": None, "the mean pose": learned, "the whole image": whole}
+    test = shuffled_test(model, source)
+    pixels, labels = to_unit(test.images[:2000]), test.labels[:2000]
+    seen = look(model, pixels)
+    chosen = telling(seen.chances, labels, 5)
+    title = "a trained model looks at digits that it has never seen"
+    sheet.save(viz.looks(model, pixels[chosen], labels[chosen], title=title), IMAGES / "looks.png")
+    figure, axes = sheet.panels([1.3] * len(ways), [1.0] + [1.0] * steps)
+    for panels, (name, poses) in zip(axes, ways.items(), strict=True):
+        with looking_at(model, seen.trace.pose[chosen[0]] if poses is None else poses):
+            shown = look(model, pixels[chosen[:1]])
+        if poses is None:
+            measured = evaluate(model, test, by_glimpse=True)
+        else:
+            with looking_at(model, poses):
+                measured = evaluate(model, test, by_glimpse=True)
+        print(name, f"{measured.images:,} images", " ".join(f"{error:.2%}" for error in measured.error_by_glimpse))
+        sheet.scene(panels[0], pixels[chosen[0]], shown.frames(0))
+        sheet.under(panels[0], name, sheet.INK)
+        for step in range(steps):
+            sheet.show(panels[1 + step], model.denormalise(shown.trace.glimpses[0, step : step + 1])[0])
+            sheet.border(panels[1 + step], sheet.colour(step, steps))
+            sheet.under(panels[1 + step], f"wrong {measured.error_by_glimpse[step]:.2%}", sheet.FAINT)
+    words = ["where it looks", *[f"glimpse {step + 1}" for step in range(steps)]]
+    inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)]]
+    sheet.headings(figure, axes[0], words, inks, "one model, three ways of looking")
+    sheet.save(figure, IMAGES / "looking.png")
+
+
 if __name__ == "__main__":
-    what, checkpoint, *rest = sys.argv[1:]
-    {"memories": memories, "seeing": seeing, "parts": parts}[what](stawm.load(checkpoint), *rest)
+    what, given, *rest = sys.argv[1:]
+    {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking}[what](find_model(given), *rest)

@@ -105,7 +105,7 @@ def diagnose(args: Namespace) -> None:
 
 
 def inspect(args: Namespace) -> None:
-    """Show what a checkpoint, an ONNX file or a folder of step graphs says of itself."""
+    """Show what is in a checkpoint, an ONNX file or a folder of step graphs."""
     import stawm
     from stawm.storage.pretrained import resolve_weights
 

@@ -33,7 +33,7 @@ def export(args: argparse.Namespace) -> None:
 
     (values.try_file if args.graph == "rollout" else values.try_folder)(args.out)
     if args.triton is not None and args.graph != "rollout":
-        raise InputError("Triton serves a rollout, not a step graph: leave --triton away, or take --graph rollout.")
+        raise InputError("Triton serves a rollout, not a step graph: leave out --triton, or take --graph rollout.")
     try:
         report = to_onnx(
             find_model(args.model),

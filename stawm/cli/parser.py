@@ -134,7 +134,7 @@ def make_parser() -> Parser:
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     graphs.add_parsers(add)
-    _inspect(add(commands.inspect, "inspect", "show what a checkpoint or an ONNX file says of itself"))
+    _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
     return parser
 
 

@@ -47,7 +47,7 @@ class RunOptions(Config):
     download: bool = False
     """Let torchvision fetch a set that is not there."""
     cpu: bool = False
-    """Leave a GPU alone."""
+    """Train on the CPU, also where there is a GPU."""
     quiet: bool = False
     """Show no progress."""
 

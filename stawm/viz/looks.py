@@ -23,7 +23,7 @@ def looks(
     """Picture how a model looks at images: one row an image.
 
     From left to right: the image with the frame of every glimpse; each glimpse as the model saw it, and under
-    it the answer that the model would give at that moment and how sure it is; the course of the likeliest
+    it the answer that the model would give at that moment and its probability; the course of the likeliest
     classes.
 
     Args:
