@@ -6,6 +6,7 @@ begins a line is replaced by its escape, so that a name is always one line and l
 
 import copy
 import dataclasses
+import html
 import math
 import re
 import unicodedata
@@ -56,6 +57,23 @@ def cleaned(report: T) -> T:
         for field in dataclasses.fields(report):
             object.__setattr__(found, field.name, cleaned(getattr(report, field.name)))
     return found
+
+
+class Readable:
+    """A report that a notebook shows as it is printed: laid out, not as the code that would make it."""
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(cleaned(self)))
+
+
+def preformatted(said: str) -> str:
+    """Return a text as HTML that keeps its lines and is nothing but text.
+
+    Examples:
+        >>> preformatted("a < b")
+        '<pre>a &lt; b</pre>'
+    """
+    return f"<pre>{html.escape(lines(said))}</pre>"
 
 
 def strict(value: Any) -> Any:

@@ -5,6 +5,7 @@ status 1. So does what fails outside of stawm, a full disk or a missing compiler
 ``STAWM_TRACEBACK=1`` shows where.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args, rest = make_parser().parse_known_args(argv)
             args.overrides = args.parser.overrides_in(rest, args)
             args.run(args)
-            sys.stdout.flush()
+            print(end="", flush=True)
         except BrokenPipeError:
             printing.give_up(output)
         except KeyboardInterrupt:
@@ -67,5 +68,6 @@ def _explain(error: Exception) -> list[str] | None:
 
 
 def _fail(*lines: str) -> int:
-    print("stawm: " + "\n  ".join(map(text.one_line, lines)), file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody is left to be told
+        print("stawm: " + "\n  ".join(map(text.one_line, lines)), file=sys.stderr)
     return 1

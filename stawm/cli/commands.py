@@ -71,6 +71,7 @@ def evaluate(args: Namespace) -> None:
     if args.picture is not None and args.picture == args.looks:
         raise InputError(f"--picture and --looks are both {args.picture}: name two files.")
     model = find_model(args.model)
+    _check_pictures(args, model.config)
     train, test = _splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
@@ -87,6 +88,15 @@ def evaluate(args: Namespace) -> None:
         from stawm import viz
 
         viz.save(viz.looks(model, pixels, some.labels), args.looks)
+
+
+def _check_pictures(args: Namespace, config: Any) -> None:
+    """Raise an InputError where a model gives nothing to picture, before it is measured."""
+    looks = config.glimpses is not None
+    if args.looks and not looks:
+        raise InputError(f"{config.name} takes no glimpses, so there are none for --looks to show.")
+    if args.picture and not (config.classifies or (config.draws and looks)):
+        raise InputError(f"{config.name} neither classifies nor draws from glimpses: there is nothing for --picture.")
 
 
 def diagnose(args: Namespace) -> None:

@@ -19,6 +19,7 @@ from stawm.models.pixels import to_unit
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import shipped
 from stawm.storage.pretrained import build
+from stawm.text import Readable
 from stawm.training import data, evaluate, train
 from stawm.training.evaluation import Evaluation
 
@@ -34,7 +35,7 @@ DRAWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Demo:
+class Demo(Readable):
     """What the demo came to.
 
     Attributes:

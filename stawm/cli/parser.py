@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given, allow_abbrev=False)
+        self.color = False  # Python 3.14 colours help by control codes, which what is printed is cleaned of
 
     def overrides_in(self, rest: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
         """Return what is left of a command line as overrides.

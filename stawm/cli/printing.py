@@ -73,8 +73,8 @@ def plainly() -> Iterator[None]:
     """Clean all that is printed on both streams, and say warnings in one line."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"stawm: warning: {text.one_line(str(message))}\n"
-    out: Any = Plain(sys.stdout)
-    err: Any = Plain(sys.stderr)
+    out: Any = sys.stdout and Plain(sys.stdout)  # None where the process has no such stream
+    err: Any = sys.stderr and Plain(sys.stderr)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield

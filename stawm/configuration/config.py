@@ -8,6 +8,7 @@ checkpoint and on the command line.
 import ast
 import dataclasses
 import inspect
+import json
 import os
 import textwrap
 import typing
@@ -20,6 +21,7 @@ from typing import Any, ClassVar, TypeVar
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration.fields import coerce_all, illegal
 from stawm.errors import ConfigError
+from stawm.text import preformatted
 
 C = TypeVar("C", bound="Config")
 
@@ -57,6 +59,10 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
         return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the fields, those of components indented."""
+        return preformatted(json.dumps(self.to_dict(), indent=2, ensure_ascii=False))
 
     def replace(self: C, **changes: Any) -> C:
         """Return a copy with fields changed."""

@@ -16,10 +16,11 @@ from stawm.errors import InputError
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.proto import shapes_of
 from stawm.storage.file import write_atomically
+from stawm.text import Readable
 
 
 @dataclass(frozen=True)
-class TritonModel:
+class TritonModel(Readable):
     """A model in a repository.
 
     Attributes:

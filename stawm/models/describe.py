@@ -13,10 +13,11 @@ from stawm.errors import UnknownNameError
 from stawm.models.construct import construct, without_downloads
 from stawm.models.resolve import config
 from stawm.registry import Kind
+from stawm.text import Readable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
+class Description(Readable):
     """A component or preset, described.
 
     Attributes:

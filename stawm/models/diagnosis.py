@@ -17,7 +17,7 @@ from stawm.models.looking import LookHealth, examine, is_untrained
 from stawm.models.model import Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
-from stawm.text import strict
+from stawm.text import Readable, strict
 
 LARGEST_INPUT = 6.0
 LARGEST_HALF = torch.finfo(torch.float16).max
@@ -60,7 +60,7 @@ class GlimpseHealth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Readable):
     """The health of a model.
 
     Attributes:

@@ -14,6 +14,7 @@ from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
+from stawm.text import Readable
 from stawm.training.data import ImageSet, batches
 from stawm.training.masks import MaskIoU, mask_iou
 
@@ -40,7 +41,7 @@ class Bin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Readable):
     """What was measured; None where the model has no such output, or it was not asked for.
 
     Attributes:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rich.console
 from PIL import Image
 
 import stawm
 from stawm import cli, registry, training
-from stawm.cli import commands
+from stawm.cli import commands, printing
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser
 from stawm.training import Evaluation
@@ -170,6 +171,39 @@ def test_greek_is_spelled_where_a_console_lacks_it():
     assert "δ" not in said("ascii")
     assert "delta" in said("ascii")
     assert "\\u" not in said("ascii")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"FORCE_COLOR": "1"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CLICOLOR_FORCE": "1"}]
+)
+@pytest.mark.parametrize(
+    "argv", [["list"], ["--help"], ["describe", "crop"], ["train", "--help"], ["describe", "nothing"]]
+)
+def test_settings_of_colour_bring_none(monkeypatch: pytest.MonkeyPatch, argv: list[str], setting: dict[str, str]):
+    plain = Console("utf-8").run(*argv)
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    assert Console("utf-8").run(*argv) == plain
+    assert "\x1b" not in plain[1] + plain[2]
+
+
+def test_a_process_without_streams_ends_as_others_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["list", "memory"]) == 0
+    assert cli.main(["describe", "nothing"]) == 1
+
+
+def test_progress_keeps_its_own_control_codes():
+    """What rich draws goes to the terminal itself; what is printed beside it is cleaned."""
+    console = Console("utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", console.err)
+        with printing.plainly():
+            rich.console.Console(stderr=True, force_terminal=True).print("[bold]x[/]")
+            print("\x1b[1my", file=sys.stderr)
+    console.err.flush()
+    assert console.err.buffer.getvalue().decode() == "\x1b[1mx\x1b[0m\n\\x1b[1my\n"  # type: ignore[attr-defined]
 
 
 def replaced(monkeypatch: pytest.MonkeyPatch, raises: Callable[[], Any]) -> tuple[int | str | None, str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 import stawm
 from stawm import cli, training
+from stawm.cli.graphs import is_graph
 from stawm.cli.parser import make_parser, parse_overrides
 from stawm.errors import InputError
 from stawm.export.serve import session
@@ -136,6 +137,22 @@ def test_what_was_measured_is_printed_before_pictures_are_made(
     out, err = capsys.readouterr()
     assert "images" in out
     assert err == "stawm: p.png: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"), [("--looks", "takes no glimpses"), ("--picture", "neither classifies nor draws")]
+)
+def test_a_model_that_gives_nothing_to_picture_is_refused_before_it_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, idle: Path, flag: str, words: str
+):
+    monkeypatch.setattr(pretrained, "find_model", lambda given: stawm.build("bvae-cifar"))
+    assert words in spoken(capsys, *arguments("eval", idle), flag, str(idle / "p.png"))
+
+
+@pytest.mark.parametrize("name", ["T.ONNX", "t.onnx", "T.Onnx"])
+def test_a_graph_is_told_by_its_ending_however_it_is_written(name: str):
+    assert is_graph(name)
+    assert not is_graph(name + ".safetensors")
 
 
 def integers() -> list[tuple[str, str]]:

@@ -12,10 +12,11 @@ from stawm.export.file.files import read_graphs
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.file.proto import opset_of, shapes_of
 from stawm.export.table import table
+from stawm.text import Readable
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphFacts:
+class GraphFacts(Readable):
     """What a file, or the folder of a step graph, holds.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from stawm.errors import ExportError
 from stawm.export.table import table
+from stawm.text import Readable
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(Readable):
     """What was found.
 
     Attributes:

@@ -16,6 +16,7 @@ from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
+from stawm.text import Readable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
@@ -48,7 +49,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Readable):
     """What a graph says of many images, in the order of their paths."""
 
     answers: tuple[Answer, ...]
