@@ -41,7 +41,7 @@ def _shown(sign: str) -> str:
 def cleaned(report: T) -> T:
     """Return a copy of a report in which each text is one line; what is no report, text or collection stays itself."""
     if isinstance(report, str):
-        return one_line(report)  # pyright: ignore[reportReturnType]
+        return one_line(report)
     if isinstance(report, PurePath):
         return type(report)(one_line(str(report)))
     found: Any = report

@@ -105,9 +105,9 @@ def _reached(model: Stawm, images: Tensor, n: int) -> list[float | None]:
         if not answers or not all(glimpse.requires_grad for glimpse in glimpses):
             return [None] * n
         # Random weights: a sum of all classes' probabilities is 1, and has no gradient.
-        score = sum((value * torch.randn(value.shape, generator=generator).to(value)).sum() for value in answers)
+        weighed = [(value * torch.randn(value.shape, generator=generator).to(value)).sum() for value in answers]
         found: list[float | None] = []
-        for slope, pose in zip(torch.autograd.grad(score, glimpses, allow_unused=True), poses, strict=True):
+        for slope, pose in zip(torch.autograd.grad(weighed, glimpses, allow_unused=True), poses, strict=True):
             if slope is None:
                 found.append(0.0)
                 continue

@@ -5,12 +5,12 @@ matplotlib's global state: ``stawm.viz.looks(model, pixels).savefig("looks.png")
 animation: ``stawm.viz.animate(model, pixels).save("looks.gif")``.
 """
 
+from importlib.util import find_spec
+
 from stawm.lazy import explained
 
-try:
-    import matplotlib as _matplotlib  # noqa: F401
-except ModuleNotFoundError as error:
-    raise explained(error) from error
+if find_spec("matplotlib") is None:
+    raise explained(ModuleNotFoundError(name="matplotlib"))
 
 from stawm.viz.animation import Animation as Animation
 from stawm.viz.animation import animate as animate

@@ -104,7 +104,7 @@ def show(axis: Axes, image: Float[Tensor, "c h w"]) -> None:
     """
     c, h, w = image.shape
     pixels = (image if c in (1, 3) else image.mean(dim=0, keepdim=True)).detach().float().clamp(0, 1).cpu().numpy()
-    there = np.isfinite(pixels).all(axis=0)
+    there = np.asarray(np.isfinite(pixels).all(axis=0))
     if len(pixels) == 1:
         shown = np.ma.masked_where(~there, pixels[0])
     else:
