@@ -1,6 +1,7 @@
 """The docs hold: links resolve, examples run, tables list what is registered."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,11 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert info == "python" or not info.startswith(("python", "py ")), f"{_name(path)}:{line}: every example runs"
         if info == "python":
             exec(compile("\n" * line + body, str(path), "exec"), namespace)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "docs").glob("*.py")), ids=_name)
+def test_the_scripts_of_the_docs_find_what_they_import(script: Path):
+    assert runpy.run_path(str(script))["__doc__"]
 
 
 def test_readme_lists_every_preset():

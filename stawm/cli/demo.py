@@ -169,7 +169,7 @@ def demo(
     agreement, speed = _through_onnx(out / "model.onnx", pixels, chances[:, -1].argmax(dim=-1))
     chosen = telling(chances, labels, ROWS)
     title = f"{PRESET} looks at images that it has never seen"
-    viz.looks(run.model, pixels[chosen], labels[chosen], title=title).savefig(out / "looks.png")
+    viz.save(viz.looks(run.model, pixels[chosen], labels[chosen], title=title), out / "looks.png")
     return Demo(
         out=out,
         source=source,
@@ -234,7 +234,8 @@ def _draw(pixels: Tensor, path: Path) -> str | None:
     name = min(fitting, key=lambda name: (name.partition(".")[0] != DRAWER, name))
     model = build(name, pretrained=True)
     fitted = F.interpolate(pixels, size=tuple(model.config.image[1:]), mode="bicubic").clamp(0, 1)
-    viz.drawings(model, fitted, title=f"{name} draws images of another set than it learned from").savefig(path)
+    title = f"{name} draws images of another set than it learned from"
+    viz.save(viz.drawings(model, fitted, title=title), path)
     return name
 
 

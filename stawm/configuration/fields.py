@@ -1,6 +1,7 @@
 """What values the annotation of a field allows: types, ranges, and their words."""
 
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -103,7 +104,9 @@ def describe_hint(hint: Any) -> str:
         return "one of " + ", ".join(map(repr, args))
     if origin is tuple:
         inner = [describe_hint(arg) for arg in args if arg is not Ellipsis]
-        return f"a list of {inner[0]}" if Ellipsis in args else f"a list of {len(inner)}: " + ", ".join(inner)
+        if Ellipsis in args:
+            return "a list of " + re.sub(r"^an? (\w+)", r"\1s", inner[0])
+        return f"a list of {len(inner)}: " + ", ".join(inner)
     return WORDS.get(hint) or getattr(hint, "in_words", None) or getattr(hint, "__name__", str(hint))
 
 

@@ -108,7 +108,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("encoding", CONSOLES)
-@pytest.mark.parametrize("command", COMMANDS.keys() - SLOW)
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - SLOW))
 def test_no_command_prints_what_steers_a_terminal_nor_ends_at_a_console(place: Path, command: str, encoding: str):
     status, out, err = Console(encoding).run(*filled(place, command))
     assert (status, bool(out)) == (0, True), err
@@ -118,7 +118,7 @@ def test_no_command_prints_what_steers_a_terminal_nor_ends_at_a_console(place: P
         assert shown in out or json.dumps(NAMES[0])[1:9] in out, "names are shown, and each in one line"
 
 
-@pytest.mark.parametrize("command", SLOW)
+@pytest.mark.parametrize("command", sorted(SLOW))
 def test_nor_do_those_that_take_longer(place: Path, command: str):
     out = (place / "exported").read_text()
     if command == "verify":
@@ -129,7 +129,7 @@ def test_nor_do_those_that_take_longer(place: Path, command: str):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("command", COMMANDS.keys() - SLOW - {"cite"})
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - SLOW - {"cite"}))
 def test_json_stays_json_and_says_the_names_themselves(place: Path, command: str):
     status, out, _ = Console("ascii").run(*filled(place, command), "--json")
     assert status == 0
@@ -139,7 +139,7 @@ def test_json_stays_json_and_says_the_names_themselves(place: Path, command: str
         assert said["class_names"][0] == NAMES[0]
 
 
-@pytest.mark.parametrize("command", COMMANDS.keys() - {"cite", "list", "describe"})
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"cite", "list", "describe"}))
 @pytest.mark.parametrize("encoding", ["utf-8"])
 def test_errors_are_as_clean(place: Path, command: str, encoding: str):
     nowhere = place / HOSTILE

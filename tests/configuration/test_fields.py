@@ -70,7 +70,7 @@ def test_what_fits(hint: Any, fitting: list[Any], unfit: list[Any]) -> None:
 def test_what_fits_in_words() -> None:
     assert describe_hint(FRACTION_OR_NULL) == "a number in [0, 1] or None (null)"
     assert describe_hint(tuple[int, int]) == "a list of 2: an integer, an integer"
-    assert describe_hint(tuple[str, ...]) == "a list of a string"
+    assert describe_hint(tuple[str, ...]) == "a list of strings"
     assert describe_hint(Literal["a", 1]) == "one of 'a', 1"
     assert describe_hint(bool) == "a boolean"
 
