@@ -21,6 +21,7 @@ PYTHONS = {"None": None, "True": True, "False": False}
 DATA = "digits, mnist:ROOT, fashion-mnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or figure-ground:ROOT,PATH"
 GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.delta=0.3 glimpses=6."
 RECIPE = f"{GRAMMAR} So are those of the recipe: recipe.epochs=5."
+EPILOG = "STAWM_TRACEBACK=1 in the environment shows where a failure of another package came from."
 OUT = "a picture (.png, .svg, .pdf, ...), or .gif for an animation (default: drawing.png)"
 
 
@@ -114,7 +115,7 @@ def parse_value(text: str) -> Any:
 
 def make_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = Parser(prog="stawm", description="Recurrent visual attention with a working memory.")
+    parser = Parser(prog="stawm", description="Recurrent visual attention with a working memory.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"stawm {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 

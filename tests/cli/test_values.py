@@ -13,6 +13,7 @@ import stawm
 from stawm import cli, training
 from stawm.cli.graphs import is_graph
 from stawm.cli.parser import make_parser, option, parse_overrides
+from stawm.cli.values import at_least, certainty, try_file, try_folder
 from stawm.configuration import field_hints
 from stawm.configuration.fields import fits
 from stawm.errors import InputError
@@ -196,6 +197,10 @@ def test_counts_are_legal_before_work_begins(
     assert flag.removeprefix("--").replace("-", "_") in said.replace("-", "_")
 
 
+def test_the_bounds_themselves_are_legal():
+    assert [at_least(1)("1"), at_least(0)("0"), certainty("1"), certainty("1e-9")] == [1, 0, 1.0, 1e-9]
+
+
 @pytest.mark.parametrize("given", ["0", "-0.5", "1.01", "nan", "x", "inf"])
 def test_certainty_is_a_probability(capsys: pytest.CaptureFixture[str], idle: Path, given: str):
     assert "a number above 0 and at most 1" in spoken(capsys, *arguments("run", idle), f"--until={given}")
@@ -229,8 +234,6 @@ def test_the_commands_that_help_names_are_there():
 
 
 def test_places_are_tried_without_a_trace(tmp_path: Path):
-    from stawm.cli.values import try_file, try_folder
-
     (tmp_path / "kept.png").write_text("kept")
     try_file(tmp_path / "kept.png")
     try_folder(tmp_path / "new" / "newer")
