@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto
 
 from stawm.errors import ExportError
+from stawm.export.file.proto import in_brackets, shape_of
 
 MAX_VALUE = 2**26
 """The most numbers of one value, for one image: 256 MiB in single precision."""
@@ -46,6 +47,12 @@ def check_sizes(proto: onnx.ModelProto, path: Path) -> None:
             )
         if prod(many[name]) > MANY * size:
             raise ExportError(f"{where} grows faster than the batch.")
+    for value in proto.graph.output:
+        claimed, found = shape_of(value), one.get(value.name, ())
+        if len(claimed) != len(found) or any(
+            isinstance(c, int) and c != f for c, f in zip(claimed[1:], found[1:], strict=True)
+        ):
+            raise ExportError(f"{path} says that {value.name} is {in_brackets(claimed)}; it is {in_brackets(found)}.")
     for node in proto.graph.node:
         work += _work(node, one)
         if work > MAX_WORK:
