@@ -169,7 +169,7 @@ def evaluate(
             for head, own in _measures(model, output, labels.to(like.device)).items():
                 heads[head] = {name: heads[head].get(name, 0) + value.cpu().double() for name, value in own.items()}
     note = note_on_places(model.config, given.class_names)
-    lost = _take_out_lost(sums, len(images))
+    lost = [*_take_out_lost(sums, len(images)), *_take_out_lost_heads(heads, sums, len(images))]
     found = replace(_evaluation(sums, len(images), by_class), by_head=_figures(model, heads, len(images)))
     found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
@@ -231,6 +231,15 @@ def _take_out_lost(sums: dict[str, Tensor], count: int) -> list[str]:
             for key in keys:
                 sums.pop(key, None)
     return notes
+
+
+def _take_out_lost_heads(heads: dict[str, dict[str, Tensor]], sums: dict[str, Tensor], count: int) -> list[str]:
+    """Take out heads whose sums hold numbers which are not finite, and return what to say of that."""
+    lost = [head for head, own in heads.items() if not all(value.isfinite().all() for value in own.values())]
+    for head in lost:
+        del heads[head]
+        sums["unanswered"] = sums["unanswered"].clamp(min=1)
+    return [f"{head} not measured: what the model gives is not finite for some of {count:,} images" for head in lost]
 
 
 def _measures(model: Model, output: Output, targets: Tensor) -> dict[str, dict[str, Tensor]]:
