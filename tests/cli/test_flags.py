@@ -53,11 +53,11 @@ def run(*argv: Any) -> None:
 
 
 def options_of(command: str) -> set[str]:
-    """The options that a command has, but for help and JSON."""
+    """The options that a command has, but for those that all have: help, JSON, and scripts (see test_import.py)."""
     parser: Any = make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     found = commands.choices[command]._option_string_actions
-    return {name for name in found if name.startswith("--")} - {"--help", "--json"}
+    return {name for name in found if name.startswith("--")} - {"--help", "--json", "--import"}
 
 
 TRAIN: dict[str, list[str]] = {

@@ -71,6 +71,15 @@ def test_rules_between_fields() -> None:
         Pair(scale=1).replace(low=1.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Late(Pair):
+    """A pair whose usual lower number is not below every higher one."""
+
+    name: str = "late"
+    low: Annotated[float, FRACTION] = 0.5
+    scale: Annotated[float, POSITIVE] = 1.0
+
+
 def test_rules_between_fields_are_told_with_a_field_that_is_not_legal() -> None:
     """Where no value of that field would mend them."""
     with pytest.raises(ConfigError) as caught:
@@ -85,6 +94,9 @@ def test_rules_between_fields_are_told_with_a_field_that_is_not_legal() -> None:
     with pytest.raises(ConfigError) as caught:
         Pair(low=0.5, high="x", scale=1)  # pyright: ignore[reportArgumentType]
     assert len(caught.value.faults) == 1, "what is not legal may have been meant well"
+    with pytest.raises(ConfigError) as caught:
+        Late(low="x", high=0.4)  # pyright: ignore[reportArgumentType]
+    assert len(caught.value.faults) == 1, "also where what is usual would not do"
     with pytest.raises(ConfigError) as caught:
         make(Pair, {"low": 1, "high": 0}, "pair")
     assert caught.value.faults == ("pair lacks scale.", "pair: low must be below high.")

@@ -166,8 +166,8 @@ def test_an_upper_case_ending_is_a_file_and_no_repository(tmp_path: Path) -> Non
     "noted",
     [
         {"a": "x" * 11_000_000},
-        {"a": [0] * 300_000},
-        {"a": [[[[1]]]] * 100_000},
+        {"a": [0] * 200_001},
+        {"a": [[[[1]]]] * 60_000},
         {"a": 2**70},
         {"a": 10**5_000},
         "a string",
