@@ -102,7 +102,7 @@ def evaluate(args: Namespace) -> None:
     if args.picture:
         from stawm import viz
 
-        picture = viz.drawings(model, pixels) if found.confusion is None else viz.evaluation(found)
+        picture = viz.evaluation(found) if model.config.classifies else viz.drawings(model, pixels)
         viz.save(picture, args.picture)
     if args.looks:
         from stawm import viz

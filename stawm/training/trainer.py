@@ -272,7 +272,7 @@ def _in_vain(setting: str) -> str:
 
 def _load(plan: Plan, data: Any) -> Splits:
     if not isinstance(data, str):
-        return datasets.as_splits(data, plan.options.seed)
+        return datasets.as_splits(data, plan.options.seed, plan.options.held_out)
     c, h, w = plan.config.image
     c = c if "image" in plan.fixed else channels_of(data) or c
     options = plan.options
