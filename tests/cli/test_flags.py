@@ -75,8 +75,11 @@ def test_every_option_of_a_command_is_tried_here():
         "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
         "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
-        "export": {"--graph", "--glimpses", "--precision", "--opset", "--outputs", "--sample", "--triton", "--device"},
-        "verify": {"--device"},
+        "export": {
+            *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sample", "--sidecar"),
+            *("--data", "--triton", "--device"),
+        },
+        "verify": {"--device", "--data"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
         "describe": {"--kind"},
@@ -214,9 +217,12 @@ EXPORT = {
     "graph": "rollout",
     "glimpses": None,
     "precision": "fp32",
+    "weights": "fp32",
     "opset": 18,
     "outputs": None,
     "sample": False,
+    "sidecar": False,
+    "images": None,
     "device": "cpu",
 }
 
@@ -228,6 +234,9 @@ EXPORT = {
         (["--graph", "step"], {"graph": "step"}),
         (["--glimpses", 3], {"glimpses": 3}),
         (["--precision", "fp16"], {"precision": "fp16"}),
+        (["--weights", "fp16"], {"weights": "fp16"}),
+        (["--sidecar"], {"sidecar": True}),
+        (["--outputs", "all"], {"outputs": "all"}),
         (["--opset", 22], {"opset": 22}),
         (["--outputs", "logits, pose,"], {"outputs": ["logits", "pose"]}),
         (["--sample"], {"sample": True}),
@@ -253,9 +262,21 @@ def test_triton_arrives(heard: Any, digits: Any, capsys: pytest.CaptureFixture[s
 def test_what_is_verified_arrives(heard: Any, digits: Any):
     calls = heard(verifying, "verify")
     run("verify", "x.onnx", "m")
-    assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu"}
+    assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", "images": None}
     run("verify", "x.onnx", "m", "--device", "tensorrt")
     assert calls["device"] == "tensorrt"
+
+
+@pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])
+def test_half_precision_is_judged_on_test_images_as_the_model_takes_them(
+    command: str, args: tuple[str, str], heard: Any, monkeypatch: pytest.MonkeyPatch
+):
+    model = stawm.build("stawm-digits", glimpses=1, memory_size=8, hidden_size=16)
+    monkeypatch.setattr(pretrained, "find_model", lambda given: model)
+    calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verification, "verify")}[command])
+    run(command, *args, "--data", "digits")
+    expected = model.normalise(data.load("digits").test.images.float() / 255)
+    assert torch.equal(calls["images"], expected)
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,45 @@ def test_a_wrong_memory_is_caught_by_name(cls: type, check: str) -> None:
     assert check in caught.value.broken
 
 
+class CountsItsImages(Sum):
+    """Right in every way, but for what no graph can have."""
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return super()._read(state, q) * (int(q.shape[0]) > 0)
+
+
+def test_what_cannot_be_exported_is_caught_by_name() -> None:
+    assert check_memory(CountsItsImages, export=False)
+    with pytest.raises(ContractError, match=r"exports: .*memory \(CountsItsImages\), at test_testing.py") as caught:
+        check_memory(CountsItsImages)
+    assert set(caught.value.broken) == {"exports"}
+
+
+def test_what_breaks_its_contract_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stawm.nn.testing.export.export_fault", lambda *args: pytest.fail("it was exported"))
+    with pytest.raises(ContractError) as caught:
+        check_memory(HasAnIdleParameter)
+    assert "exports" not in caught.value.broken
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "check"),
+    [("canvas", "bernoulli", check_canvas), ("locator", "crop", check_locator), ("backbone", "conv", check_backbone)],
+)
+def test_each_kind_is_exported_in_its_place(kind: str, name: str, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls, seen = registry.find(kind, name).load(), []
+
+    def noted(model: Any, graph: str) -> str:
+        seen.append((graph, any(type(module) is cls for module in model.modules())))
+        images = torch.rand(2, *model.config.image)
+        assert model.eval()(images).logits.shape == (2, 10)
+        return ""
+
+    monkeypatch.setattr("stawm.nn.testing.export.export_fault", noted)
+    assert check(cls, seeds=(0,))[-1] == "exports"
+    assert seen == [("rollout", True), ("step", True)]
+
+
 def test_every_memory_check_catches_something() -> None:
     (mark,) = test_a_wrong_memory_is_caught_by_name.pytestmark
     assert {check for _, check in mark.args[1]} == set(MEMORY_CHECKS)

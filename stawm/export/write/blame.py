@@ -92,14 +92,16 @@ class Witness(TorchFunctionMode):
 
     def __enter__(self) -> "Witness":
         """Watch operations, and the sizes that become numbers."""
-        self._convert: Any = (torch.SymInt.__index__, torch.SymInt.__int__)
-        torch.SymInt.__index__ = torch.SymInt.__int__ = lambda size: self._converted(size)
+        sizes: Any = torch.SymInt
+        self._convert = (sizes.__index__, sizes.__int__)
+        sizes.__index__ = sizes.__int__ = lambda size: self._converted(size)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         """Leave everything as it was."""
         super().__exit__(*error)
-        torch.SymInt.__index__, torch.SymInt.__int__ = self._convert
+        sizes: Any = torch.SymInt
+        sizes.__index__, sizes.__int__ = self._convert
 
     def of_operation(self, target: str) -> Place | None:
         """Return where an operation of ATen, such as ``aten.zeros.default``, came from."""

@@ -63,7 +63,7 @@ def _origin(node: ir.Node) -> str:
     """Return the operation of ATen that a node came from; of shape arithmetic that which uses the shape."""
     later = node
     while node.op_type == "Shape" and later.outputs[0].dtype == ir.DataType.INT64 and later.outputs[0].uses():
-        later = later.outputs[0].uses()[0].node
+        later = next(iter(later.outputs[0].uses())).node
     found = [re.search(r"target=torch\.ops\.([\w.]+)", n.metadata_props.get(FX_NODE, "")) for n in (later, node)]
     return next((match[1] for match in found if match), node.op_type)
 
