@@ -7,7 +7,7 @@ depends on values.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 
@@ -43,7 +43,7 @@ OPERATORS = frozenset(
         """,
     )
 )
-STORED = {
+STORED: Mapping[int, tuple[int, str]] = {
     TensorProto.FLOAT: (4, "float_data"),
     TensorProto.DOUBLE: (8, "double_data"),
     TensorProto.FLOAT16: (2, "int32_data"),

@@ -150,7 +150,8 @@ def _work(node: onnx.NodeProto, shapes: Shapes) -> int:
             return moved + prod(first[:2]) * sum(prod(shape) for shape in given[1:3])
         case "Einsum":
             return moved + _letters(values["equation"].s.decode("ascii"), given) if "equation" in values else moved
-    return moved
+        case _:
+            return moved
 
 
 def _letters(equation: str, given: list[tuple[int, ...]]) -> int:

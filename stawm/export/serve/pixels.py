@@ -35,8 +35,9 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     if isinstance(images, (str, os.PathLike)):
         return prepare([images], info)
     if isinstance(images, (list, tuple)):
-        if images and all(isinstance(path, (str, os.PathLike)) for path in images):
-            return to_unit(read_images([Path(path) for path in images], channels, (height, width), info.resize))
+        paths = [Path(path) for path in images if isinstance(path, (str, os.PathLike))]
+        if paths and len(paths) == len(images):
+            return to_unit(read_images(paths, channels, (height, width), info.resize))
         images = _stacked(images)
     tensor = _as_tensor(images)
     legal = tensor.dtype == torch.uint8 or tensor.is_floating_point()
@@ -44,7 +45,7 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     if not legal or tuple(batch.shape[1:]) != (channels, height, width):
         raise InputError(
             f"This graph takes pixels of shape (b, {channels}, {height}, {width}), as uint8 or as floats in [0, 1], or "
-            f"paths of images; got {_type_of(images)} of shape {tuple(images.shape)}."
+            f"paths of images; got {_told(images)}."
         )
     _check_finite(batch)
     return to_unit(batch.detach()).float()
@@ -96,8 +97,9 @@ def _advice(images: Sequence[Any]) -> str:
     return ""
 
 
-def _type_of(images: np.ndarray | Tensor) -> str:
-    return str(images.dtype).removeprefix("torch.")
+def _told(images: Any) -> str:
+    """Return the type and shape that were given."""
+    return f"{str(images.dtype).removeprefix('torch.')} of shape {tuple(images.shape)}"
 
 
 def _check_finite(batch: Tensor) -> None:
