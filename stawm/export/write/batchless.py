@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from stawm.export.write.editing import bypass, initializer, insert
-from stawm.export.write.sizes import BATCH, END, Known, Side, Size, known_sizes, numbers, sides_of
+from stawm.export.write.sizes import BATCH, Known, Side, Size, known_sizes, numbers, sides_of
 
 
 def work_out_sizes(graph: ir.Graph) -> None:
@@ -41,16 +41,11 @@ def _vector(graph: ir.Graph, values: list[int]) -> ir.Value:
 
 
 def _reshape(graph: ir.Graph, node: ir.Node, known: Known) -> None:
-    """Let the one side that has the batch be inferred, and any other be copied."""
-    wanted, given = _wanted(node, 1, known), sides_of(node.inputs[0]) or []
-    if wanted is None:
-        return
-    unknown = [i for i, side in enumerate(wanted) if isinstance(side, Size)]
-    copied = unknown[1:]
-    if 0 in wanted or any(given[i : i + 1] != [wanted[i]] for i in copied):
-        return
-    sides = [0 if i in copied else -1 if isinstance(side, Size) else side for i, side in enumerate(wanted)]
-    node.replace_input_with(1, _vector(graph, sides))
+    """Let the one side that has the batch be inferred."""
+    wanted = _wanted(node, 1, known)
+    if wanted is not None and 0 not in wanted and sum(isinstance(side, Size) for side in wanted) == 1:
+        sides = [-1 if isinstance(side, Size) else side for side in wanted]
+        node.replace_input_with(1, _vector(graph, sides))
 
 
 def _expand(graph: ir.Graph, node: ir.Node, known: Known) -> None:
@@ -126,17 +121,6 @@ def _resize(graph: ir.Graph, node: ir.Node, known: Known) -> None:
         node.replace_input_with(3, _vector(graph, sides))
 
 
-def _slice(graph: ir.Graph, node: ir.Node, known: Known) -> None:
-    """Cut to the end what is cut at the batch's own size."""
-    ends, given = _wanted(node, 2, known), sides_of(node.inputs[0])
-    axes = node.inputs[3].const_value if len(node.inputs) > 3 and node.inputs[3] is not None else None
-    if ends is None or given is None or axes is None:
-        return
-    reached = [END if end == given[axis] else end for axis, end in zip(axes.numpy().tolist(), ends, strict=True)]
-    if not any(isinstance(end, Size) for end in reached):
-        node.replace_input_with(2, _vector(graph, [int(end) for end in reached if not isinstance(end, Size)]))
-
-
 _REWRITES: Mapping[str, Callable[[ir.Graph, ir.Node, Known], None]] = {
     "Reshape": _reshape,
     "Expand": _expand,
@@ -144,7 +128,6 @@ _REWRITES: Mapping[str, Callable[[ir.Graph, ir.Node, Known], None]] = {
     "Tile": _tile,
     "Range": _count,
     "Resize": _resize,
-    "Slice": _slice,
 }
 
 

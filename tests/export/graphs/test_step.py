@@ -133,6 +133,8 @@ def test_what_a_part_does_not_take_is_carried_on() -> None:
     model = carrying(WithMomentum(memory_size=8)).eval()
     assert_steps_are_the_rollout(model)
     graphs = parts(model)
+    unused = {"state.memory.written", "state.memory.last"}  # of one of them only the shape is used
+    assert not unused & {*graphs["glimpse"].inputs}
     gives = {name for name in graphs["glimpse"].outputs if name.startswith("next.memory.")}
     assert gives == {f"next.memory.{name}" for name in Momentum._fields}
 
