@@ -171,11 +171,20 @@ def test_what_graphs_can_give():
         choose(model, ["value"])
 
 
-@pytest.mark.parametrize("kind", [pytest.param("rollout", marks=pytest.mark.long), "step"])
-def test_graphs_give_the_fields_of_all_heads(kind: Any, tmp_path: Path):
-    model = shaken(tiny(heads=[*BOTH, "spread"], glimpses=2)).eval()
+EXPORTS = [
+    ("step", [REGRESSION, "spread"], ["values", "steps", "mean_step"]),
+    *(
+        pytest.param(kind, [*BOTH, "spread"], ["logits", "values", "flag_logits", "steps"], marks=pytest.mark.long)
+        for kind in ("rollout", "step")
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "heads", "outputs"), EXPORTS)
+def test_graphs_give_the_fields_of_all_heads(kind: Any, heads: Any, outputs: list[str], tmp_path: Path):
+    layers = {"layers": "2@3/2"}
+    model = shaken(tiny(heads=heads, glimpses=2, hidden_size=4, context=layers, backbone=layers)).eval()
     path = tmp_path / ("graph.onnx" if kind == "rollout" else "graph")
-    outputs = ["logits", "values", "flag_logits", "steps", "mean_step"]
     assert to_onnx(model, path, graph=kind, outputs=outputs).ok
     pixels, _ = inputs(model)
     with torch.no_grad():
