@@ -13,8 +13,8 @@ MOST_FAULTS = 50
 class StawmError(Exception):
     """Base of every error that stawm raises on purpose; its message is never longer than a page or two."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*(_clipped(arg) if isinstance(arg, str) else arg for arg in args))
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*(_clipped(arg) if isinstance(arg, str) else arg for arg in args), **options)
 
 
 class UnknownNameError(StawmError, LookupError):

@@ -23,7 +23,7 @@ from stawm.storage.shipped import shipped_names, shipped_weights
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 """A repository of the Hugging Face hub, and its revision."""
 
-OF_HEADS = frozenset({"name", "family", "trainable", "dropout", "heads", "class_names", "canvas"})
+OF_HEADS = frozenset({"name", "family", "trainable", "frozen_loop", "dropout", "heads", "class_names", "canvas"})
 """The fields of a model that are not below its heads; a self-supervised model has all others of the drawing model."""
 
 

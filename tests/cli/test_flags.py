@@ -177,7 +177,7 @@ def test_a_rule_of_resizing_that_is_none_is_refused(capsys: pytest.CaptureFixtur
 
 
 def test_what_follows_resize_alone_stays_what_it_is(heard: Any):
-    calls = heard(training, "train", Said(evaluation=Said(error=0), checkpoint="m"))
+    calls = heard(training, "train", Said(evaluation=Said(error=0), verdict="saved m"))
     run("train", "stawm-digits", "--data", "digits", "--out", "x", "--resize", "glimpses=3")
     assert (calls["options"]["resize"], calls["glimpses"]) == (True, 3)
     run("train", "--resize", "squeeze", "stawm-digits", "--data", "digits", "--out", "x")
@@ -273,7 +273,7 @@ def test_half_precision_is_judged_on_test_images_as_the_model_takes_them(
 ):
     model = stawm.build("stawm-digits", glimpses=1, memory_size=8, hidden_size=16)
     monkeypatch.setattr(pretrained, "find_model", lambda given: model)
-    calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verification, "verify")}[command])
+    calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verifying, "verify")}[command])
     run(command, *args, "--data", "digits")
     expected = model.normalise(data.load("digits").test.images.float() / 255)
     assert torch.equal(calls["images"], expected)

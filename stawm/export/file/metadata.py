@@ -17,7 +17,7 @@ from stawm.configuration.limits import SIZES, read_json
 from stawm.errors import ExportError, shown
 from stawm.export.file.form import LISTS, is_count, malformed
 from stawm.export.file.proto import in_brackets
-from stawm.export.graphs.fields import is_output
+from stawm.export.graphs.fields import AXES, is_output
 from stawm.export.graphs.plan import Kind, Plan
 from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.step import PARTS
