@@ -273,7 +273,7 @@ def test_half_precision_is_judged_on_test_images_as_the_model_takes_them(
 ):
     model = stawm.build("stawm-digits", glimpses=1, memory_size=8, hidden_size=16)
     monkeypatch.setattr(pretrained, "find_model", lambda given: model)
-    calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verification, "verify")}[command])
+    calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verifying, "verify")}[command])
     run(command, *args, "--data", "digits")
     expected = model.normalise(data.load("digits").test.images.float() / 255)
     assert torch.equal(calls["images"], expected)
