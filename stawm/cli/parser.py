@@ -14,7 +14,7 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.cli import commands, drawing, graphs
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.options import NAMES, RunOptions
 
 OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)

@@ -20,7 +20,7 @@ from stawm.configuration import (
 from stawm.configuration.limits import oversized
 from stawm.configuration.names import NAME_FORM, is_class_name, is_model_name
 from stawm.errors import ConfigError, Faults, shown
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.registry import Kind, find
 
 PART_KINDS: Mapping[str, Kind] = {

@@ -1,16 +1,10 @@
 """What an image is wherever pixels are taken: bytes from 0 to 255, or floats in [0, 1]."""
 
-from typing import Literal, TypeAlias
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stawm.errors import InputError
-
-Resize: TypeAlias = Literal["crop", "squeeze"]
-"""How a picture of another size is brought to the model's: the largest part of the model's aspect is cut out of its
-middle and scaled, or the whole picture is scaled, each side by itself."""
 
 SLACK = 4
 """How many units in the last place of 1 a float may lie outside [0, 1]: rounding, of a resize say."""

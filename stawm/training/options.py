@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from stawm.configuration import AT_LEAST_ONE, NON_NEGATIVE, Config, Interval, field_hints
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,5 +59,6 @@ def test_there_are_files_of_both_kinds() -> None:
 def test_its_preprocessing_is_read_from_the_configuration(model: Any, tmp_path: Path) -> None:
     info = inspect(FOLDER / "rollout.onnx").info
     assert (info.mean, info.std, info.class_names) == (model.config.mean, model.config.std, model.config.class_names)
+    assert info.resize == model.config.resize == "crop", "as pictures of another size were always read"
     served = write_repository(FOLDER / "rollout.onnx", tmp_path)
     assert 'key: "stawm.mean" value { string_value: "[0.3]" }' in (served.folder / "config.pbtxt").read_text()

@@ -24,7 +24,7 @@ from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.storage.checkpoint import former_names, library_versions
 
 FORMAT = "1"
@@ -135,7 +135,7 @@ class GraphInfo:
         channels, height, width = self.image
         sizes = {"channels": channels, "height": height, "width": width}
         pixels = {**sizes, "range": [0.0, 1.0], "mean": list(self.mean), "std": list(self.std)}
-        pixels |= {"resize": self.resize} if "resize" in self.config else {}
+        pixels |= {"resize": self.config["resize"]} if "resize" in self.config else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
 
 
@@ -234,6 +234,7 @@ def _illegal(info: GraphInfo) -> list[str]:
     """Return what no file that stawm writes says of itself."""
     channels, classes, names = info.image[0], info.classes, info.class_names
     most = SIZES["glimpses"]
+    resize = info.config.get("resize", "crop")
     rules = [
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
@@ -260,7 +261,7 @@ def _illegal(info: GraphInfo) -> list[str]:
             all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
             f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
         ),
-        (info.resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(info.resize)}"),
+        (resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(resize)}"),
     ]
     return [fault for holds, fault in rules if not holds]
 

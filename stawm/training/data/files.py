@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.data.pictures import measure, read
 
 AHEAD = 2
@@ -126,6 +126,8 @@ def read_images(
     Raises:
         InputError: One cannot be read, or is of another size than the first.
     """
+    if not paths:
+        raise InputError("There are no images to read: give one file at least.")
     first = read(paths[0], channels, size, resize)
     images = torch.empty(len(paths), *first.shape, dtype=torch.uint8)
 

@@ -87,7 +87,7 @@ def search(root: Path) -> Found:
 
     Links are followed, and no folder is searched twice. Hidden folders are left out with all that is in them.
     """
-    pictures, left, seen = list[Path](), list[Path](), set[str]()
+    pictures, left, seen = list[Path](), list[Path](), {os.path.realpath(root)}
     for place, folders, files in os.walk(root, followlinks=True, onerror=_closed):
         here = Path(place)
         left += [here / name for name in (*folders, *files) if _is_hidden(name)]

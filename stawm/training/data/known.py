@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.data import idx
 from stawm.training.data.files import Files, open_images
 from stawm.training.data.sets import ImageSet, Splits

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 
 Source: TypeAlias = str | os.PathLike[str] | io.IOBase
 """A file by its path, or an open one, such as ``io.BytesIO`` of what was sent."""
@@ -37,6 +37,8 @@ LARGEST = 2**28
 """Bytes of the largest file that is opened: some decoders search a file byte by byte for what they know."""
 LIGHT = 127.5
 """The mean brightness from which a figure on a transparent ground is light."""
+TINGE = 16
+"""How far red, green and blue of a grey picture may lie apart: JPEG rounds them each by itself."""
 TURNED = range(5, 9)
 """The EXIF orientations that exchange height and width."""
 
@@ -79,13 +81,13 @@ def measure(source: Source) -> tuple[int, int]:
 
 
 def is_coloured(source: Source) -> bool:
-    """Whether a picture is stored in colour; one with a palette counts as grey, since many grey ones have one.
+    """Whether a picture shows colours, in whatever way it is stored.
 
     Raises:
-        InputError: What `measure` refuses.
+        InputError: What `read` refuses.
     """
-    with _opened(source) as image:
-        return image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+    low, high = read(source, 3).aminmax(dim=0)
+    return bool((high - low > TINGE).any())
 
 
 def fit(
@@ -145,6 +147,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
             check_file(source)
         with Image.open(file, formats=FORMATS) as image:
             _check(image, name)
+            _scale_key(image)
             yield image
     except InputError:
         raise
@@ -163,6 +166,14 @@ def _check(image: Image.Image, name: str) -> None:
             f"{name} has more than one frame or page, of which only the first would count: "
             "save the one that is meant as a picture of its own."
         )
+
+
+def _scale_key(image: Image.Image) -> None:
+    """Scale the level that counts as transparent as the pixels of a PNG with 2 or 4 bits are; Pillow leaves it."""
+    tile, key = getattr(image, "tile", None), image.info.get("transparency")
+    bits = {"L;2": 2, "L;4": 4}.get(str(tile[0].args)) if tile else None
+    if bits is not None and isinstance(key, int) and key < 2**bits:
+        image.info["transparency"] = key * 255 // (2**bits - 1)
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
-from stawm.models.pixels import Resize
+from stawm.models.resizing import Resize
 from stawm.training.data import figure_ground, folders, known, notices
 from stawm.training.data.files import open_images
 from stawm.training.data.pictures import fit_all, is_coloured, measure
@@ -19,7 +19,7 @@ from stawm.training.data.sets import ImageSet, Splits, split
 
 HELD_OUT = 0.2
 """The share of a set without a test part of its own that is held out for testing."""
-LOOKED_AT = 100
+LOOKED_AT = 20
 """How many pictures of a folder are looked at to see whether they are in colour; the classes take turns."""
 
 

@@ -43,7 +43,10 @@ def read(path: Path) -> torch.Tensor:
 
 def test_a_folder_is_searched_in_order(pictures: Path) -> None:
     assert [p.name for p in find_images(pictures)] == ["a.png", "b.PNG", "c.bmp"]
-    with pytest.raises(InputError, match="No such file"):
+    (pictures / "none").mkdir()
+    with pytest.raises(InputError, match="holds no images"):
+        find_images(pictures / "none")
+    with pytest.raises(InputError, match="nowhere cannot be read"):
         find_images(pictures / "nowhere")
 
 

@@ -75,14 +75,14 @@ def at_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
     return (np.round(pixels / 255 * most) * (255 / most)).round().astype(np.uint8)
 
 
-def tiff(pixels: np.ndarray, *, numbers: int = 1) -> Write:
-    """A TIFF byte by byte; `numbers` is 1 for integers without a sign, 2 with one, 3 for floats."""
+def tiff(pixels: np.ndarray, *, numbers: int = 1, black: int = 1) -> Write:
+    """A TIFF byte by byte; `numbers` is 1 for integers without a sign, 2 with one; `black` is 1 where 0 is black."""
     planes = 1 if pixels.ndim == 2 else pixels.shape[2]
     bits = 8 * pixels.dtype.itemsize
     long, short = 4, 3
     tags = [
         *((256, long, pixels.shape[1]), (257, long, pixels.shape[0]), (259, short, 1)),
-        *((262, short, 1 if planes == 1 else 2), (277, short, planes), (278, long, pixels.shape[0])),
+        *((262, short, black if planes == 1 else 2), (277, short, planes), (278, long, pixels.shape[0])),
         *((279, long, pixels.nbytes), (339, short, [numbers] * planes), (258, short, [bits] * planes), (273, long, -1)),
     ]
     more, begin = b"", 8 + 2 + 12 * len(tags) + 4
@@ -147,6 +147,13 @@ def keyed(level: int) -> np.ndarray:
     return np.where(FIGURE, level, 7).astype(np.uint8)
 
 
+def keyed_at(level: int, bits: int) -> Write:
+    """A grey PNG of few bits with a level that is transparent."""
+    ground = 255 - level if bits == 1 else 85
+    said = chunk(b"tRNS", struct.pack(">H", round(ground / 255 * (2**bits - 1))))
+    return png(packed(np.where(FIGURE, level, ground), bits), 24, bits, 0, before=said)
+
+
 def with_palette(level: int) -> Write:
     image = Image.fromarray(FIGURE.astype(np.uint8)).convert("P")
     image.putpalette([level] * 6)
@@ -168,6 +175,7 @@ def transparent(level: int) -> list[Kind]:
         Kind(f"{level}.palette.png", with_palette(level), seen),
         Kind(f"{level}.grey-key.png", save(key, transparency=7), seen),
         Kind(f"{level}.colour-key.png", save(key, "RGB", transparency=(7, 7, 7)), seen),
+        *(Kind(f"{level}.key{bits}.png", keyed_at(level, bits), seen) for bits in (1, 2, 4, 8)),
         Kind(f"{level}.key.gif", save(key, "P", transparency=7), seen),
         Kind(f"{level}.rgba.webp", save(rgba, lossless=True, exact=True), seen),
         Kind(f"{level}.rgba.tiff", save(rgba), seen),
@@ -175,6 +183,7 @@ def transparent(level: int) -> list[Kind]:
     ]
 
 
+LEVELS = np.round(GREY / 17).astype(int).flatten().tolist()
 KINDS = [
     Kind("grey.png", save(GREY), GREY),
     Kind("colour.png", save(COLOUR), COLOUR),
@@ -196,6 +205,9 @@ KINDS = [
     Kind("colour.ppm", save(COLOUR), COLOUR),
     Kind("grey.pgm", save(GREY), GREY),
     Kind("own.tiff", tiff(COLOUR), COLOUR),
+    Kind("white-is-zero.tiff", tiff(255 - GREY, black=0), GREY),
+    Kind("fifteen.pgm", lambda path: path.write_bytes(b"P5 24 16 15\n" + bytes(LEVELS)), at_bits(GREY, 4)),
+    Kind("plain.pgm", lambda path: path.write_text("P2 24 16 15 " + " ".join(map(str, LEVELS))), at_bits(GREY, 4)),
     Kind("called-otherwise.jpg", renamed(save(COLOUR), ".png"), COLOUR),
     Kind("UPPER.PNG", save(GREY), GREY),
     Kind("ünï 名字.png", save(GREY), GREY),

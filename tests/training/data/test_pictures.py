@@ -130,6 +130,11 @@ def test_what_cannot_be_read_for_all_that_it_holds_is_refused_by_name(
     assert (str(path) if reader is not by_open_file else "The picture") in str(caught.value)
 
 
+def test_no_paths_are_refused() -> None:
+    with pytest.raises(InputError, match="no images to read"):
+        read_images([], 1, (4, 4))
+
+
 @pytest.mark.parametrize("place", ["", "nowhere/x.png", "null\0.png"])
 def test_a_path_that_leads_to_no_file_is_refused(tmp_path: Path, place: str) -> None:
     for reading in (read, lambda path, _: measure(path)):

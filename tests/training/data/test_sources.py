@@ -20,7 +20,7 @@ from stawm.errors import InputError
 from stawm.training import data
 from stawm.training.data import ImageSet
 from stawm.training.data.pictures import fit_all, read
-from tests.training.files import make_folder, make_idx
+from tests.training.files import make_folder
 
 
 def rows(images: Tensor) -> list[tuple[int, ...]]:
@@ -51,23 +51,6 @@ def test_digits_are_enlarged_bicubically_with_a_margin_of_two():
         assert labels[tuple(pixel)] == label
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_mnist_is_read_from_its_own_files(tmp_path: Path, name: str):
-    raw = tmp_path / {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name] / "raw"
-    rng = np.random.default_rng(0)
-    images = {part: rng.integers(0, 256, (n, 28, 28)) for part, n in (("train", 5), ("t10k", 3))}
-    for part, pixels in images.items():
-        make_idx(raw / f"{part}-images-idx3-ubyte", pixels)
-        make_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(len(pixels)))
-    train, test = data.load(f"{name}:{tmp_path}")
-    assert np.array_equal(train.images.numpy()[:, 0], images["train"])
-    assert np.array_equal(test.images.numpy()[:, 0], images["t10k"])
-    assert test.labels.tolist() == [0, 1, 2]
-    names = {"mnist": tuple("0123456789"), "fashion-mnist": ("T-shirt/top", "Trouser", "Pullover")}[name]
-    assert len(train.class_names) == 10
-    assert train.class_names[: len(names)] == names
-
-
 def test_cifar_is_read_from_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # it compares hashes of the real files
     monkeypatch.setattr(cifar.CIFAR10, "_check_integrity", lambda self: True)
@@ -77,10 +60,30 @@ def test_cifar_is_read_from_its_own_files(tmp_path: Path, monkeypatch: pytest.Mo
         (folder / name).write_bytes(pickle.dumps({"data": pixels[k : k + 1], "labels": [k]}))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [*"abcdefghij"]}))
     train, test = data.load(f"cifar10:{tmp_path}")
+    assert torch.equal(data.load(f"cifar10:{folder}").train.images, train.images), "the folder itself will do"
     assert np.array_equal(train.images.flatten(1).numpy(), pixels[:5])
     assert np.array_equal(test.images.flatten(1).numpy(), pixels[5:])
     assert (train.shape, train.labels.tolist(), test.labels.tolist()) == ((3, 32, 32), [0, 1, 2, 3, 4], [5])
     assert train.class_names == tuple("abcdefghij")
+
+
+def test_of_damaged_and_missing_files_of_cifar_the_names_are_said(tmp_path: Path):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    (tmp_path / "cifar-10-python.tar.gz").touch()
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"lacks batches\.meta\. Unpack cifar-10-python\.tar\.gz, give"):
+        data.load(f"cifar10:{tmp_path}")
+    (folder / "batches.meta").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"data_batch_1, .*batches\.meta is damaged: remove it.*--download"):
+        data.load(f"cifar10:{tmp_path}")
+
+
+def test_of_missing_files_of_celeba_the_names_are_said(tmp_path: Path):
+    (tmp_path / "celeba").mkdir()
+    with pytest.raises(InputError, match=r"lacks list_attr_celeba\.txt, .*img_align_celeba\."):
+        data.load(f"celeba:{tmp_path}")
 
 
 def test_a_folder_is_read_pixel_by_pixel(tmp_path: Path):
@@ -135,7 +138,7 @@ def test_celeba_is_read_from_its_own_layout(tmp_path: Path, monkeypatch: pytest.
         heading = f"{len(names)}\n{' '.join(f'c{k}' for k in range(columns))}\n"
         path = folder / f"{file}_celeba.txt"
         path.write_text(heading + "".join(f"{n}{' 1' * columns}\n" for n in names))
-    train, test = data.load(f"celeba:{tmp_path}", image=(3, 64, 64))
+    train, test = data.load(f"celeba:{folder}", image=(3, 64, 64))
     assert (train.shape, len(train), len(test)) == ((3, 64, 64), 3, 2)
     for part, reds in ((train, (0, 40, 80)), (test, (160, 200))):
         face = part.images[:, :, 1:-1]  # at the edge of the square the filter still sees what is beyond
@@ -158,17 +161,6 @@ def test_images_of_a_folder_are_cut_to_the_square_and_not_squeezed(
     train, _ = data.load(f"folder:{tmp_path}", image=(3, 5, 5), resize=True, memory=memory)
     inner = train.images[:][0, :, 1:-1, 1:-1]  # at the edges the filter still sees what is beyond
     assert inner.flatten(1).unique(dim=1).flatten().tolist() == [0, 0, 200]
-
-
-@pytest.mark.parametrize("damaged", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
-def test_a_damaged_file_of_mnist_is_named(tmp_path: Path, damaged: str):
-    raw = tmp_path / "MNIST" / "raw"
-    for part in ("train", "t10k"):
-        make_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((2, 28, 28)))
-        make_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(2))
-    (raw / damaged).write_bytes((raw / damaged).read_bytes()[:-1])
-    with pytest.raises(InputError, match=f"{damaged} is damaged: remove it.*--download"):
-        data.load(f"mnist:{tmp_path}")
 
 
 @pytest.mark.parametrize(
