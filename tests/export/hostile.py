@@ -84,7 +84,7 @@ def said(**fields: Any) -> Change:
 
     def write(proto: onnx.ModelProto) -> None:
         for key in ("config", "preprocessing"):
-            entry(key, lambda known: known | {name: fields[name] for name in fields if name in known})(proto)
+            entry(key, lambda known: known | {n: fields[n] for n in fields if n in known or n == "resize"})(proto)
         if "class_names" in fields:
             entry("class_names", lambda known: fields["class_names"])(proto)
 
@@ -284,6 +284,8 @@ LIES: Mapping[str, Change] = {
     "name with a null": said(name="a\0b"),
     "long name": said(name="a" * 300),
     "name of no text": said(name=["stawm-digits"]),
+    "resize": said(resize="stretch"),
+    "resize of another type": said(resize=["crop"]),
     "heads": said(heads="classification"),
     "head without a name": said(heads=[{}]),
     "classes": said(heads=[{"name": "classification", "classes": 1e999}]),
