@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from stawm.export.write.editing import bypass, initializer, insert
-from stawm.export.write.sizes import BATCH, Known, Side, Size, known_sizes, numbers, sides_of
+from stawm.export.write.sizes import BATCH, Known, Side, Size, is_multiple, known_sizes, numbers, sides_of
 
 
 def work_out_sizes(graph: ir.Graph) -> None:
@@ -56,10 +56,10 @@ def _expand(graph: ir.Graph, node: ir.Node, known: Known) -> None:
         return
     given = [1] * (len(wanted) - len(given)) + given
     missing = [i for i, side in enumerate(wanted) if isinstance(side, Size) and given[i] != side]
-    if len(missing) > 1 or any((wanted[i], given[i]) != (BATCH, 1) for i in missing):
+    if len(missing) > 1 or any(not is_multiple(wanted[i]) or given[i] != 1 for i in missing):
         return
     for axis in missing:
-        node.replace_input_with(0, _spread(graph, node, source, given, axis))
+        node.replace_input_with(0, _spread(graph, node, source, given, axis, wanted[axis]))
     node.replace_input_with(1, _vector(graph, [1 if isinstance(side, Size) else side for side in wanted]))
 
 
@@ -87,9 +87,9 @@ def _tile(graph: ir.Graph, node: ir.Node, known: Known) -> None:
         return
     repeats = [1 if isinstance(side, Size) else side for side in wanted]
     missing = [i for i, side in enumerate(wanted) if isinstance(side, Size)]
-    if len(missing) > 1 or any((wanted[i], given[i]) != (BATCH, 1) for i in missing):
+    if len(missing) > 1 or any(not is_multiple(wanted[i]) or given[i] != 1 for i in missing):
         return
-    spread = _spread(graph, node, source, given, missing[0])
+    spread = _spread(graph, node, source, given, missing[0], wanted[missing[0]])
     if set(repeats) == {1}:
         bypass(graph, node, spread)
     else:
@@ -104,7 +104,7 @@ def _count(graph: ir.Graph, node: ir.Node, known: Known) -> None:
     if limit != [BATCH] or [int(bound.numpy().item()) for bound in bounds] != [0, 1]:
         return
     one = initializer(graph, "one", np.ones(1, dtype=np.int64))
-    ones = _spread(graph, node, one, [1], 0)
+    ones = _spread(graph, node, one, [1], 0, BATCH)
     counted = insert(node, "CumSum", [ones, _vector(graph, [0])])
     bypass(graph, node, insert(node, "Sub", [counted, one]))
 
@@ -131,8 +131,8 @@ _REWRITES: Mapping[str, Callable[[ir.Graph, ir.Node, Known], None]] = {
 }
 
 
-def _spread(graph: ir.Graph, before: ir.Node, value: ir.Value, sides: list[Side], axis: int) -> ir.Value:
-    """Return a value with the batch along an axis that was 1: bit by bit the same for each image.
+def _spread(graph: ir.Graph, before: ir.Node, value: ir.Value, sides: list[Side], axis: int, side: Side) -> ir.Value:
+    """Return a value with a multiple of the batch along an axis that was 1: bit by bit the same for each image.
 
     What is never true of any image chooses between the value and itself.
 
@@ -142,15 +142,23 @@ def _spread(graph: ir.Graph, before: ir.Node, value: ir.Value, sides: list[Side]
         value: What is the same for all images.
         sides: Its shape, with as many ones before it as the result has more axes.
         axis: The axis of the batch.
+        side: The multiple.
     """
     if len(sides) > len(value.shape or ()):
         value = insert(before, "Reshape", [value, _vector(graph, [-1 if isinstance(s, Size) else s for s in sides])])
     one_each = [-1 if i == axis else 1 for i in range(len(sides))]
-    never = insert(before, "Reshape", [_never(graph, before), _vector(graph, one_each)])
+    never = _never(graph, before)
+    times = side.times if isinstance(side, Size) else 1
+    if times > 1:
+        rank = len(graph.inputs[0].shape or ())
+        never = insert(before, "Expand", [never, _vector(graph, [1] * (rank - 1) + [times])])
+    never = insert(before, "Reshape", [never, _vector(graph, one_each)])
     flags = value.dtype == ir.DataType.BOOL
     spread = insert(before, "Or", [value, never]) if flags else insert(before, "Where", [never, value, value])
     spread.type = value.type
-    spread.shape = ir.Shape(["b" if i == axis else str(s) if isinstance(s, Size) else s for i, s in enumerate(sides)])
+    spread.shape = ir.Shape(
+        [str(side) if i == axis else str(s) if isinstance(s, Size) else s for i, s in enumerate(sides)]
+    )
     return spread
 
 

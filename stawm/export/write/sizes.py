@@ -24,7 +24,8 @@ class Size:
     more: int = 0
 
     def __str__(self) -> str:
-        return f"{self.times}*b" + (f" + {self.more}" if self.more else "")
+        multiple = "b" if self.times == 1 else f"{self.times}*b"
+        return multiple + (f" + {self.more}" if self.more else "")
 
     def __add__(self, other: "Side") -> "Side":
         times, more = _parts(other)
@@ -62,6 +63,11 @@ def _parts(side: Side) -> tuple[int, int]:
 
 def _size(times: int, more: int) -> Side:
     return Size(times, more) if times else more
+
+
+def is_multiple(side: Side) -> bool:
+    """Whether a side is a multiple of the batch, and no number more."""
+    return isinstance(side, Size) and side.times > 0 and side.more == 0
 
 
 def known_sizes(graph: ir.Graph) -> Known:

@@ -90,12 +90,19 @@ def warped(x: Tensor) -> Tensor:
     return F.grid_sample(x, F.affine_grid(theta, [len(x), 1, 4, 4], align_corners=False), align_corners=False)
 
 
+def rows(x: Tensor) -> Tensor:
+    """Something for each of several rows of each image."""
+    flat = x.flatten(0, 2)
+    ids = torch.full((flat.shape[0],), 2.0)
+    return (torch.stack([flat[:, 0], torch.zeros_like(flat[:, 0])], dim=1).sum(dim=1) + ids).unflatten(0, (-1, 6))
+
+
 def infinite(x: Tensor) -> Tensor:
     """What is spread over the batch stays as it is, whatever is in the images."""
     return torch.full((x.shape[0], 2), 3.0)
 
 
-FORMS = (empties, repeats, tokens, picks, flags, counts, writes, sides, second_axis, thumbnails, warped, infinite)
+FORMS = (empties, repeats, tokens, picks, flags, counts, writes, sides, second_axis, thumbnails, warped, rows, infinite)
 
 
 @pytest.fixture(scope="module")
