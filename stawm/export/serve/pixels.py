@@ -32,20 +32,21 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
         InputError: They are of another form, are normalised already, or a file cannot be read.
     """
     channels, height, width = info.image
-    if isinstance(images, (str, os.PathLike)):
-        return prepare([images], info)
-    if isinstance(images, (list, tuple)):
-        paths = [Path(path) for path in images if isinstance(path, (str, os.PathLike))]
-        if paths and len(paths) == len(images):
+    given: Any = images
+    if isinstance(given, (str, os.PathLike)):
+        return prepare([given], info)
+    if isinstance(given, (list, tuple)):
+        paths = [Path(path) for path in given if isinstance(path, (str, os.PathLike))]
+        if paths and len(paths) == len(given):
             return to_unit(read_images(paths, channels, (height, width), info.resize))
-        images = _stacked(images)
-    tensor = _as_tensor(images)
+        given = _stacked(given)
+    tensor = _as_tensor(given)
     legal = tensor.dtype == torch.uint8 or tensor.is_floating_point()
     batch = _channels_first(tensor, info)
     if not legal or tuple(batch.shape[1:]) != (channels, height, width):
         raise InputError(
             f"This graph takes pixels of shape (b, {channels}, {height}, {width}), as uint8 or as floats in [0, 1], or "
-            f"paths of images; got {_told(images)}."
+            f"paths of images; got {_told(given)}."
         )
     _check_finite(batch)
     return to_unit(batch.detach()).float()

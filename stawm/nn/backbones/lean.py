@@ -48,9 +48,10 @@ class StridedDepthwise(nn.Conv2d):
         """Return the convolution, in the type that autocast would give."""
         if input.device.type != "cpu" or not autocasts(input):
             return super().forward(input)
-        weight, bias = (None if x is None else full_precision(x) for x in (self.weight, self.bias))
+        bias = None if self.bias is None else full_precision(self.bias)
         with without_autocast(input):
-            return self._conv_forward(full_precision(input), weight, bias).to(torch.get_autocast_dtype("cpu"))
+            wide = self._conv_forward(full_precision(input), full_precision(self.weight), bias)
+        return wide.to(torch.get_autocast_dtype("cpu"))
 
 
 def make_lean(network: nn.Module) -> None:
