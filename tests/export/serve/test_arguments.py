@@ -83,7 +83,6 @@ def test_the_same_images_in_other_forms(images: Any, steps: Any) -> None:
         (np.where(np.arange(3)[:, None, None, None] == 1, np.nan, FLOATS), "1 images hold NaN or infinity, first 1"),
         (np.full((2, 1, 12, 12), np.inf), "2 images hold NaN or infinity, first 0"),
     ],
-    ids=repr,
 )
 def test_what_is_no_image_is_told_truly(images: Any, words: str, steps: Any) -> None:
     for call in (steps, steps.look):
