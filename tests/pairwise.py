@@ -26,8 +26,8 @@ def cover(**choices: Sequence[Any]) -> list[dict[str, Any]]:
     used: dict[tuple[str, int], int] = {(name, k): 0 for name, values in choices.items() for k in range(len(values))}
     found = []
     while missing:
-        made = dict(min(missing, key=rank))
-        for name in sorted(choices.keys() - made.keys(), key=lambda name: -len(choices[name])):
+        made = dict(sorted(min(missing, key=rank)))
+        for name in sorted(choices.keys() - made.keys(), key=lambda name: (-len(choices[name]), name)):
             gains = {
                 k: sum(frozenset({(name, k), other}) in missing for other in made.items())
                 for k in range(len(choices[name]))

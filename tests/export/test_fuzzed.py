@@ -130,7 +130,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzzed") / "m.onnx"
 
 
-FEW_OR_MANY = settings(max_examples=25 if settings().max_examples < 100 else 3_000)
+FEW_OR_MANY = settings(max_examples=25 if settings().max_examples < 100 else 1_500)
 
 
 @FEW_OR_MANY
