@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Answer:
         glimpses: How many glimpses were taken.
         error: The mean squared error of what was drawn, on pixels in [0, 1].
         drawing: Where what was drawn is saved.
+        further: What other heads give, by field: the numbers of a regression, the log-odds of several labels.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Answer:
     glimpses: int | None = None
     error: float | None = None
     drawing: Path | None = None
+    further: Mapping[str, Mapping[str, float]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -68,8 +70,19 @@ class Answers(Readable):
         there = [key for key in order if any(getattr(answer, key) is not None for answer in self.answers)]
         if "name" in there:
             there.remove("label")
-        rows = [(str(a.path), *(forms.get(k, str)(getattr(a, k)) for k in there)) for a in self.answers]
-        return table(("image", *there), rows)
+        further = list(dict.fromkeys(name for answer in self.answers for name in answer.further or ()))
+        rows = [
+            (
+                str(a.path),
+                *(forms.get(k, str)(getattr(a, k)) for k in there),
+                *(
+                    ", ".join(f"{key} {value:.4g}" for key, value in (a.further or {})[name].items())
+                    for name in further
+                ),
+            )
+            for a in self.answers
+        ]
+        return table(("image", *there, *further), rows)
 
 
 def find_images(path: str | os.PathLike[str]) -> list[Path]:
@@ -142,11 +155,29 @@ def _answer(
         looked = model.look(pixels, until=until)
         return _classified(model.info, paths, looked.logits, looked.glimpses.tolist())
     output = model(pixels)
+    further = _further(model.info, output.extra, len(paths))
     if output.canvas is not None:
-        return _drawn(model.info, paths, pixels, output.canvas, output.logits, save)
-    if output.logits is None:
+        found = _drawn(model.info, paths, pixels, output.canvas, output.logits, save)
+    elif output.logits is not None:
+        found = _classified(model.info, paths, output.logits, [model.info.glimpses] * len(paths))
+    elif any(further):
+        found = [Answer(path=path, glimpses=model.info.glimpses) for path in paths]
+    else:
         raise InputError("This graph gives neither logits nor a canvas, so there is nothing to say of an image.")
-    return _classified(model.info, paths, output.logits, [model.info.glimpses] * len(paths))
+    return [replace(answer, further=own or None) for answer, own in zip(found, further, strict=True)]
+
+
+def _further(info: GraphInfo, extra: Mapping[str, Tensor], count: int) -> list[dict[str, dict[str, float]]]:
+    """Return for each image the numbers that other heads give, by field and by the names that the head has for them."""
+    names = [tuple(head["names"]) for head in info.config["heads"] if head.get("names")]
+    rows: list[dict[str, dict[str, float]]] = [{} for _ in range(count)]
+    for field, values in extra.items():
+        if values.ndim != 2:
+            continue
+        keys = next((own for own in names if len(own) == values.shape[1]), tuple(map(str, range(values.shape[1]))))
+        for row, numbers in zip(rows, values.tolist(), strict=True):
+            row[field] = dict(zip(keys, numbers, strict=True))
+    return rows
 
 
 def _classified(info: GraphInfo, paths: Sequence[Path], logits: Tensor, glimpses: Sequence[int | None]) -> list[Answer]:

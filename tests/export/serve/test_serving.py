@@ -22,7 +22,7 @@ from stawm.export.serve.folder import find_images, run_folder
 from stawm.export.triton import write_repository
 from tests.export.broken import broken, set_metadata, set_weight
 from tests.export.opened import opened
-from tests.small import small
+from tests.small import small, tiny
 
 
 @pytest.fixture
@@ -60,6 +60,19 @@ def test_images_of_a_folder_are_classified(pictures: Path, rollout: Path, classi
     assert [answer.name for answer in found.answers] == [str(n) for n in logits.argmax(1).tolist()]
     assert json.loads(json.dumps(found.as_dict()))["answers"][2]["path"].endswith("c.bmp")
     assert "glimpses" in str(found).splitlines()[0]
+
+
+def test_numbers_and_labels_of_other_heads_are_told_by_name(pictures: Path) -> None:
+    heads = [{"name": "regression", "values": 2, "names": ["x", "y"]}, {"name": "multilabel", "flags": 3}]
+    model = tiny(heads=heads, class_names=[])
+    answers = run_folder(model, pictures)
+    first, output = answers.answers[0], model.predict(read(answers.answers[0].path)[None, None])
+    assert first.further is not None
+    assert first.further["values"] == pytest.approx(dict(zip("xy", output.extra["values"][0].tolist(), strict=True)))
+    assert [*first.further["flag_logits"]] == ["0", "1", "2"]
+    assert (first.label, first.name, first.error) == (None, None, None)
+    assert f"x {first.further['values']['x']:.4g}, y " in str(answers)
+    assert answers.as_dict()["answers"][0]["further"] == first.further
 
 
 def test_looking_at_a_folder_takes_as_many_glimpses_as_needed(pictures: Path, steps: Path) -> None:
