@@ -72,17 +72,14 @@ class Answers(Readable):
             there.remove("label")
         further = list(dict.fromkeys(name for answer in self.answers for name in answer.further or ()))
         rows = [
-            (
-                str(a.path),
-                *(forms.get(k, str)(getattr(a, k)) for k in there),
-                *(
-                    ", ".join(f"{key} {value:.4g}" for key, value in (a.further or {})[name].items())
-                    for name in further
-                ),
-            )
+            (str(a.path), *(forms.get(k, str)(getattr(a, k)) for k in there), *(_row(a, name) for name in further))
             for a in self.answers
         ]
         return table(("image", *there, *further), rows)
+
+
+def _row(answer: Answer, field: str) -> str:
+    return ", ".join(f"{key} {value:.4g}" for key, value in (answer.further or {})[field].items())
 
 
 def find_images(path: str | os.PathLike[str]) -> list[Path]:
