@@ -55,7 +55,11 @@ def test_listing() -> None:
 
 def test_variants_are_listed_where_a_pattern_has_a_dot() -> None:
     assert not [name for name in stawm.list_names() if "." in name]
-    assert stawm.list_names("preset", "stawm-mnist-[28]*.*") == ["stawm-mnist-8.fast", "stawm-mnist-28.fast"]
+    assert stawm.list_names("preset", "stawm-mnist-[28]*.*") == [
+        "stawm-mnist-8.fast",
+        "stawm-mnist-28.authors",
+        "stawm-mnist-28.fast",
+    ]
     assert stawm.list_names("preset", ["stawm-mnist-8", "*-28.fast"]) == ["stawm-mnist-8", "stawm-mnist-28.fast"]
     assert stawm.list_names("preset", "*.fast", exclude="stawm-*") == []
     assert registry.variants_of("stawm-mnist-8") == ["stawm-mnist-8.fast"]

@@ -141,6 +141,10 @@ def coerce_all(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str,
     return {key: coerce(value, hints[key]) for key, value in values.items()}
 
 
+MAX_WORD = 2**64
+"""What a whole number that stands for a word is smaller than."""
+
+
 def coerce(value: Any, hint: Any) -> Any:
     """Turn JSON's forms into the field's own: lists into tuples, whole numbers into floats.
 
@@ -163,4 +167,4 @@ def coerce(value: Any, hint: Any) -> Any:
 
 def _words(values: Iterable[Any], hint: Any) -> list[Any]:
     """Return whole numbers as words where words are due."""
-    return [str(value) if hint is str and fits(value, int) else value for value in values]
+    return [str(value) if hint is str and fits(value, int) and abs(value) < MAX_WORD else value for value in values]

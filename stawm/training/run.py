@@ -239,7 +239,7 @@ def lone_norms(model: Model) -> list[nn.Module]:
     """
     found: dict[nn.Module, None] = {}
 
-    def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def look(module: nn.Module, given: tuple[Any, ...]) -> None:
         if given[0][0].numel() == given[0].shape[1]:
             found[module] = None
 

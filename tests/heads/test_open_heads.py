@@ -127,7 +127,7 @@ def test_wrong_targets_are_refused(heads: Any, targets: Any, says: str):
     [
         ({"name": "regression", "values": 3, "mean": [1.0, 2.0]}, "mean has 1 number or one for each of 3 values"),
         ({"name": "regression", "values": 3, "names": ["a"]}, "names has 1 names for 3 values"),
-        ({"name": "regression", "std": [0.0]}, r"std must be a list of a number in \(0, inf\)"),
+        ({"name": "regression", "std": [0.0]}, r"std must be a list of numbers in \(0, inf\)"),
         ({"name": "regression", "values": 10**9}, r"values must be an integer in \[1, 65536\]"),
         ({"name": "multilabel", "flags": 2, "names": ["a"]}, "names has 1 names for 2 flags"),
     ],

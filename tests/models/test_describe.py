@@ -48,7 +48,9 @@ def test_presets_show_values_and_count_what_they_learn() -> None:
 def test_presets_show_their_recipes_and_variants() -> None:
     found = stawm.describe("stawm-mnist-8")
     assert (found.recipes["fast"], found.variants) == ("stawm-mnist-8.fast", ("stawm-mnist-8.fast",))
-    assert "\n  recipes: paper, fast (trains stawm-mnist-8.fast)\n  variants: stawm-mnist-8.fast\n" in str(found)
+    assert "\n  recipes: paper, authors, fast (trains stawm-mnist-8.fast)\n  variants: stawm-mnist-8.fast\n" in str(
+        found
+    )
     variant = stawm.describe("stawm-mnist-8.fast")
     assert (variant.as_dict()["recipes"]["fast"]["epochs"], variant.as_dict()["variants"]) == (30, [])
     assert "variants" not in str(variant)

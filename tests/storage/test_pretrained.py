@@ -189,7 +189,7 @@ def test_weights_are_given_in_the_same_forms_everywhere(placed: dict[str, Any], 
 def test_the_other_commands_ask_the_same_function(
     command: str, kind: str, placed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Stop(Exception):
+    class Stop(BaseException):
         """What follows is not of interest here."""
 
     def stopped(path: Any) -> None:

@@ -233,7 +233,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
 def _illegal(info: GraphInfo) -> list[str]:
     """Return what no file that stawm writes says of itself."""
     channels, classes, names = info.image[0], info.classes, info.class_names
-    most, resize = SIZES["glimpses"], info.config.get("resize", "crop")
+    most, resize, strange = SIZES["glimpses"], info.config.get("resize", "crop"), _strange(info)
     rules = [
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
@@ -246,7 +246,7 @@ def _illegal(info: GraphInfo) -> list[str]:
         ),
         (info.kind == "rollout" or info.glimpses is not None, "a step graph has room for some glimpses; got none"),
         (isinstance(info.sample, bool), f"sample must be true or false; got {shown(info.sample)}"),
-        (_are_outputs(info), f"fields must be outputs of a model; got {shown(', '.join(info.fields))}"),
+        (not strange, f"fields must be outputs of a model; got {shown(', '.join(strange))}"),
         (min(info.image) > 0, f"image is {info.image}"),
         (classes is None or classes > 0, f"there are {classes} classes"),
         (classes is None or len(names) in (0, classes), f"there are {len(names)} class names for {classes} classes"),
@@ -265,10 +265,10 @@ def _illegal(info: GraphInfo) -> list[str]:
     return [fault for holds, fault in rules if not holds]
 
 
-def _are_outputs(info: GraphInfo) -> bool:
-    """Whether all fields are those of an output, or may be further ones of a head that is not known here."""
+def _strange(info: GraphInfo) -> list[str]:
+    """Return the fields that no output has, and that no head which is not known here can give either."""
     heads = [head["name"] for head in info.config["heads"]]
-    return all(is_output(name, heads) for name in info.fields)
+    return [name for name in info.fields if not is_output(name, heads)]
 
 
 def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]]) -> list[str]:
@@ -305,7 +305,7 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
         return [f"{name} is {in_brackets(shape)}, where its axes are {in_brackets(letters)}"]
     if list(shape[1:]) != fitting[1:]:
         return [f"{name} is {in_brackets(shape)}, by the metadata {in_brackets(('b', *fitting[1:]))}"]
-    slots = info.glimpses if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
+    slots = info.glimpses or 1 if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
     if letters[1:2] == ["n"] and shape[1] != slots:
         return [f"{name} is {in_brackets(shape)}, by the metadata there are {info.glimpses} glimpses"]
     return []

@@ -477,7 +477,7 @@ def lie(key: str, old: str, new: str) -> Any:
         (lie("graph", '"glimpses": 3', '"glimpses": -3'), "glimpses must be at least 1; got -3"),
         (lie("graph", '"glimpses": 3', '"glimpses": true'), "glimpses must be at least 1; got True"),
         (lie("graph", '"fp32"', '"int8"'), "precision must be 'fp32' or 'fp16'; got 'int8'"),
-        (lie("graph", '"fields": ["pose"', '"fields": ["posture"'), "fields must be outputs of a model; got posture"),
+        (lie("graph", '"fields": ["pose"', '"fields": ["posture"'), "fields must be outputs of a model; got 'posture'"),
         (lie("graph", '"sample": false', '"sample": 0'), "sample must be true or false; got 0"),
         (lie("config", '"name": "stawm-digits"', '"name": ""'), "the configuration has no name"),
         (lie("config", '"image": [1, 12, 12]', '"image": [1, 0, 12]'), r"image is \(1, 0, 12\)"),

@@ -151,7 +151,12 @@ def test_the_sidecar_says_all_that_the_file_says(halved: Any) -> None:
         assert said[key] == json.loads(json.dumps(facts.as_dict()))[key]
     assert said["sha256"] == {"rollout": sealing.digest(path.read_bytes())}
     sizes = {"channels": 1, "height": 12, "width": 12, "range": [0.0, 1.0]}
-    assert said["preprocessing"] == {**sizes, "mean": list(facts.info.mean), "std": list(facts.info.std)}
+    assert said["preprocessing"] == {
+        **sizes,
+        "mean": list(facts.info.mean),
+        "std": list(facts.info.std),
+        "resize": "crop",
+    }
     assert said["axes"]["corners"] == "b n 4 2"
     assert said["locator"]["align_corners"] is False
 
