@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 HALVES = (torch.float16, torch.bfloat16)
+_HAVE_AUTOCAST = {kind: torch.amp.is_autocast_available(kind) for kind in ("cpu", "cuda", "mps", "xpu", "meta")}
+"""Asked before anything runs: not every PyTorch that is supported can trace the question (2.11 cannot)."""
 
 
 def full_precision(x: Tensor) -> Tensor:
@@ -59,19 +61,23 @@ def of_weights(weights: Tensor, x: Tensor) -> AbstractContextManager[Any]:
         weights: Weights of the model. Other types than halves need no context.
         x: A tensor on the device; where autocast is on already, it stays as it is.
     """
-    device = x.device.type
-    if weights.dtype not in HALVES or not torch.amp.is_autocast_available(device) or autocasts(x):
+    if weights.dtype not in HALVES or not has_autocast(x.device) or autocasts(x):
         return nullcontext()
-    return torch.autocast(device, weights.dtype)
+    return torch.autocast(x.device.type, weights.dtype)
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
     """Return a context in which autocast is off on the tensor's device."""
-    device = x.device.type
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+    return torch.autocast(x.device.type, enabled=False) if has_autocast(x.device) else nullcontext()
 
 
 def autocasts(x: Tensor) -> bool:
     """Whether autocast is on for the tensor's device."""
-    device = x.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return has_autocast(x.device) and torch.is_autocast_enabled(x.device.type)
+
+
+def has_autocast(device: torch.device) -> bool:
+    """Whether there is autocast for a kind of device; of rarer kinds it is asked once, in the first call on one."""
+    if device.type not in _HAVE_AUTOCAST:
+        _HAVE_AUTOCAST[device.type] = torch.amp.is_autocast_available(device.type)
+    return _HAVE_AUTOCAST[device.type]
