@@ -82,8 +82,13 @@ class BoundRunner:
     def __call__(self, given: Named) -> Named:
         """Run once; calls from several threads wait for each other."""
         self._wait()  # what the caller's stream still computes of the inputs has to be there
-        return self.worker.submit(self._run, given).result()
+        found = self.worker.submit(self._run, given).result()
+        if self.device.type == "cuda":  # where the caller's stream is not the worker's, memory that is freed must wait
+            for value in found.values():
+                value.record_stream(torch.cuda.current_stream(self.device))
+        return found
 
+    @torch.no_grad()  # the worker has a mode of its own, and buffers that had a history would keep all runs
     def _run(self, given: Named) -> Named:
         batch = len(next(iter(given.values())))
         size = next((bucket for bucket in self.buckets if bucket >= batch), batch)

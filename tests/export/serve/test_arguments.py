@@ -230,6 +230,26 @@ def test_one_thread_makes_all_runs_on_bound_buffers(monkeypatch: pytest.MonkeyPa
     assert set(bound.slots) == {4}
 
 
+@pytest.mark.parametrize("buckets", [(), (4,)])
+def test_bound_buffers_belong_to_no_mode_and_no_history(buckets: tuple[int, ...]) -> None:
+    """The first call makes them: whatever it is in, later calls may be in something else."""
+    graph = read_graphs(HONEST.parent / "steps")["init"]
+    bound = BoundRunner(open_session(graph.data, "cpu", allow_fallback=False, threads=1), torch.device("cpu"), buckets)
+    image = torch.rand(3, 1, 12, 12)
+    with torch.inference_mode():
+        first = bound({"image": image.clone()})
+    learned = bound({"image": image.clone().requires_grad_()})
+    plain = bound({"image": image})
+    for name, value in plain.items():
+        assert torch.equal(first[name], value)
+        assert torch.equal(learned[name], value)
+        assert not (value.requires_grad or learned[name].requires_grad or value.is_inference())
+        value.add_(1)
+    slot = next(iter(bound.slots.values()))
+    for buffer in (*slot.inputs.values(), *slot.outputs.values()):
+        assert not (buffer.requires_grad or buffer.is_inference())
+
+
 @pytest.mark.parametrize(("built", "words"), [(None, "is built without CUDA"), ("13.0", "PyTorch sees no NVIDIA GPU")])
 def test_why_runs_cannot_be_captured_is_told_truly(
     built: str | None, words: str, monkeypatch: pytest.MonkeyPatch
