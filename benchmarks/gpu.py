@@ -1,127 +1,182 @@
-"""On a GPU: inference of every preset's graph, verified there, and the training step, against PyTorch's own ways.
+"""On a GPU that is lent for minutes: the training step, then inference, against PyTorch's own ways.
 
-``python -m benchmarks.gpu`` verifies and measures, writes ``benchmarks/results/gpu.json`` and puts the tables
-into ``docs/benchmarks.md``. With ``--device cpu --quick`` it shows that it runs, on a machine without a GPU.
+``python -m benchmarks.gpu --out gpu.jsonl`` measures for 12 minutes, the most telling first, and writes each row as it
+comes. ``--no-onnx`` leaves ONNX Runtime out, which is done by itself where it has no CUDA. ``--table gpu.jsonl``, on
+any machine, puts the rows into ``benchmarks/results/gpu.json`` and ``docs/benchmarks.md``. With ``--device cpu
+--quick`` it shows that it runs, on a machine without a GPU.
 """
 
 import argparse
+import gc
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
 import stawm
-from benchmarks.measure import Row, as_dict, interleaved, milliseconds
+from benchmarks.budget import ROUNDS, Budget, Case, Log, Step, read, spend
+from benchmarks.measure import Row, milliseconds
 from benchmarks.results import Benchmark, goal, table
-from benchmarks.training import REFERENCE, authors_step, our_run, step_of
-from stawm.export import OnnxModel
 from stawm.models.model import Model
+from stawm.storage.shipped import shipped_names
 
-BATCHES = (1, 32, 128, 512)
 TRAINED = {"stawm-mnist-8": 2.0, "stawm-cifar-mnv2": 10.0}
 """The milliseconds that a training step shall take at most."""
-TRAINING_BATCH = 128
-ROUNDS = 31
-Variants = dict[str, Callable[[], object]]
+BATCH = 128
+OTHER_BATCHES = (32, 512)
+COST = {"eager": 10.0, "compiled": 90.0, "ONNX": 60.0}
+"""The seconds that a case is expected to take, by its way: compiling, exporting and verifying are most of it."""
+SMALL = {"memory_size": 8, "hidden_size": 12, "glimpses": 1}
+"""What is changed of a preset to see quickly that everything runs."""
+REFERENCE = "authors' loop"
+Makers = dict[str, Callable[[], Step]]
+Precision = Literal["fp32", "fp16"]
 
 
-def onnx_variants(model: Model, pixels: torch.Tensor, folder: Path, device: str) -> Variants:
-    """Export in both precisions, and open each with and without captured graphs."""
-    made: Variants = {}
-    for precision in ("fp32", "fp16"):
-        path = folder / f"{precision}.onnx"
+def plan(presets: Sequence[str] = (), *, ways: Sequence[str] = ("eager", "compiled", "ONNX")) -> list[Case]:
+    """Return what to measure, the most telling first: training steps with a goal, shipped presets, then the rest.
+
+    Args:
+        presets: These alone; all where left out.
+        ways: The ways that there are.
+    """
+    every = [*presets] or stawm.list_names("preset", origin="stawm")
+    shipped = [name for name in every if any(s == name or s.startswith(f"{name}.") for s in shipped_names())]
+    aimed = [name for name in TRAINED if name in every]
+    order = [("training", name, BATCH, way) for way in ("eager", "compiled") for name in aimed]
+    for batch in (BATCH, 1):
+        order += [("inference", name, batch, way) for way in COST for name in shipped]
+    order += [("inference", name, BATCH, way) for way in ("eager", "ONNX") for name in every]
+    order += [("training", name, BATCH, "eager") for name in every]
+    order += [("inference", name, batch, way) for batch in OTHER_BATCHES for way in ("eager", "ONNX") for name in every]
+    order += [("inference", name, 1, way) for way in ("eager", "ONNX") for name in every]
+    order += [("training", name, BATCH, "compiled") for name in every]
+    return [Case(*case, COST[case[3]]) for case in dict.fromkeys(order) if case[3] in ways]
+
+
+class Maker:
+    """Makes the variants of a case, on a device.
+
+    Attributes:
+        device: ``"cuda"`` or ``"cpu"``.
+        folder: Where graphs are exported to; a preset's are exported once.
+        overrides: What is changed of each preset.
+    """
+
+    def __init__(self, device: Literal["cuda", "cpu"], folder: Path, **overrides: Any) -> None:
+        self.device, self.folder, self.overrides = device, folder, overrides
+
+    def __call__(self, case: Case) -> Makers:
+        """Return what makes each variant."""
+        makers = self._training(case) if case.kind == "training" else self._inference(case)
+        return {name: partial(self._waiting, make) for name, make in makers.items()}
+
+    def free(self) -> None:
+        """Forget what was compiled, and give memory back."""
+        torch._dynamo.reset()
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _waiting(self, make: Callable[[], Step]) -> Step:
+        """Return a step that ends when the device is done."""
+        step = make()
+
+        def run() -> None:
+            step()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+    def _training(self, case: Case) -> Makers:
+        from benchmarks.training import authors_step, our_run, step_of  # what inference does not need may be missing
+
+        def ours(precision: str, **options: Any) -> Step:
+            options |= self.overrides
+            return step_of(our_run(case.preset, precision, cpu=self.device == "cpu", **options), case.batch)
+
+        if case.way == "compiled":
+            graphs = ", CUDA graphs" if self.device == "cuda" else ""
+            return {f"stawm, bf16, compiled{graphs}": partial(ours, "bf16", compile=True)}
+        return {
+            REFERENCE: partial(authors_step, case.preset, case.batch, self.device, **self.overrides),
+            "stawm, fp32": partial(ours, "fp32"),
+            "stawm, bf16": partial(ours, "bf16"),
+        }
+
+    def _inference(self, case: Case) -> Makers:
+        model = stawm.build(case.preset, seed=0, **self.overrides).eval()
+        pixels = torch.rand(case.batch, *model.config.image, generator=torch.Generator().manual_seed(1))
+        if case.way == "ONNX":
+            captured = (False, True) if self.device == "cuda" else (False,)
+            return {
+                f"ONNX Runtime, {precision}{', CUDA graphs' if on else ''}": partial(
+                    self._onnx, model, pixels.to(self.device), precision, on
+                )
+                for precision in get_args(Precision)
+                for on in captured
+            }
+        images = model.to(self.device).normalise(pixels.to(self.device))
+        if case.way == "compiled":
+            return {"PyTorch compiled, bf16": partial(self._torch, model, images, half=True, compiled=True)}
+        return {
+            f"PyTorch, {name}": partial(self._torch, model, images, half=name == "bf16") for name in ("fp32", "bf16")
+        }
+
+    def _torch(self, model: Model, images: torch.Tensor, *, half: bool, compiled: bool = False) -> Step:
+        run: Callable[..., Any] = torch.compile(model, mode="reduce-overhead") if compiled else model
+
+        def step() -> None:
+            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
+                run(images)
+
+        return step
+
+    def _onnx(self, model: Model, pixels: torch.Tensor, precision: Precision, captured: bool) -> Step:
+        from stawm.export import OnnxModel
+
+        path = self.folder / f"{model.config.name}-{precision}.onnx"
         if not path.exists():
-            stawm.export.to_onnx(model, path, precision=precision, batches=(1, 3))
-            stawm.export.verify(path, model, device=device, batches=(1, 3, 128))
-        for captured in (False, True) if device == "cuda" else (False,):
-            onnx = OnnxModel(path, device=device, batch_size=max(BATCHES), cuda_graphs=captured)  # pyright: ignore[reportArgumentType]
-            name = f"ONNX Runtime, {precision}{', CUDA graphs' if captured else ''}"
-            made[name] = _synchronised(lambda onnx=onnx: onnx(pixels), device)
-    return made
+            stawm.export.to_onnx(model.cpu(), path, precision=precision, batches=(1, 3))
+            if self.device != "cpu":  # where it was verified when it was written
+                stawm.export.verify(path, model, device=self.device, batches=(1, 3))
+        onnx = OnnxModel(path, device=self.device, batch_size=len(pixels), cuda_graphs=captured)
+        return partial(onnx, pixels)
 
 
-def torch_variants(model: Model, images: torch.Tensor, device: str, compiled: bool) -> Variants:
-    """PyTorch, eager and compiled, in both precisions."""
-    on_device = model.to(device)
-    runs: dict[str, Callable[..., Any]] = {"eager": on_device}
-    if compiled:
-        runs["torch.compile"] = torch.compile(on_device, mode="reduce-overhead")
-    made: Variants = {}
-    for name, run in runs.items():
-        for precision in ("fp32", "fp16"):
-
-            def call(run: Callable[..., Any] = run, half: bool = precision == "fp16") -> object:
-                with torch.autocast(device, torch.float16, enabled=half):
-                    return run(images)
-
-            made[f"PyTorch {name}, {precision}"] = _synchronised(call, device)
-    return made
-
-
-def _synchronised(call: Callable[[], object], device: str) -> Callable[[], object]:
-    def run() -> object:
-        found = call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return found
-
-    return run
-
-
-def measure(preset: str, device: str, batches: tuple[int, ...], rounds: int, compiled: bool) -> list[Row]:
-    """Measure one preset at every size of batch."""
-    rows = []
-    model = stawm.build(preset, seed=0).eval()
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        for batch in batches:
-            pixels = torch.rand(batch, *model.config.image, generator=torch.Generator().manual_seed(1)).to(device)
-            made = onnx_variants(model.cpu(), pixels, Path(folder), device)
-            made |= torch_variants(model, model.normalise(pixels), device, compiled)
-            timings = interleaved(made, rounds)
-            for name, timing in timings.items():
-                rows.append({"preset": preset, "batch": batch, "variant": name, **as_dict(timing)})
-            print(preset, batch, {name: f"{t.median * 1e3:.2f} ms" for name, t in timings.items()}, flush=True)
-            torch._dynamo.reset()
-    return rows
-
-
-def training_variants(preset: str, batch: int, device: str, compiled: bool) -> Variants:
-    """Make a training step in every way: the authors', and ours eager, compiled, and as a captured graph."""
-    on_cpu = device == "cpu"
-    made = {REFERENCE: authors_step(preset, batch, device)}
-    made["stawm, bf16"] = step_of(our_run(preset, "bf16", cpu=on_cpu), batch)
-    if compiled:
-        plain = our_run(preset, "bf16", cpu=on_cpu)
-        plain.learner = torch.compile(plain.learner)
-        made["stawm, bf16, compiled"] = step_of(plain, batch)
-        captured = our_run(preset, "bf16", cpu=on_cpu, compile=True)
-        made["stawm, bf16, compiled, CUDA graphs"] = step_of(captured, batch)
-    return {name: _synchronised(step, device) for name, step in made.items()}
-
-
-def measure_training(preset: str, device: str, batch: int, rounds: int, compiled: bool) -> list[Row]:
-    """Measure one preset's training step."""
-    timings = interleaved(training_variants(preset, batch, device, compiled), rounds)
-    print(preset, batch, "training", {n: f"{t.median * 1e3:.2f} ms" for n, t in timings.items()}, flush=True)
-    torch._dynamo.reset()
-    return [{"preset": preset, "batch": batch, "variant": n, "trains": True, **as_dict(t)} for n, t in timings.items()]
+def without_onnx(device: str) -> str | None:
+    """Return why ONNX Runtime cannot be measured on a device, if it cannot."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        return f"ONNX Runtime cannot be imported ({error})"
+    wanted = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[device]
+    return None if wanted in ort.get_available_providers() else f"this ONNX Runtime has no {wanted}"
 
 
 def show(rows: list[Row]) -> str:
-    """Lay out inference, then training with its goals."""
-    heads = "preset | batch | variant | latency, ms: median (min to max) | images/s"
-    inference, training = ([row for row in rows if row.get("trains", False) == wanted] for wanted in (False, True))
+    """Lay out training with its goals, then inference, then what failed and what there was no time for."""
+    heads = "preset | batch | variant | ms: median (min to max) | images/s"
+    timed = [row for row in rows if "median" in row]
+    training, inference = ([row for row in timed if row["kind"] == kind] for kind in ("training", "inference"))
     reference = {row["preset"]: row["median"] for row in training if row["variant"] == REFERENCE}
-    steps = [(*_cells(row), f"{reference[row['preset']] / row['median']:.1f}") for row in training]
+    steps = [(*_cells(row), _faster(row, reference)) for row in training]
     said = []
-    for preset in reference:
-        if preset in TRAINED:
-            best = 1e3 * min(row["median"] for row in training if row["preset"] == preset)
-            said.append(goal(f"`{preset}`, a training step", best, TRAINED[preset], at_most=True, unit=" ms"))
-    steps_table = table(f"{heads} | times as fast", steps)
-    return "\n\n".join([table(heads, map(_cells, inference)), "A training step:", steps_table, "\n".join(said)])
+    for preset in TRAINED:
+        taken = [1e3 * row["median"] for row in training if row["preset"] == preset]
+        if taken:
+            said.append(goal(f"`{preset}`, a training step", min(taken), TRAINED[preset], at_most=True, unit=" ms"))
+    failed = [f"- {_name(row)}: {row['error']}" for row in rows if "error" in row]
+    late = [_name(row) for row in rows if "left_out" in row]
+    parts = ["A training step:", table(f"{heads} | times as fast", steps), "\n".join(said)] if training else []
+    parts += ["Inference:", table(heads, map(_cells, inference))] if inference else []
+    parts += ["What failed:", "\n".join(failed)] if failed else []
+    parts += [f"There was no time for: {'; '.join(late)}."] if late else []
+    return "\n\n".join(part for part in parts if part)
 
 
 def _cells(row: Row) -> tuple[object, ...]:
@@ -129,31 +184,50 @@ def _cells(row: Row) -> tuple[object, ...]:
     return f"`{row['preset']}`", row["batch"], row["variant"], milliseconds(row), speed
 
 
+def _faster(row: Row, reference: dict[str, float]) -> str:
+    return f"{reference[row['preset']] / row['median']:.1f}" if row["preset"] in reference else "–"
+
+
+def _name(row: Row) -> str:
+    return f"{row['kind']} of `{row['preset']}`, batch {row['batch']}, {row.get('variant', row['way'])}"
+
+
 BENCHMARK = Benchmark("gpu", show)
 
 
-def main() -> None:
-    """Measure every preset and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure within the time that there is, or lay out what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("presets", nargs="*", help="these alone")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="one small preset, one round, nothing written")
+    parser.add_argument("--minutes", type=float, default=12.0, help="how long there is, %(default)g where left out")
+    parser.add_argument("--out", type=Path, default=Path("gpu.jsonl"), help="the file of the rows, %(default)s")
+    parser.add_argument("--no-onnx", action="store_true", help="leave ONNX Runtime out")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    args = parser.parse_args()
-    batches, rounds, compiled = ((1, 3), 1, False) if args.quick else (BATCHES, ROUNDS, not args.no_compile)
-    every, trained = stawm.list_names("preset", origin="stawm"), list(TRAINED)
-    if args.quick:
-        every = trained = ["stawm-digits"]
-    rows: list[Row] = []
-    for preset in args.presets or every:
-        rows += measure(preset, args.device, batches, rounds, compiled)
-    for preset in args.presets or trained:
-        rows += measure_training(preset, args.device, 2 if args.quick else TRAINING_BATCH, rounds, compiled)
-    if args.quick or args.device == "cpu":
-        print(show(rows))
+    parser.add_argument("--quick", action="store_true", help="one small model and batches of 2, to see that it runs")
+    parser.add_argument("--table", type=Path, help="measure nothing: put the rows of this file into the page")
+    given = parser.parse_args(arguments)
+    if given.table:
+        where, rows = read(given.table)
+        BENCHMARK.keep(rows, where)
+        BENCHMARK.publish()
         return
-    BENCHMARK.keep(rows)
-    BENCHMARK.publish()
+    budget, log = Budget(given.minutes, 2 if given.quick else ROUNDS), Log(given.out)
+    why_not = "--no-onnx" if given.no_onnx else without_onnx(given.device)
+    if why_not:
+        print(f"ONNX Runtime is left out: {why_not}.", flush=True)
+    ways = [way for way in COST if not (way == "ONNX" and why_not) and not (way == "compiled" and given.no_compile)]
+    cases = quick(ways) if given.quick else plan(given.presets, ways=ways)
+    with tempfile.TemporaryDirectory() as folder:
+        make = Maker(given.device, Path(folder), **(SMALL if given.quick else {}))
+        spend(cases, make, log, budget, make.free)
+    print(show(read(given.out)[1]))
+
+
+def quick(ways: Sequence[str]) -> list[Case]:
+    """Return one case of every kind and way."""
+    kinds = [("training", "eager"), ("training", "compiled"), *(("inference", way) for way in COST)]
+    return [Case(kind, "stawm-digits", 2, way, 0.0) for kind, way in kinds if way in ways]
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """Timing that survives a noisy machine: variants in turn, medians, ratios."""
 
+import math
 import platform
 import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime-gpu", "onnx")
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime-gpu", "onnxruntime", "onnx")
 PAUSE = 0.03
 """Seconds before each turn, in which the threads of the one before it go to sleep."""
 
@@ -34,12 +35,24 @@ class Timing:
         return cls(statistics.median(taken), min(taken), max(taken), len(taken))
 
 
-def interleaved(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
-    """Run every variant in every round, each turn after a pause and one run that does not count."""
+def interleaved(
+    variants: Mapping[str, Callable[[], object]], rounds: int, *, pause: float = PAUSE, within: float = math.inf
+) -> dict[str, Timing]:
+    """Run every variant in every round, each turn after a pause and one run that does not count.
+
+    Args:
+        variants: What is run.
+        rounds: How often, at most.
+        pause: The seconds before each turn; none are needed where variants share no threads, as on a GPU.
+        within: The seconds after which no new round begins; there is always one.
+    """
     taken: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
+    start = time.perf_counter()
+    for number in range(rounds):
+        if number and time.perf_counter() - start > within:
+            break
         for name, run in variants.items():
-            time.sleep(PAUSE)
+            time.sleep(pause)
             run()
             taken[name].append(seconds(run))
     return {name: Timing.of(found) for name, found in taken.items()}
@@ -58,11 +71,19 @@ def machine() -> dict[str, str]:
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        **{name: found for name in PACKAGES if (found := _version(name))},
     }
     if torch.cuda.is_available():
         said |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
     return said
+
+
+def _version(package: str) -> str | None:
+    """Return a package's version; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

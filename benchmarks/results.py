@@ -32,10 +32,10 @@ class Benchmark:
         """The JSON of its results."""
         return RESULTS / f"{self.name}.json"
 
-    def keep(self, rows: list[Row]) -> None:
-        """Write rows, and what they were measured on."""
+    def keep(self, rows: list[Row], where: dict[str, str] | None = None) -> None:
+        """Write rows, and what they were measured on: this machine where left out."""
         RESULTS.mkdir(exist_ok=True)
-        self.path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        self.path.write_text(json.dumps({"machine": where or machine(), "rows": rows}, indent=1) + "\n")
 
     def text(self) -> str:
         """Return what the page says, from the kept results."""
