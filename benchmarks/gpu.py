@@ -67,7 +67,8 @@ class Maker:
     """
 
     def __init__(self, device: Literal["cuda", "cpu"], folder: Path, **overrides: Any) -> None:
-        self.device, self.folder, self.overrides = device, folder, overrides
+        self.device: Literal["cuda", "cpu"] = device
+        self.folder, self.overrides = folder, overrides
 
     def __call__(self, case: Case) -> Makers:
         """Return what makes each variant."""
