@@ -97,12 +97,12 @@ def unroll(
     """
     check_stack(E, Q, reads)
 
-    def write_one(state: State | None, x: Tensor, M: Tensor) -> State:
+    def write_one(state: "State | None", x: Tensor, M: Tensor) -> State:
         if state is None:
             return _first_write(x, M, weights, rates, clip, retroactive)
         return write(state, x, M, weights, rates, clip=clip)
 
-    def read_one(state: State | None, q: Tensor) -> Tensor:
+    def read_one(state: "State | None", q: Tensor) -> Tensor:
         return q @ weights.w.mT if state is None else read(state, q, weights)
 
     Y, after = step_through((E, modulation), Q, reads, state, write_one, read_one)

@@ -143,10 +143,10 @@ def _weights(E: Tensor, rates: Rates, reads: Sequence[int]) -> Tensor:
 def _unroll_dense(
     E: Tensor, Q: Tensor, reads: Sequence[int], rates: Rates, state: DenseState | None
 ) -> tuple[Tensor, DenseState]:
-    def write_dense(dense: DenseState | None, e: Tensor) -> DenseState:
+    def write_dense(dense: "DenseState | None", e: Tensor) -> DenseState:
         return _change(dense, e, rates)
 
-    def read_dense(dense: DenseState | None, q: Tensor) -> Tensor:
+    def read_dense(dense: "DenseState | None", q: Tensor) -> Tensor:
         return torch.zeros_like(q) if dense is None else read(dense, q, rates)
 
     Y, after = step_through((E,), Q, reads, state, write_dense, read_dense)

@@ -214,12 +214,12 @@ def _unroll_dense(
     orientation: Orientation,
     phi: Phi,
 ) -> tuple[Tensor, DenseState]:
-    def write_dense(dense: DenseState | None, e: Tensor) -> DenseState:
+    def write_dense(dense: "DenseState | None", e: Tensor) -> DenseState:
         empty = dense is None
         f = phi(as_scalar(rates.theta, e) * e) if empty else respond(dense, e, rates, orientation, phi)
         return _change(dense, e, f, rates)
 
-    def read_dense(dense: DenseState | None, q: Tensor) -> Tensor:
+    def read_dense(dense: "DenseState | None", q: Tensor) -> Tensor:
         return torch.zeros_like(q) if dense is None else read(dense, q, rates, orientation)
 
     Y, after = step_through((E,), Q, reads, state, write_dense, read_dense)

@@ -50,7 +50,7 @@ def unroll(
     """Write a whole stack and read after chosen writes, as `stawm.core` says; the empty memory reads with S₀."""
     check_stack(E, Q, reads)
 
-    def part(X: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+    def part(X: Tensor, Q: Tensor, reads: Sequence[int], state: "State | None") -> tuple[Tensor, State]:
         return _chunk(X, Q, reads, start if state is None else state.S, rates)
 
     return in_chunks(part, (E,), Q, reads, state, CHUNK)

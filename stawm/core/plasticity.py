@@ -109,7 +109,7 @@ def unroll(
     """
     check_stack(E, Q, reads)
 
-    def part(X: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+    def part(X: Tensor, Q: Tensor, reads: Sequence[int], state: "State | None") -> tuple[Tensor, State]:
         return _chunk(X, Q, reads, weights, rates, state, trace)
 
     return in_chunks(part, (E,), Q, reads, state, CHUNK)

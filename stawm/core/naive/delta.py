@@ -20,7 +20,7 @@ def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: 
     S = state.S
     batch, m = k.shape
 
-    def turn(b: int, h: int, j: int) -> Tensor | float:
+    def turn(b: int, h: int, j: int) -> "Tensor | float":
         return float(h == j) - beta[b] * k[b, h] * k[b, j]
 
     def entry(b: int, i: int, j: int) -> Tensor:

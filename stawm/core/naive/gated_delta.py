@@ -22,7 +22,7 @@ def write(
     S = state.S
     batch, m = k.shape
 
-    def turn(b: int, h: int, j: int) -> Tensor | float:
+    def turn(b: int, h: int, j: int) -> "Tensor | float":
         return alpha[b] * (float(h == j) - beta[b] * k[b, h] * k[b, j])
 
     def entry(b: int, i: int, j: int) -> Tensor:

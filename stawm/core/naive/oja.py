@@ -22,7 +22,7 @@ def write(state: State, x: Float[Tensor, "b m"], rates: Rates) -> State:
     S, y = state.S, read(state, x)
     d = S.shape[1]
 
-    def explained(b: int, j: int) -> Tensor | float:
+    def explained(b: int, j: int) -> "Tensor | float":
         return sum(y[b, h] * S[b, h, j] for h in range(d))
 
     return State(table(lambda b, i, j: S[b, i, j] + rates.eta * y[b, i] * (x[b, j] - explained(b, j)), *S.shape))
