@@ -15,7 +15,7 @@ import tomllib
 import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).parents[1]
 HEADS = ("classification", "drawing")
@@ -94,15 +94,18 @@ def learn(model: Any, *, compiled: bool) -> float:
     return loss.item()
 
 
-def export(model: Any, folder: Path) -> None:
+def export(model: Any, graph: Literal["rollout", "step"]) -> None:
     """Export a model, and compare what the file gives."""
     import torch
 
     import stawm
 
-    stawm.export.to_onnx(model, folder / "model.onnx", batches=(1, 3))
-    graph, pixels = stawm.export.OnnxModel(folder / "model.onnx", device="cpu"), torch.rand(3, 1, 12, 12)
-    torch.testing.assert_close(graph(pixels).logits, model.predict(pixels).logits, rtol=1e-3, atol=1e-4)
+    pixels = torch.rand(3, 1, 12, 12)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ("model.onnx" if graph == "rollout" else "steps")
+        stawm.export.to_onnx(model, path, graph=graph, batches=(1, 3))
+        found = stawm.export.OnnxModel(path, device="cpu")(pixels)
+    torch.testing.assert_close(found.logits, model.predict(pixels).logits, rtol=1e-3, atol=1e-4)
 
 
 def try_here() -> list[str]:
@@ -125,8 +128,8 @@ def try_here() -> list[str]:
         attempt(f"look, {name}", lambda o=overrides: small(**o).predict(torch.rand(2, 1, 12, 12)))
         attempt(f"train, {name}", lambda o=overrides: learn(small(**o), compiled=False))
         attempt(f"compile and train, {name}", lambda o=overrides: learn(small(**o), compiled=True))
-    with tempfile.TemporaryDirectory() as folder:
-        attempt("export", lambda: export(small().eval(), Path(folder)))
+        attempt(f"export, {name}", lambda o=overrides: export(small(**o).eval(), "rollout"))
+    attempt("export of steps", lambda: export(small().eval(), "step"))
     print(f"PyTorch {torch.__version__}, Python {sys.version.split()[0]}: {len(failed)} failed", flush=True)
     return failed
 

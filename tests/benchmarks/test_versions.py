@@ -60,9 +60,9 @@ def test_a_trial_that_fails_is_told_and_ends_no_other(
 
     monkeypatch.setattr(versions, "models", lambda: {"oja": {"memory": "oja"}})
     monkeypatch.setattr(versions, "learn", learn)
-    monkeypatch.setattr(versions, "export", lambda model, folder: None)
+    monkeypatch.setattr(versions, "export", lambda model, graph: None)
     assert versions.try_here() == ["compile and train, oja: RuntimeError: cannot trace"]
-    assert "right   export" in capsys.readouterr().out
+    assert "right   export, oja\nright   export of steps" in capsys.readouterr().out
     with pytest.raises(SystemExit) as end:
         versions.main(["here"])
     assert "cannot trace" in str(end.value)
