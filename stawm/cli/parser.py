@@ -201,7 +201,7 @@ def _train(parser: Parser) -> None:
     parser.add_argument(
         "--out", type=values.folder, required=True, help="the run's folder; a run broken off there goes on"
     )
-    parser.add_argument("--recipe", default="fast", help="fast (the default), paper, ...: `stawm list recipe`")
+    parser.add_argument("--recipe", default="fast", help="fast (the default), paper, authors, ...: `stawm list recipe`")
     hints, meanings, usual = field_hints(RunOptions), field_meanings(RunOptions), vars(RunOptions())
     for name in NAMES:
         words = meanings.get(name, "").removesuffix(".") + (f" (default: {usual[name]})" if usual[name] else "")

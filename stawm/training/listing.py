@@ -17,6 +17,7 @@ FORM = "recipe"
 SUMMARIES = {
     "fast": "stawm's own: what trains each preset well in little time; the default, also of presets of your own.",
     "paper": "Appendix D of the paper, preset by preset.",
+    "authors": "What the authors' code did when it was run in 2018, preset by preset.",
 }
 
 

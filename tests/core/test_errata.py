@@ -4,11 +4,12 @@ import itertools
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stawm.core import stability
+from stawm.core import affine, stability
 from stawm.core.activations import relu6
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Orientation, Rates, matrix, read, unroll
 from tests.strategies import write
@@ -155,6 +156,25 @@ def test_eq_25_counts_one_term_too_few():
     right = -0.5 * (1 + (sigma**2).log() - mu**2 - sigma**2).sum()
     assert printed == 0.5
     assert right == 0
+
+
+def test_at_the_identity_sampling_has_one_slope_to_each_side():
+    """A glimpse of the image's size samples at pixels' centres, where autograd gives the slope to one side."""
+    random = np.random.RandomState(0)
+    image, weight = (torch.from_numpy(random.standard_normal((1, 1, 8, 8))) for _ in range(2))
+    base = affine.base_grid(8, 8, dtype=torch.float64)
+
+    identity, right = torch.tensor([[[1.0, 0, 0, 0, 1, 0]], [[0, 0, 1.0, 0, 0, 0]]], dtype=torch.float64)
+
+    def seen(shift: Tensor) -> Tensor:
+        return (affine.sample(image, affine.grid(identity + shift * right, base)) * weight).sum()
+
+    at = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(seen(at), at)
+    step = torch.tensor(2.0**-10, dtype=torch.float64)  # a 256th of a pixel: to each side it is a straight line
+    forward, backward = (seen(step) - seen(at)) / step, (seen(at) - seen(-step)) / step
+    torch.testing.assert_close(slope, forward, rtol=1e-9, atol=1e-9)
+    assert [round(each.item(), 1) for each in (forward, backward)] == [92.2, -11.9]
 
 
 def test_every_test_is_told_in_words(pytestconfig: pytest.Config):

@@ -143,6 +143,17 @@ def test_options_are_those_of_pytorch(align_corners: bool, padding: str):
     assert_near(locator.place(sketch, poses), F.grid_sample(sketch, drawn, align_corners=align_corners), EXACT)
 
 
+@pytest.mark.parametrize("cls", [Affine, Crop])
+@given(seed=seeds, outside=st.floats(-5, 5))
+def test_what_is_seen_outside_is_what_is_asked_for(cls: Any, seed: int, outside: float):
+    """A glimpse is linear in the image, so whatever the frame holds no image of is the number that is asked for."""
+    plain, other = (double(cls, 5, (7, 6), outside=value) for value in (0.0, outside))
+    image, pose = normal(seed, (2, 3, 7, 6), (2, cls.pose_size))
+    share = plain.glimpse(torch.ones_like(image), pose)
+    expected = plain.glimpse(image, pose) + outside * (1 - share)
+    assert (other.glimpse(image, pose) - expected).abs().max() < 1e-12
+
+
 def test_wrong_options_are_refused():
     with pytest.raises(ConfigError, match="padding must be one of 'zeros', 'border', 'reflection'; got 'wrap'"):
         Affine.Config(padding="wrap")  # pyright: ignore[reportArgumentType]

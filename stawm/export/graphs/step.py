@@ -180,12 +180,15 @@ class Read(Part):
         super().__init__(model, slots)
         asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
         kept = {key for head in self.each.values() for key in head.carries(Noise._fields)}
+        self.unused = {name: torch.zeros_like(value) for name, value in state.items() if name in kept}
         self.outputs = tuple(outputs)
         self.narrow({IN + n: value for n, value in state.items() if n in kept or n.startswith(tuple(asked))})
 
     def compute(self, given: State) -> dict[str, Any]:
-        """Return the answers."""
-        state = {name.removeprefix(IN): value for name, value in given.items()}
+        """Return the answers; what they do not need of the state, and the part is not given, counts as zeros."""
+        batch = next(iter(given.values())).shape[0]
+        state = {name: value.expand(batch, *value.shape[1:]) for name, value in self.unused.items()}
+        state |= {name.removeprefix(IN): value for name, value in given.items()}
         fields: dict[str, Any] = {}
         recalled: State = {}
         for head in self.each.values():

@@ -166,7 +166,7 @@ def _answer(
 
 def _further(info: GraphInfo, extra: Mapping[str, Tensor], count: int) -> list[dict[str, dict[str, float]]]:
     """Return for each image the numbers that other heads give, by field and by the names that the head has for them."""
-    names = [tuple(head["names"]) for head in info.config["heads"] if head.get("names")]
+    names = [tuple(head["names"]) for head in info.config.get("heads", ()) if head.get("names")]
     rows: list[dict[str, dict[str, float]]] = [{} for _ in range(count)]
     for field, values in extra.items():
         if values.ndim != 2:

@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration import Config as BaseConfig
+from stawm.configuration import Interval
 from stawm.core import affine
 from stawm.nn.locators.base import Locator
 from stawm.nn.precision import full_precision
@@ -49,6 +50,8 @@ class GridConfig(BaseConfig):
     """Whether -1 and 1 are the centres of the outermost pixels, not their outer edges."""
     padding: Literal["zeros", "border", "reflection"] = "zeros"
     """What a glimpse sees outside the image; a canvas is empty outside a sketch in any case."""
+    outside: Annotated[float, Interval(-1000, 1000)] = 0.0
+    """What stands for the zeros of the padding, in normalised numbers: 0 is the mean; -mean / std is black."""
 
 
 class GridLocator(Locator):
@@ -71,8 +74,10 @@ class GridLocator(Locator):
 
     def glimpse(self, image: Float[Tensor, "b c h w"], pose: Float[Tensor, "b p"]) -> Float[Tensor, "b c g g"]:
         """Take a glimpse of each image."""
-        grid = self.grid(full_precision(pose), self.glimpse_grid())
-        return self._sample(image, grid, self.config.padding)
+        grid, outside = self.grid(full_precision(pose), self.glimpse_grid()), self.config.outside
+        if not outside:
+            return self._sample(image, grid, self.config.padding)
+        return self._sample(image - outside, grid, self.config.padding) + outside
 
     def place(self, sketch: Float[Tensor, "b c g g"], inverse_pose: Float[Tensor, "b p"]) -> Float[Tensor, "b c h w"]:
         """Put a sketch on an empty canvas: each pixel of the canvas looks where the inverse pose says."""
