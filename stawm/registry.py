@@ -222,8 +222,8 @@ def list_names(
         if entry.kind is kind and origin in (None, entry.origin, entry.origin.partition(" ")[0])
     )
     dotted = tuple(pattern for pattern in keep if "." in pattern)
-    kept = (name for name in names if _matches(name, dotted if "." in name else keep))
-    return sorted((name for name in kept if not _matches(name, drop)), key=natural_key)
+    kept = (name for name in names if matches(name, dotted if "." in name else keep))
+    return sorted((name for name in kept if not matches(name, drop)), key=natural_key)
 
 
 def variants_of(preset: str) -> list[str]:
@@ -354,5 +354,6 @@ def _as_tuple(patterns: Any) -> tuple[str, ...]:
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches one of some wildcards."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -82,4 +82,6 @@ def strict(value: Any) -> Any:
         return None
     if isinstance(value, Mapping):
         return {key: strict(inner) for key, inner in value.items()}
-    return [strict(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, tuple):
+        return tuple(strict(inner) for inner in value)
+    return [strict(inner) for inner in value] if isinstance(value, list) else value

@@ -3,7 +3,6 @@
 import json
 import sys
 from argparse import Namespace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from stawm.cli import graphs
@@ -25,7 +24,8 @@ def list_names(args: Namespace) -> None:
     if args.kind == "recipe":
         from stawm.training import listing
 
-        recipes = {name: listing.summary(name) for name in _matching(listing.list_recipes(), args)}
+        kept = (name for name in listing.list_recipes() if registry.matches(name, args.pattern or ["*"]))
+        recipes = {name: listing.summary(name) for name in kept if not registry.matches(name, args.exclude)}
         lines = [f"  {name:<{max(map(len, recipes))}}  {words}" for name, words in recipes.items()]
         found = [{"kind": listing.FORM, "name": name, "summary": words} for name, words in recipes.items()]
         show_json(found) if args.json else show_lines(lines)
@@ -92,7 +92,7 @@ def evaluate(args: Namespace) -> None:
         raise InputError(f"--picture and --looks are both {args.picture}: name two files.")
     model = find_model(args.model)
     _check_pictures(args, model.config)
-    train, test = _splits(args, model)
+    train, test = splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
     found = evaluate(model, test, by_glimpse=True, by_class=True, fit=train)
@@ -125,7 +125,7 @@ def diagnose(args: Namespace) -> None:
     from stawm.storage.pretrained import find_model
 
     model: Any = find_model(args.model)
-    images = _splits(args, model).test.take(slice(0, args.images)).images[:]
+    images = splits(args, model).test.take(slice(0, args.images)).images[:]
     report = stawm.diagnose(model, images)
     show(args, report)
     if args.picture:
@@ -151,13 +151,8 @@ def inspect(args: Namespace) -> None:
         show_lines([f"{key}:" if inner else f"{key}: {value or 'none' if isinstance(value, dict) else value}", *inner])
 
 
-def _matching(names: list[str], args: Namespace) -> list[str]:
-    patterns = args.pattern or ["*"]
-    kept = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    return [name for name in kept if not any(fnmatchcase(name, pattern) for pattern in args.exclude)]
-
-
-def _splits(args: Namespace, model: Any) -> Any:
+def splits(args: Namespace, model: Any) -> Any:
+    """Return the data that a command is given, as the model takes it."""
     from stawm.training import data
 
     resize = model.config.resize if args.resize is True else args.resize

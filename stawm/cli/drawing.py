@@ -3,6 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
+from stawm.cli.commands import splits
 from stawm.cli.printing import show_json, show_lines
 from stawm.errors import InputError
 
@@ -41,10 +42,10 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
     from stawm.training.data.files import read_images
 
     c, h, w = model.config.image
-    resize = model.config.resize if args.resize is True else args.resize
     if args.images:
-        return to_unit(read_images(args.images[: args.count], c, (h, w), resize or model.config.resize)[:]), None
-    held = data.load(args.data, image=(c, h, w), resize=resize, download=args.download, held_out=args.held_out).test
+        resize = args.resize if isinstance(args.resize, str) else model.config.resize
+        return to_unit(read_images(args.images[: args.count], c, (h, w), resize)[:]), None
+    held = splits(args, model).test
     order = torch.arange(len(held))
     if args.seed is not None:
         order = torch.randperm(len(held), generator=torch.Generator().manual_seed(args.seed))

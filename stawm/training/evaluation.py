@@ -16,7 +16,7 @@ from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
-from stawm.text import Readable
+from stawm.text import Readable, strict
 from stawm.training.data import ImageSet, as_image_set, batches
 from stawm.training.data.alignment import aligned
 from stawm.training.data.torch_datasets import AnySet
@@ -94,7 +94,7 @@ class Evaluation(Readable):
     def as_dict(self) -> dict[str, Any]:
         """Return what was measured as plain JSON values; a number that is not finite is null."""
         usual = {"unanswered": 0, "notes": ()}
-        return {key: _strict(value) for key, value in asdict(self).items() if value not in (None, usual.get(key))}
+        return {key: strict(value) for key, value in asdict(self).items() if value not in (None, usual.get(key))}
 
     def __str__(self) -> str:
         lines = [f"{self.images:,} images"]
@@ -113,15 +113,6 @@ class Evaluation(Readable):
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
         lines += [f"{name}: {_said(figures)}" for name, figures in (self.by_head or {}).items()]
         return "\n".join([*lines, *self.notes])
-
-
-def _strict(value: Any) -> Any:
-    """Return a value of JSON's own kind, in which no number is NaN or infinite."""
-    if isinstance(value, Mapping):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(_strict(inner) for inner in value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(

@@ -86,17 +86,7 @@ class LiveModel:
 
     def _run(self, images: Images, **options: Any) -> Output:
         pixels = prepare(images, self.info)
-        parameter = next(self.model.parameters())
-        trains = self.model.training
-        self.model.eval()
-        try:
-            with torch.no_grad():
-                found = [
-                    self.model(self.model.normalise(part.to(parameter)), **options)
-                    for part in pixels.split(self.batch_size)
-                ]
-        finally:
-            self.model.train(trains)
+        found = [self.model.predict(part, **options) for part in pixels.split(self.batch_size)]
         return found[0] if len(found) == 1 else _joined(found)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from stawm.training.data import folders
+from stawm.training.data.pictures import FORMATS
 
 KNOWN = {"digits": 1, "mnist": 1, "fashion-mnist": 1, "cifar10": 3, "celeba": 3}
 """Of sets whose images are all of one form."""
@@ -31,9 +32,8 @@ def channels_of(source: str) -> int | None:
     name, _, root = source.partition(":")
     if name != "folder" or not root:
         return KNOWN.get(name)
-    train = folders.find_parts(Path(root).expanduser())[0]
-    files = [path for path in sorted(train.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    some = files[:: -(-len(files) // LOOKED_AT) or 1]
+    pictures = folders.search(folders.find_parts(Path(root).expanduser()).train).pictures
+    some = pictures[:: -(-len(pictures) // LOOKED_AT) or 1]
     modes = list(_coloured(some))
     return None if not modes else 3 if any(modes) else 1
 
@@ -42,7 +42,7 @@ def _coloured(paths: list[Path]) -> Iterator[bool]:
     """Say of each file that is an image whether it has colour, up to the first that has."""
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 coloured = has_colour(image)
         except UNREADABLE:
             continue

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from stawm.catalog.suggest import natural_key
 from stawm.errors import InputError
 from stawm.training.data.files import Files, open_images, read_images
 from stawm.training.data.pictures import ENDINGS
@@ -228,7 +229,8 @@ def _is_hidden(name: str) -> bool:
 
 def _folders(root: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden, 2 before 10."""
-    return sorted((p for p in _inside(root) if p.is_dir() and not _is_hidden(p.name)), key=lambda p: _natural(p.name))
+    inside = (path for path in _inside(root) if path.is_dir() and not _is_hidden(path.name))
+    return sorted(inside, key=lambda path: (natural_key(path.name), path.name))
 
 
 def _inside(root: Path) -> list[Path]:
@@ -242,12 +244,6 @@ def _closed(error: OSError) -> NoReturn:
     raise InputError(
         f"{error.filename} cannot be searched ({error.strerror}): make it readable, or move it."
     ) from error
-
-
-def _natural(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Return what to sort names by, so that numbers in them count as numbers."""
-    pieces = re.findall(r"[0-9]+|[^0-9]+", name)
-    return tuple((0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces), name
 
 
 def _part(name: str) -> str | None:
