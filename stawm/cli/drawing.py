@@ -43,7 +43,7 @@ def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
 
     c, h, w = model.config.image
     if args.images:
-        resize = args.resize if isinstance(args.resize, str) else model.config.resize
+        resize: Any = args.resize if isinstance(args.resize, str) else model.config.resize
         return to_unit(read_images(args.images[: args.count], c, (h, w), resize)[:]), None
     held = splits(args, model).test
     order = torch.arange(len(held))

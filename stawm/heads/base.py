@@ -156,3 +156,21 @@ class Head(nn.Module, ABC):
             glimpses: n, how many writes there are.
         """
         return {}
+
+
+class LastRead(Head):
+    """A head that reads the memory once, after the last glimpse, and gives of its last read what it kept of each."""
+
+    def __init__(self, config: Any, context_features: int, memory_size: int, dropout: float) -> None:
+        """Ask by a query, whose dropout is the configuration's, or the model's where that is null."""
+        super().__init__()
+        self.config = config
+        self.query = Query(context_features, memory_size, dropout if config.dropout is None else config.dropout)
+
+    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+        """Read once, after the last glimpse."""
+        return (glimpses,)
+
+    def conclude(self, carried: Carried) -> Fields:
+        """Return what was kept of the last read."""
+        return {name: kept[:, -1] for name, kept in carried.items()}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stawm import configuration as base
 from stawm.configuration import FRACTION, SIZE
 from stawm.errors import InputError
-from stawm.heads.base import Carried, Fields, Head, Query, Scene
+from stawm.heads.base import Carried, Fields, LastRead, Scene
 from stawm.heads.losses import classification_loss
 from stawm.heads.output import Output
 from stawm.nn.precision import full_precision
@@ -28,7 +28,7 @@ class Classifier(nn.Module):
         return full_precision(self.linear(x)).log_softmax(dim=-1)
 
 
-class ClassificationHead(Head):
+class ClassificationHead(LastRead):
     """Reads the memory after the last glimpse and classifies what it read."""
 
     fields: ClassVar = {"glimpse_logits": "b n classes", "logits": "b classes"}
@@ -54,10 +54,7 @@ class ClassificationHead(Head):
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:
-        super().__init__()
-        self.config = config or self.Config()
-        rate = dropout if self.config.dropout is None else self.config.dropout
-        self.query = Query(context_features, memory_size, rate)
+        super().__init__(config or self.Config(), context_features, memory_size, dropout)
         self.classifier = Classifier(memory_size, self.config.classes)
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
@@ -68,10 +65,6 @@ class ClassificationHead(Head):
         """Return the logits of every read."""
         logits = self.classifier(answers)
         return {"glimpse_logits": logits}, {"logits": logits}
-
-    def conclude(self, carried: Carried) -> Fields:
-        """Return the logits of the last read."""
-        return {"logits": carried["logits"][:, -1]}
 
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Int[Tensor, "b"] | None

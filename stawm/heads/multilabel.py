@@ -1,6 +1,6 @@
 """Several labels at once: one read of the finished memory, one linear layer, k independent flags."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from stawm import configuration as base
 from stawm.configuration import FRACTION, SIZE
 from stawm.errors import InputError
-from stawm.heads.base import Carried, Fields, Head, Query, Scene
+from stawm.heads.base import Carried, Fields, LastRead, Scene
 from stawm.heads.output import Output
 from stawm.nn.precision import WideLinear
 
 
-class MultilabelHead(Head):
+class MultilabelHead(LastRead):
     """Reads the memory after the last glimpse and says of each of k labels whether it applies.
 
     ``output.flag_logits`` are the logarithms of the odds: a label is said to apply where it is above 0, and its
@@ -47,23 +47,12 @@ class MultilabelHead(Head):
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:
-        super().__init__()
-        self.config = config or self.Config()
-        rate = dropout if self.config.dropout is None else self.config.dropout
-        self.query = Query(context_features, memory_size, rate)
+        super().__init__(config or self.Config(), context_features, memory_size, dropout)
         self.linear = WideLinear(memory_size, self.config.flags)
-
-    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
-        """Read once, after the last glimpse."""
-        return (glimpses,)
 
     def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
         """Keep the logits of every read."""
         return {}, {"flag_logits": self.linear(answers)}
-
-    def conclude(self, carried: Carried) -> Fields:
-        """Return the logits of the last read."""
-        return {"flag_logits": carried["flag_logits"][:, -1]}
 
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b k"] | None

@@ -1,6 +1,6 @@
 """Regression: one read of the finished memory, one linear layer, k numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from stawm import configuration as base
 from stawm.configuration import FRACTION, POSITIVE, SIZE
 from stawm.errors import InputError
-from stawm.heads.base import Carried, Fields, Head, Query, Scene
+from stawm.heads.base import Carried, Fields, LastRead, Scene
 from stawm.heads.output import Output
 from stawm.nn.precision import Exact, WideLinear
 
 
-class RegressionHead(Head):
+class RegressionHead(LastRead):
     """Reads the memory after the last glimpse and gives k numbers, such as a place, a size or an age.
 
     The linear layer works on scaled targets, (target - mean) / std, and so does the loss; ``output.values`` is in the
@@ -58,24 +58,13 @@ class RegressionHead(Head):
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:
-        super().__init__()
-        self.config = config or self.Config()
-        rate = dropout if self.config.dropout is None else self.config.dropout
-        self.query = Query(context_features, memory_size, rate)
+        super().__init__(config or self.Config(), context_features, memory_size, dropout)
         self.linear = WideLinear(memory_size, self.config.values)
         self.mean, self.std = Exact(self.config.mean), Exact(self.config.std)
-
-    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
-        """Read once, after the last glimpse."""
-        return (glimpses,)
 
     def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
         """Keep the numbers of every read."""
         return {}, {"values": self.linear(answers) * self.std() + self.mean()}
-
-    def conclude(self, carried: Carried) -> Fields:
-        """Return the numbers of the last read."""
-        return {"values": carried["values"][:, -1]}
 
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Float[Tensor, "b k"] | None
