@@ -1,8 +1,9 @@
 """A run touches only what is a run's, alone, and tries its outputs before it works."""
 
 import json
-import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,23 +123,26 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, few: data.Sp
         pass
 
 
+HOLDER = """
+import sys
+from pathlib import Path
+from stawm.training.folder import claimed
+
+with claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()  # which never ends
+"""
+
+
 def test_the_lock_goes_with_its_process(tmp_path: Path):
-    """Of a process that was killed, which could not unlock."""
-    told, tell = os.pipe()
-    if not (child := os.fork()):
-        held = claimed(tmp_path)
-        held.__enter__()
-        os.write(tell, b"!")
-        os.read(told, 1)  # never comes
-        os._exit(0)
-    os.set_blocking(told, True)
-    try:
-        assert os.read(told, 1) == b"!"
+    """Of a process that was killed, which could not unlock; one of its own, since a fork of threads may hang."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(InputError, match="right now"), claimed(tmp_path):
             pass
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        holder.kill()
     with claimed(tmp_path):
         pass
 
