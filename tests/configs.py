@@ -1,5 +1,6 @@
 """Configurations drawn from the annotations of their fields."""
 
+import json
 import types
 import typing
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 from hypothesis import assume
 from hypothesis import strategies as st
 
+import stawm
 from stawm import registry
 from stawm.configuration import Config, field_hints
 from stawm.configuration.fields import Interval
@@ -20,6 +22,19 @@ TEXTS = {"layers": CONV | st.none(), "decoder": CONV | st.none()}
 
 def config_of(kind: Kind, name: str) -> type[Config]:
     return registry.entries(kind)[name].load().Config
+
+
+def config(name: str, **overrides: Any) -> Any:
+    return stawm.config(name, **overrides)
+
+
+def default(kind: Kind, name: str) -> Config:
+    cls: Any = config_of(kind, name)
+    return cls()
+
+
+def through_json(found: Config) -> Any:
+    return json.loads(json.dumps(found.to_dict(), allow_nan=False))
 
 
 def numbers(hint: Any, interval: Interval) -> st.SearchStrategy[Any]:

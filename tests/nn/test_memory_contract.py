@@ -13,7 +13,7 @@ from stawm.nn.memories.fast_weights import FastWeights
 from stawm.nn.memories.hebb_rosenblatt import HebbRosenblatt
 from stawm.nn.memories.hopfield import Hopfield
 from stawm.nn.memories.oja import Oja
-from tests.nn.test_testing import List, State, Sum
+from tests.nn.test_testing_memories import List, State, Sum
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def open_session(
     cuda_graphs: bool = False,
     tf32: bool = False,
     device_id: int = 0,
+    stream: int | None = None,
     trt_shapes: Sequence[str] = (),
 ) -> ort.InferenceSession:
     """Open a session on a device.
@@ -81,6 +82,8 @@ def open_session(
         cuda_graphs: Whether runs are captured and replayed.
         tf32: Whether products on a GPU may be rounded to TF32.
         device_id: Which GPU, by CUDA's number.
+        stream: The CUDA stream that all runs are put on, by its address; whoever gives one orders the runs himself.
+            ONNX Runtime makes streams of its own where left out.
         trt_shapes: The least, usual and greatest shapes of the inputs, as TensorRT wants them.
 
     Raises:
@@ -90,7 +93,7 @@ def open_session(
     wanted, present = WANTED[device], ort.get_available_providers()
     if not allow_fallback and device != "cpu":
         _check(device, wanted, present)
-    gpu = {"device_id": str(device_id)}
+    gpu = {"device_id": str(device_id)} | ({} if stream is None else {"user_compute_stream": str(stream)})
     choices = [
         (name, given if name == CPU else gpu | given)
         for name, given in _providers(data, device, cuda_graphs, tf32, trt_shapes)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -65,6 +65,10 @@ class BoundRunner:
     and search for no algorithm anew; a captured CUDA graph belongs to one of them. All runs are made by one thread,
     whichever threads call: ONNX Runtime keeps handles, memory and captured graphs for each thread by itself, which a
     server with a thread for each request would pay for with every request.
+
+    On a GPU the session runs on a stream that PyTorch knows too. The stream waits for what the caller's stream has
+    still to compute, and the caller's stream waits for the answers, so that the host waits for neither: a call returns
+    as soon as the work is queued, as PyTorch's own operations do.
     """
 
     def __init__(
@@ -74,19 +78,39 @@ class BoundRunner:
         buckets: Sequence[int] = (),
         *,
         captured: bool = False,
+        stream: torch.cuda.Stream | None = None,
     ) -> None:
-        self.session, self.device, self.buckets, self.captured = session, device, sorted(buckets), captured
+        """Bind a session.
+
+        Args:
+            session: A session that was opened on the device.
+            device: Where the buffers are.
+            buckets: The sizes that batches are filled up to.
+            captured: Whether the session captures a graph of the runs of each size.
+            stream: The stream that the session was opened with, on a GPU.
+        """
+        self.session, self.device, self.buckets = session, device, sorted(buckets)
+        self.captured, self.stream = captured, stream
         self.slots: OrderedDict[int, Slot] = OrderedDict()
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="stawm-gpu")
 
     def __call__(self, given: Named) -> Named:
-        """Run once; calls from several threads wait for each other."""
-        self._wait()  # what the caller's stream still computes of the inputs has to be there
-        found = self.worker.submit(self._run, given).result()
-        if self.device.type == "cuda":  # where the caller's stream is not the worker's, memory that is freed must wait
-            for value in found.values():
-                value.record_stream(torch.cuda.current_stream(self.device))
+        """Run once; calls from several threads are run one after the other."""
+        if self.stream is None:
+            return self.worker.submit(self._run, given).result()
+        theirs = torch.cuda.current_stream(self.device)
+        found, done = self.worker.submit(self._run_on, self.stream, given, theirs.record_event()).result()
+        theirs.wait_event(done)
+        for value in found.values():
+            value.record_stream(theirs)  # memory that is freed must wait for the stream that it was used on
         return found
+
+    def _run_on(self, stream: torch.cuda.Stream, given: Named, ready: torch.cuda.Event) -> tuple[Named, Any]:
+        """Run on a stream after an event; return what was found, and the event after which it is there."""
+        stream.wait_event(ready)
+        with torch.cuda.stream(stream):
+            found = self._run(given)
+        return found, stream.record_event()
 
     @torch.no_grad()  # the worker has a mode of its own, and buffers that had a history would keep all runs
     def _run(self, given: Named) -> Named:
@@ -95,15 +119,11 @@ class BoundRunner:
         slot = self._slot(size)
         for name, buffer in slot.inputs.items():
             buffer[:batch].copy_(given[name])
-        self._wait()
         try:
             self.session.run_with_iobinding(slot.binding, self._options(size))
         except Exception as error:  # ONNX Runtime raises errors of many kinds
             raise _failed(error) from error
-        slot.binding.synchronize_outputs()
-        found = {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
-        self._wait()
-        return found
+        return {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
 
     def _slot(self, size: int) -> Slot:
         if size not in self.slots:
@@ -114,15 +134,11 @@ class BoundRunner:
             self.slots.popitem(last=False)
         return self.slots[size]
 
-    def _options(self, size: int) -> ort.RunOptions | None:
-        if not self.captured:
-            return None
+    def _options(self, size: int) -> ort.RunOptions:
         options = ort.RunOptions()
-        known = size in self.buckets
-        options.add_run_config_entry("gpu_graph_id", str(self.buckets.index(size) + 1) if known else "-1")
+        if self.stream is not None:
+            options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        if self.captured:
+            known = size in self.buckets
+            options.add_run_config_entry("gpu_graph_id", str(self.buckets.index(size) + 1) if known else "-1")
         return options
-
-    def _wait(self) -> None:
-        """Wait for this thread's stream alone; other work on the device goes on."""
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()

@@ -104,13 +104,13 @@ class OnnxModel:
         }
         self._settings = {"device": device, "batch_size": self.batch_size, **options}
         options["cuda_graphs"] = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
-        number = torch.cuda.current_device() if chosen != "cpu" and torch.cuda.is_available() else 0
-        sessions = {
-            part: _session(file, chosen, self.batch_size, options | {"device_id": number})
-            for part, file in files.items()
-        }
+        bound = chosen != "cpu" and torch.cuda.is_available()  # then buffers are PyTorch's tensors on the GPU
+        number = torch.cuda.current_device() if bound else 0
+        stream = torch.cuda.Stream(number) if bound else None
+        options |= {"device_id": number, "stream": None if stream is None else stream.cuda_stream}
+        sessions = {part: _session(file, chosen, self.batch_size, options) for part, file in files.items()}
         self._runners = {
-            part: _runner(session, self.batch_size, options["cuda_graphs"], number)
+            part: _runner(session, self.batch_size, options["cuda_graphs"], stream)
             for part, session in sessions.items()
         }
         self.device = device_of(sessions.values())
@@ -251,11 +251,13 @@ def can_capture(allow_fallback: bool) -> bool:
     raise DeviceError(f"cuda_graphs keeps buffers in PyTorch's tensors on the GPU, and {missing}.")
 
 
-def _runner(session: ort.InferenceSession, batch_size: int, captured: bool, number: int) -> Runner:
-    if device_of([session]) == "cpu" or not torch.cuda.is_available():
+def _runner(
+    session: ort.InferenceSession, batch_size: int, captured: bool, stream: torch.cuda.Stream | None
+) -> Runner:
+    if device_of([session]) == "cpu" or stream is None:
         return HostRunner(session)
     buckets = [*(size for size in BUCKETS if size < batch_size), batch_size]
-    return BoundRunner(session, torch.device("cuda", number), buckets, captured=captured)
+    return BoundRunner(session, stream.device, buckets, captured=captured, stream=stream)
 
 
 def _reopen(
