@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stawm.configuration.fields import fits
 from stawm.configuration.names import as_file_name
 from stawm.errors import InputError, shown
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
@@ -138,8 +139,8 @@ def config(file: GraphFile, name: str, max_batch: int, delay: int, *, tf32: bool
     )
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _is_whole(value: Any, least: int) -> bool:
+    return fits(value, int) and value >= least
 
 
 def _tensors(kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], labelled: str) -> list[str]:

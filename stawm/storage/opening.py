@@ -90,6 +90,15 @@ def read_regular(path: Path, error: type[StawmError] = InputError, *, limit: int
             raise error(f"Cannot read {path}: {fault.strerror or fault}.") from fault
 
 
+def why_unread(found: os.stat_result, limit: int | None = None) -> str | None:
+    """Return why what a path leads to is not read: it is no regular file, or has more bytes than the limit."""
+    if not stat.S_ISREG(found.st_mode):
+        return f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'no regular file')}, where a file is due"
+    if limit is not None and found.st_size > limit:
+        return f"it has {found.st_size:,} bytes; at most {limit:,} are read"
+    return None
+
+
 def check_memory(path: Path, size: int, error: type[StawmError] = InputError) -> None:
     """Raise where a file is larger than the memory that is free here."""
     import psutil
@@ -100,8 +109,5 @@ def check_memory(path: Path, size: int, error: type[StawmError] = InputError) ->
 
 
 def _check(path: Path, found: os.stat_result, error: type[StawmError], limit: int | None) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no regular file")
-        raise error(f"Cannot read {path}: it is {kind}, where a file is due.")
-    if limit is not None and found.st_size > limit:
-        raise error(f"{path} has {found.st_size:,} bytes; at most {limit:,} are read.")
+    if reason := why_unread(found, limit):
+        raise error(f"Cannot read {path}: {reason}.")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stawm.configuration.fields import fits
 from stawm.training.data import Examples
 from stawm.training.recipes import Recipe
 from stawm.training.run import Run
@@ -43,15 +44,11 @@ def fault(state: Mapping[str, Any], run: Run, images: Examples) -> str | None:
 
 
 def _is_step(step: Any, first_loss: Any) -> bool:
-    return type(step) is int and step >= 0 and (first_loss is None or _is_number(first_loss))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return type(step) is int and step >= 0 and (first_loss is None or fits(first_loss, float))
 
 
 def _is_tally(part: Any) -> bool:
-    if not isinstance(part, Mapping) or part.keys() != {"sums", "seen", "seconds"} or not _is_number(part["seconds"]):
+    if not isinstance(part, Mapping) or part.keys() != {"sums", "seen", "seconds"} or not fits(part["seconds"], float):
         return False
     sums = part["sums"]
     scalars = isinstance(sums, Mapping) and all(isinstance(s, Tensor) and s.ndim == 0 for s in sums.values())

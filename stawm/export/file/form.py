@@ -1,9 +1,9 @@
 """The form of a graph's metadata: whether the values that were read are of the types that stawm writes."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from stawm.configuration.fields import fits
 from stawm.configuration.limits import oversized, too_much_for_config
 from stawm.configuration.names import is_class_name, is_model_name
 from stawm.errors import shown
@@ -43,15 +43,15 @@ def is_count(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return fits(value, int)
+
+
+def _is_number(value: Any) -> bool:
+    return fits(value, float)
 
 
 def _is_list(value: Any, legal: Any, length: int | None = None) -> bool:
     return isinstance(value, list) and length in (None, len(value)) and all(map(legal, value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_name(value: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from stawm._version import __version__
 from stawm.errors import InputError
@@ -91,10 +91,5 @@ class LiveModel:
 
 
 def _joined(found: Sequence[Output]) -> Output:
-    """Put batches together, of what is said of an image in a file."""
-    fields: dict[str, Any] = {}
-    for name in ("logits", "glimpse_logits", "canvas"):
-        parts = [getattr(one, name) for one in found]
-        if all(isinstance(part, Tensor) for part in parts):
-            fields[name] = torch.cat(parts)
-    return Output(**fields)
+    """Put batches together, whatever fields there are."""
+    return tree_map(lambda *parts: None if parts[0] is None else torch.cat(parts), *found)

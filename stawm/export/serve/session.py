@@ -251,9 +251,7 @@ def can_capture(allow_fallback: bool) -> bool:
     raise DeviceError(f"cuda_graphs keeps buffers in PyTorch's tensors on the GPU, and {missing}.")
 
 
-def _runner(
-    session: ort.InferenceSession, batch_size: int, captured: bool, stream: torch.cuda.Stream | None
-) -> Runner:
+def _runner(session: ort.InferenceSession, batch_size: int, captured: bool, stream: torch.cuda.Stream | None) -> Runner:
     if device_of([session]) == "cpu" or stream is None:
         return HostRunner(session)
     buckets = [*(size for size in BUCKETS if size < batch_size), batch_size]

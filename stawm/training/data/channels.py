@@ -6,12 +6,10 @@ from pathlib import Path
 from PIL import Image
 
 from stawm.training.data import folders
-from stawm.training.data.pictures import FORMATS
+from stawm.training.data.pictures import FORMATS, has_colour
 
 KNOWN = {"digits": 1, "mnist": 1, "fashion-mnist": 1, "cifar10": 3, "celeba": 3}
 """Of sets whose images are all of one form."""
-GREY = ("1", "L", "LA", "La", "I", "F")
-"""The modes of pictures without colour, as Pillow names them; those of 16 bits start with I."""
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises of a file that is no image; whoever reads the folder says so."""
 LOOKED_AT = 1_000
@@ -49,11 +47,3 @@ def _coloured(paths: list[Path]) -> Iterator[bool]:
         yield coloured
         if coloured:
             return
-
-
-def has_colour(image: Image.Image) -> bool:
-    """Whether an image is stored with colours; of a palette, whether one of those that it uses is not grey."""
-    if image.mode not in ("P", "PA"):
-        return not (image.mode in GREY or image.mode.startswith("I;"))
-    used = image.convert("RGB").getcolors(maxcolors=256 * 256) or []
-    return any(len(set(colour)) > 1 for _, colour in used if isinstance(colour, tuple))

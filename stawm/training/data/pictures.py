@@ -7,7 +7,6 @@ than 8 bits a channel, more than one frame.
 
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.models.resizing import Resize
+from stawm.storage.opening import why_unread
 
 Source: TypeAlias = str | os.PathLike[str] | io.IOBase
 """A file by its path, or an open one, such as ``io.BytesIO`` of what was sent."""
@@ -37,6 +37,8 @@ LARGEST = 2**28
 """Bytes of the largest file that is opened: some decoders search a file byte by byte for what they know."""
 LIGHT = 127.5
 """The mean brightness from which a figure on a transparent ground is light."""
+GREY = ("1", "L", "LA", "La", "I", "F")
+"""The modes of pictures without colour, as Pillow names them; those of 16 bits start with I."""
 TINGE = 16
 """How far red, green and blue of a grey picture may lie apart: JPEG rounds them each by itself."""
 TURNED = range(5, 9)
@@ -80,12 +82,26 @@ def measure(source: Source) -> tuple[int, int]:
         return image.height, image.width
 
 
+def has_colour(image: Image.Image) -> bool:
+    """Whether a picture is stored with colours; of a palette, whether one of those that it uses is not grey.
+
+    What is stored with colours may show none: `is_coloured` reads the pixels.
+    """
+    if image.mode not in ("P", "PA"):
+        return not (image.mode in GREY or image.mode.startswith("I;"))
+    used = image.convert("RGB").getcolors(maxcolors=256 * 256) or []
+    return any(len(set(colour)) > 1 for _, colour in used if isinstance(colour, tuple))
+
+
 def is_coloured(source: Source) -> bool:
     """Whether a picture shows colours, in whatever way it is stored.
 
     Raises:
-        InputError: What `read` refuses.
+        InputError: What `read` refuses, as far as it is looked at.
     """
+    with _opened(source) as image:
+        if not has_colour(image):
+            return False
     low, high = read(source, 3).aminmax(dim=0)
     return bool((high - low > TINGE).any())
 
@@ -127,14 +143,8 @@ def check_file(path: str | os.PathLike[str]) -> None:
         found = Path(path).stat()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise _unreadable(str(path), getattr(error, "strerror", None) or str(error)) from error
-    if stat.S_ISDIR(found.st_mode):
-        raise _unreadable(str(path), "it is a folder")
-    if not stat.S_ISREG(found.st_mode):
-        raise _unreadable(str(path), "it is a pipe, a device or a socket, and no ordinary file")
-    if not found.st_size:
-        raise _unreadable(str(path), "it is empty")
-    if found.st_size > LARGEST:
-        raise _unreadable(str(path), f"it has {found.st_size:,} bytes; at most {LARGEST:,} are read")
+    if reason := why_unread(found, LARGEST) or (None if found.st_size else "it is empty"):
+        raise _unreadable(str(path), reason)
 
 
 @contextmanager

@@ -139,6 +139,19 @@ def test_the_cpu_alone_is_opened_for_the_cpu(opening: dict[str, Any]) -> None:
     assert opening["entries"] == {"session.intra_op.allow_spinning": "0", "session.force_spinning_stop": "1"}
 
 
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("stream", [None, 94_000_123])
+def test_runs_are_put_on_the_stream_that_is_given(
+    stream: int | None, device: str, opening: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    open_session(b"", device, allow_fallback=True, threads=None, stream=stream)
+    found = {name: options.get("user_compute_stream") for name, options in opening["providers"].items()}
+    on_it = None if stream is None else str(stream)
+    assert found.pop("CPUExecutionProvider") is None
+    assert set(found.values()) == {on_it}
+
+
 @pytest.mark.parametrize("on", [False, True])
 def test_tensorrt_is_opened_with_its_profile_and_its_cache(
     on: bool, opening: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

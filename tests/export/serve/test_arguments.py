@@ -27,6 +27,7 @@ from stawm.heads.output import Noise
 from tests.export.broken import broken
 from tests.export.hostile import HONEST, graph_entry
 from tests.export.opened import opened
+from tests.small import tiny
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 12, 12), dtype=np.uint8)
 FLOATS = (PIXELS[:, None] / 255).astype(np.float32)
@@ -150,6 +151,24 @@ def test_the_model_gives_what_its_graph_gives(model: Any, steps: Any) -> None:
         assert torch.equal(found.glimpses, expected.glimpses)
     assert model.training
     model.eval()
+
+
+HEADS: dict[str, Any] = {
+    "classification": {"heads": "classification"},
+    "drawing": {"heads": "drawing", "canvas": "bernoulli"},
+    "both": {},
+    "fields of another head": {"heads": {"name": "regression", "values": 2}},
+}
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_the_batches_of_a_model_are_joined_whatever_they_hold(heads: str) -> None:
+    model = tiny(**HEADS[heads])
+    pixels = torch.rand(5, 1, 12, 12)
+    found, whole = LiveModel(model, batch_size=2)(pixels).named(), model.predict(pixels).named()
+    assert found.keys() == whole.keys()
+    for name, value in whole.items():
+        assert torch.allclose(found[name], value, atol=1e-6), name
 
 
 def opened_all(steps: Any, model: Any) -> Any:

@@ -285,8 +285,8 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "nothing.png": (save(np.zeros((16, 24, 4), np.uint8)), "is transparent throughout"),
     "zeros.png": (sparse(b""), "at most 268,435,456 are read"),
     "junk.jpg": (sparse(b"\xff\xd8\xff"), "at most 268,435,456 are read"),
-    "pipe.png": (lambda path: os.mkfifo(path), "is a pipe, a device or a socket"),
-    "device.png": (lambda path: path.symlink_to("/dev/zero"), "is a pipe, a device or a socket"),
+    "pipe.png": (lambda path: os.mkfifo(path), "is a pipe"),
+    "device.png": (lambda path: path.symlink_to("/dev/zero"), "is a device"),
     "gone.png": (lambda path: path.symlink_to("nowhere.png"), "No such file"),
     "circle.png": (lambda path: path.symlink_to(path), "cannot be read as an image"),
 }
