@@ -12,6 +12,7 @@ import jaxtyping
 import onnx_ir as ir
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from stawm.errors import ExportError, InputError
 from stawm.export.graphs.graph import Graph
@@ -55,7 +56,7 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
     if not first <= opset <= last:
         raise InputError(f"opset must be from {first} to {last}; {first} is read by the most runtimes; got {opset}.")
     values = _values(graph, example)
-    with quietly(), unchecked(), open_lengths(graph), torch.no_grad():
+    with quietly(), unchecked(), unguarded(), open_lengths(graph), torch.no_grad():
         try:
             program = torch.onnx.export(
                 graph.eval(),
@@ -147,6 +148,24 @@ def unchecked() -> Iterator[None]:
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@contextlib.contextmanager
+def unguarded(needed: bool = torch.__version__ < (2, 11)) -> Iterator[None]:
+    """Let PyTorch before 2.11 decompose a graph of several inputs.
+
+    It traces the graph a second time for that, with a check of its inputs built in, and the check asks for them by
+    names that are not there any more (``NameError: name 'L' is not defined``).
+    """
+    if not needed:
+        yield
+        return
+    real = ExportedProgram.module
+    ExportedProgram.module = lambda self, check_guards=False: real(self, check_guards=False)
+    try:
+        yield
+    finally:
+        ExportedProgram.module = real
 
 
 @contextlib.contextmanager
