@@ -67,7 +67,8 @@ class Head(nn.Module, ABC):
         targets: What the head learns: the number of a class, k numbers, or k flags that are 0 or 1, of each image;
             None where it needs none.
         Config: The head's own configuration. Where losses are summed over the batch, its ``summed_losses``
-            names them; those that it does not name are averaged.
+            names them; those that it does not name are averaged. Derived from `HeadConfig`, it takes a label and a
+            weight too, which are seen to outside the head.
         query: From the context features to q.
     """
 
@@ -120,7 +121,7 @@ class Head(nn.Module, ABC):
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
-        """Return the named parts of the loss, each already weighted.
+        """Return the named parts of the loss, but for the head's weight.
 
         Args:
             output: What the model gave.

@@ -1,16 +1,16 @@
 """Classification: one read of the finished memory, one linear layer (paper, Figure 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from stawm import configuration as base
 from stawm.configuration import FRACTION, SIZE
 from stawm.errors import InputError
 from stawm.heads.base import Carried, Fields, LastRead, Scene
+from stawm.heads.config import HeadConfig
 from stawm.heads.losses import classification_loss
 from stawm.heads.output import Output
 from stawm.nn.precision import full_precision
@@ -35,7 +35,7 @@ class ClassificationHead(LastRead):
     targets = "classes"
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(base.Config):
+    class Config(HeadConfig):
         """What the head alone decides."""
 
         name: str = "classification"
@@ -71,6 +71,21 @@ class ClassificationHead(LastRead):
     ) -> dict[str, Tensor]:
         """Return the cross entropy."""
         return classification_losses(self.config, output, targets)
+
+    def measure(self, output: Output, targets: Int[Tensor, "b"]) -> dict[str, Tensor]:
+        """Return how many answers are wrong, and their surprise; nothing without a label, as `evaluate` does it then.
+
+        That is the answer of the model, which has names of classes, mistakes and a calibration too.
+        """
+        if self.config.label is None or output.logits is None:
+            return {}
+        logits = output.logits.double()
+        wrong, surprise = logits.argmax(dim=-1) != targets, -logits.gather(1, targets[:, None])
+        return {"wrong": wrong.sum(), "nll": surprise.sum()}
+
+    def figures(self, sums: Mapping[str, Tensor], count: int) -> dict[str, Any]:
+        """Return the error and the negative log-likelihood of the true class."""
+        return {"error": sums["wrong"].item() / count, "nll": sums["nll"].item() / count} if sums else {}
 
 
 def classification_losses(

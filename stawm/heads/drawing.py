@@ -13,6 +13,7 @@ from stawm.configuration import NON_NEGATIVE, SIDE, SIZE
 from stawm.core.latent import reparameterise
 from stawm.errors import ConfigError, InputError
 from stawm.heads.base import Carried, Fields, Head, Query, Scene
+from stawm.heads.config import HeadConfig
 from stawm.heads.losses import kl_loss, reconstruction_loss
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Latent, Output
@@ -76,7 +77,7 @@ class DrawingHead(Head):
     }
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(base.Config):
+    class Config(HeadConfig):
         """What the head alone decides."""
 
         name: str = "drawing"
@@ -100,12 +101,13 @@ class DrawingHead(Head):
             return ("reconstruction",)
 
         def faults(self) -> list[str]:
-            """Return what is wrong with the notation of the stack."""
+            """Return what is wrong with the label, and with the notation of the stack."""
+            found = super().faults()
             try:
                 parse_layers(self.decoder) if self.decoder is not None else ()
             except ConfigError as error:
-                return [f"{self.name}: decoder: {fault}" for fault in error.faults]
-            return []
+                found += [f"{self.name}: decoder: {fault}" for fault in error.faults]
+            return found
 
     def __init__(
         self,

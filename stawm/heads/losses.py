@@ -1,6 +1,7 @@
 """The losses, scaled as the paper's authors scaled them."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stawm.core.latent import joint_kl
+from stawm.heads.config import prefix, weight_of
 from stawm.heads.output import Latent
 
 
@@ -32,3 +34,14 @@ def reconstruction_loss(canvas: Float[Tensor, "b c h w"], images: Float[Tensor, 
 def kl_loss(latent: Latent, beta: float) -> Float[Tensor, ""]:
     """Return β times the joint divergence from the unit Gaussian (Eq. 25), averaged over the batch."""
     return beta * torch.mean(joint_kl(latent.mu, latent.logvar))
+
+
+def weighed(losses: Mapping[str, Tensor], config: Any) -> dict[str, Tensor]:
+    """Return a head's losses by their names in the model, each multiplied by the head's weight.
+
+    Args:
+        losses: What the head gave.
+        config: Its configuration.
+    """
+    start, weight = prefix(config), weight_of(config)
+    return {start + name: loss if weight == 1 else weight * loss for name, loss in losses.items()}

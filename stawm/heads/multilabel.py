@@ -8,10 +8,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from stawm import configuration as base
 from stawm.configuration import FRACTION, SIZE
 from stawm.errors import InputError
 from stawm.heads.base import Carried, Fields, LastRead, Scene
+from stawm.heads.config import HeadConfig
 from stawm.heads.output import Output
 from stawm.nn.precision import WideLinear
 
@@ -27,7 +27,7 @@ class MultilabelHead(LastRead):
     targets = "flags"
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(base.Config):
+    class Config(HeadConfig):
         """What the head alone decides."""
 
         name: str = "multilabel"
@@ -39,10 +39,11 @@ class MultilabelHead(LastRead):
         """The rate on the query; the model's where null."""
 
         def faults(self) -> list[str]:
-            """Return what is wrong between the names and the number of labels."""
+            """Return what is wrong with the label, and between the names and the number of flags."""
+            found = super().faults()
             if self.names and len(self.names) != self.flags:
-                return [f"{self.name}: names has {len(self.names)} names for {self.flags} flags."]
-            return []
+                found.append(f"{self.name}: names has {len(self.names)} names for {self.flags} flags.")
+            return found
 
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0

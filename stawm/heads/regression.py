@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from stawm import configuration as base
 from stawm.configuration import FRACTION, POSITIVE, SIZE
 from stawm.errors import InputError
 from stawm.heads.base import Carried, Fields, LastRead, Scene
+from stawm.heads.config import HeadConfig
 from stawm.heads.output import Output
 from stawm.nn.precision import Exact, WideLinear
 
@@ -27,7 +27,7 @@ class RegressionHead(LastRead):
     targets = "values"
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(base.Config):
+    class Config(HeadConfig):
         """What the head alone decides."""
 
         name: str = "regression"
@@ -45,8 +45,8 @@ class RegressionHead(LastRead):
         """The rate on the query; the model's where null."""
 
         def faults(self) -> list[str]:
-            """Return what is wrong between names, scale and the number of values."""
-            found = [
+            """Return what is wrong with the label, and between names, scale and the number of values."""
+            found = super().faults() + [
                 f"{self.name}: {key} has 1 number or one for each of {self.values} values; got {getattr(self, key)}."
                 for key in ("mean", "std")
                 if len(getattr(self, key)) not in (1, self.values)

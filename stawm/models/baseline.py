@@ -13,7 +13,9 @@ from stawm.errors import ConfigError, Faults
 from stawm.heads import noise as noises
 from stawm.heads.base import Targets
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses
+from stawm.heads.config import label_of
 from stawm.heads.drawing import DrawingHead, Sketcher, drawing_losses, make_decoder
+from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.models.config import BaselineConfig
@@ -43,6 +45,8 @@ class Baseline(Model):
 
     def _part(self, head: Config) -> nn.Module:
         channels, height, width = self.config.image
+        if label_of(head):
+            raise ConfigError([f"A baseline asks no queries, and has each head once; got one with a label, {head}."])
         if isinstance(head, ClassificationHead.Config):
             return Classifier(self.backbone.features, head.classes)
         if not isinstance(head, DrawingHead.Config):
@@ -111,12 +115,12 @@ class Baseline(Model):
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
-        """Return the parts of the loss of every head."""
+        """Return the parts of the loss of every head, each by its weight."""
         labels = labels.get("classification") if isinstance(labels, Mapping) else labels
         parts: dict[str, Tensor] = {}
         for head in self.config.heads:
             if isinstance(head, ClassificationHead.Config):
-                parts |= classification_losses(head, output, labels)
+                parts |= weighed(classification_losses(head, output, labels), head)
             elif isinstance(head, DrawingHead.Config):
-                parts |= drawing_losses(head, output, pixels)
+                parts |= weighed(drawing_losses(head, output, pixels), head)
         return parts

@@ -22,8 +22,9 @@ from stawm.configuration import (
 from stawm.configuration.limits import oversized
 from stawm.configuration.names import NAME_FORM, is_class_name, is_model_name
 from stawm.errors import ConfigError, Faults, shown
+from stawm.heads.config import called, label_of
 from stawm.models.resizing import Resize
-from stawm.registry import Kind, find
+from stawm.registry import Kind, find, list_names
 
 PART_KINDS: Mapping[str, Kind] = {
     "context": Kind.BACKBONE,
@@ -47,7 +48,7 @@ class SharedConfig(Config):
     backbone: Config
     """The CNN that sees the glimpses, or in a baseline the whole image."""
     heads: tuple[Config, ...]
-    """What the model is used for; at least one, each at most once."""
+    """What the model is used for; at least one. Of one kind a second has a label of its own."""
     mean: tuple[float, ...] = (0.0,)
     """What is taken from the pixels in [0, 1], one number or one for each channel."""
     std: tuple[Annotated[float, POSITIVE], ...] = (1.0,)
@@ -65,12 +66,16 @@ class SharedConfig(Config):
         return [*wrong.values(), *faults_between(legal, owner)]
 
     def head(self, name: str) -> Any:
-        """Return the configuration of one head, or None where the model has no such head."""
-        return next((head for head in self.heads if head.name == name), None)
+        """Return the configuration of the head that is called so, or None where the model has no such head."""
+        return next((head for head in self.heads if called(head) == name), None)
+
+    def has(self, kind: str) -> bool:
+        """Return whether one of the heads is of a kind, with a label or without."""
+        return any(head.name == kind for head in self.heads)
 
     @property
     def classes(self) -> int | None:
-        """How many classes the model tells apart; None where it does not classify."""
+        """How many classes the model tells apart, by its head without a label; None where it does not classify."""
         head = self.head("classification")
         return None if head is None else head.classes
 
@@ -181,9 +186,7 @@ def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
                 f"{owner}: {key} has 1 number or one for each of {legal[1]} channels; got {shown(known[key])}."
             )
     heads, names = known.get("heads"), known.get("class_names")
-    called = None if heads is None else [head.name for head in heads]
-    if called is not None and (not called or len(set(called)) < len(called)):
-        faults.append(f"{owner}: heads must be at least one, each at most once; got {called}.")
+    faults += [] if heads is None else _faults_of_heads(heads, owner)
     return faults + [
         f"{owner}: class_names has {len(names)} names for {count} classes: name them all, change the number by "
         f"heads.classification.classes={len(names)}, or give no names by class_names=[]."
@@ -192,8 +195,19 @@ def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
     ]
 
 
+def _faults_of_heads(heads: tuple[Config, ...], owner: str) -> list[str]:
+    names, labels = [called(head) for head in heads], [label for head in heads if (label := label_of(head))]
+    kinds = [label for label in labels if label in list_names(Kind.HEAD)]
+    faults = [f"{owner}: no head can have the label {kind!r}, as a kind of heads is called so." for kind in kinds]
+    if not names or len(set(names)) < len(names):
+        more = ", such as {'name': 'classification', 'label': 'second'}" if names else ""
+        faults.append(f"{owner}: heads must be at least one, each with a name or label of its own{more}; got {names}.")
+    return faults
+
+
 def _counts(known: Mapping[str, Any]) -> set[int]:
-    return {head.classes for head in known.get("heads") or () if hasattr(head, "classes")}
+    """Return how many classes the head of the named classes tells apart; it has no label."""
+    return {head.classes for head in known.get("heads") or () if hasattr(head, "classes") and not label_of(head)}
 
 
 def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
@@ -253,18 +267,18 @@ def resolve_heads(given: Any, present: tuple[Config, ...]) -> tuple[Config, ...]
 
     Args:
         given: A head or a list of heads, each by name, mapping or configuration; or, without ``name``,
-            a mapping from the names of present heads to their changes. A head that is only named is
-            the present one, where there is one.
+            a mapping from the names of present heads to their changes. A head is named by its label, where it has
+            one. A head that is only named is the present one, where there is one.
         present: The heads that there are.
 
     Raises:
         ConfigError: Everything that is wrong with them.
         UnknownNameError: The one fault is a head that is not registered.
     """
-    faults, by_name = Faults(), {head.name: head for head in present}
+    faults, by_name = Faults(), {called(head): head for head in present}
     if isinstance(given, Mapping) and "name" not in given:
         faults.add(*unknown_fields(given, by_name, "The mapping of present heads"))
-        found = [faults.attempt(resolve, Kind.HEAD, given[h.name], h) if h.name in given else h for h in present]
+        found = [faults.attempt(resolve, Kind.HEAD, given[called(h)], h) if called(h) in given else h for h in present]
     elif isinstance(given, (str, Mapping, Config, list, tuple)):
         listed = given if isinstance(given, (list, tuple)) else [given]
         known = [by_name.get(spec, spec) if isinstance(spec, str) else spec for spec in listed]

@@ -1,7 +1,6 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -13,6 +12,7 @@ from stawm.errors import InputError
 from stawm.heads import noise as noises
 from stawm.heads import together
 from stawm.heads.base import Fields, Head, Scene, Targets
+from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.models.base import Model as Model
@@ -70,7 +70,7 @@ class Stawm(Model):
             memory_size=config.memory_size,
             dropout=config.dropout,
             where=config.where,
-            inverse=config.draws,
+            inverse=config.has("drawing"),
             pose_limit=config.pose_limit,
         )
         self.memory: Memory[Any] = parts["memory"]
@@ -128,7 +128,7 @@ class Stawm(Model):
         drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
         seen = self.look(images, n, pose_clip=pose_clip)
         output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
-        return output if glimpse_logits else replace(output, glimpse_logits=None)
+        return output if glimpse_logits else together.without_glimpse_logits(output, self.named_heads)
 
     def start(self, images: Tensor | int) -> State:
         """Return the state before anything was seen: an empty memory.
@@ -168,7 +168,7 @@ class Stawm(Model):
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         seen = self.look(images, n)
         recalled, state = self.remember(seen, self.reads(n), state)
-        return replace(self.answer(seen, recalled), glimpse_logits=None), state
+        return together.without_glimpse_logits(self.answer(seen, recalled), self.named_heads), state
 
     def look(
         self,
@@ -269,11 +269,13 @@ class Stawm(Model):
             recalled: What `recall` gave, by the heads' names.
             noise: The random numbers of this pass; nothing is random where left out.
         """
-        scene = Scene(seen.looks, self.locator, noise or Noise())
+        heads = self.named_heads
+        shares = together.share_noise(noise or Noise(), heads)
         fields: Fields = {}
         with of_weights(self.loop.what.weight, seen.context):
             for name, answers in recalled.items():
-                together.add(fields, self.named_heads[name](answers, scene), name, self.named_heads)
+                given = heads[name](answers, Scene(seen.looks, self.locator, shares[name]))
+                together.add(fields, together.outward(given, heads[name]), name, heads)
         looks = seen.looks
         trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
         return Output.of({**fields, "trace": trace})
@@ -281,22 +283,27 @@ class Stawm(Model):
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
-        """Return the parts of the loss of every head."""
+        """Return the parts of the loss of every head, each by its weight."""
+        heads = self.named_heads
         found: dict[str, Tensor] = {}
-        for name, own in together.share_out(self.named_heads, labels).items():
-            together.add(found, self.named_heads[name].losses(output, pixels, own), name, self.named_heads)
+        for name, own in together.share_out(heads, labels).items():
+            losses = heads[name].losses(together.inward(output, heads[name]), pixels, own)
+            together.add(found, weighed(losses, self.config.head(name)), name, heads)
         return found
 
     def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
         """Return what each head that learns targets says of how good its answers are, summed over the batch."""
         heads = self.named_heads
         shared = {name: own for name, own in together.share_out(heads, labels).items() if own is not None}
-        return {name: heads[name].measure(output, own) for name, own in shared.items() if heads[name].targets}
+        return {
+            name: heads[name].measure(together.inward(output, heads[name]), own)
+            for name, own in shared.items()
+            if heads[name].targets
+        }
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the heads take."""
-        heads = self.named_heads.values()
-        return {name: shape for head in heads for name, shape in head.noise_shapes(glimpses).items()}
+        return together.noise_shapes(self.named_heads, glimpses)
 
 
 def checked_count(glimpses: Any) -> int:

@@ -7,6 +7,7 @@ from stawm.configuration.components import instantiate
 from stawm.errors import Faults
 from stawm.heads import together
 from stawm.heads.base import Head
+from stawm.heads.config import called
 from stawm.models.config import ModelConfig
 from stawm.registry import Kind
 
@@ -51,7 +52,7 @@ def make_heads(config: ModelConfig, parts: Mapping[str, Any]) -> dict[str, Head]
         "canvas": parts["canvas"],
     }
     faults = Faults()
-    found = {head.name: faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
+    found = {called(head): faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
     faults.settle()
     faults.add(*together.clashes(found))
     faults.settle()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stawm.errors import CheckpointError
+from stawm.heads.config import label_of
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 
@@ -171,6 +172,8 @@ def _is_of_another_memory(name: str, config: SharedConfig, trained: SharedConfig
 def _is_by_class(name: str, own: Tensor, given: Tensor, config: SharedConfig, trained: SharedConfig) -> bool:
     """Whether a tensor of a head has a row for each named class, here and in the file; a query has none."""
     if not name.startswith("heads.") or ".query." in name or not own.ndim or own.shape[1:] != given.shape[1:]:
+        return False
+    if name.split(".")[1] in map(label_of, config.heads):  # its classes are others than those that have the names
         return False
     return given.ndim > 0 and len(own) == len(config.class_names) and len(given) == len(trained.class_names)
 

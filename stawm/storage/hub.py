@@ -19,6 +19,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 
 from stawm._version import __version__
 from stawm.errors import CheckpointError, InputError, StawmError, shown
+from stawm.heads.config import called
 from stawm.models.cite import cite
 from stawm.models.model import Model
 from stawm.network import hub_is_reachable, origin_of, unreachable
@@ -80,7 +81,7 @@ class HubModel(
         """Write the card: what the model is, how to load it, what was noted with it, what to cite."""
         config = self.wrapped.config
         noted = "".join(f"- {' '.join(str(key).split())}: {json.dumps(value)}\n" for key, value in self.noted.items())
-        parts = ", ".join(head.name for head in config.heads)
+        parts = ", ".join(called(head) for head in config.heads)
         return super().generate_model_card(
             *args,
             title=config.name,

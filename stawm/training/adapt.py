@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stawm.configuration import Config, split_dotted
 from stawm.errors import InputError
+from stawm.heads.config import label_of
 from stawm.models.classes import listed, match, note_on_places
 from stawm.models.config import SharedConfig, override
 from stawm.models.resolve import ModelSpec, learned_with
@@ -140,7 +141,7 @@ def _normalised(config: SharedConfig, train: ImageSet) -> dict[str, tuple[float,
 
 def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> dict[str, Any]:
     """Return the changes of the number of classes and of their names."""
-    if "class_names" in fixed or "classes" not in target_kinds(config):
+    if "class_names" in fixed or "classes" not in target_kinds(config) or config.classes is None:
         return {}
     names = splits.train.class_names
     if "classes" in fixed:
@@ -230,8 +231,10 @@ def _row(values: Collection[float]) -> str:
 def _gives_classes(heads: Any) -> bool:
     """Whether a specification of heads says how many classes there are."""
     if isinstance(heads, Config):
-        return hasattr(heads, "classes")
+        return hasattr(heads, "classes") and not label_of(heads)
     if isinstance(heads, Mapping):
+        if heads.get("label"):
+            return False
         inner = heads if heads.get("name") == "classification" else heads.get("classification", {})
         return _gives_classes(inner) if isinstance(inner, Config) else isinstance(inner, Mapping) and "classes" in inner
     return isinstance(heads, (list, tuple)) and any(_gives_classes(head) for head in heads)

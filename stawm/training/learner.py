@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from stawm.heads.losses import classification_loss
+from stawm.heads.classification import ClassificationHead
+from stawm.heads.config import prefix
+from stawm.heads.losses import classification_loss, weighed
+from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 
@@ -67,7 +70,7 @@ class Learner(nn.Module):
             output = self.model(images, **self._clipping(mean / len(images), total))
         parts = self.model.loss_parts(output, pixels, labels)
         largest = pixels.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
-        return self.weigh(parts, output.logits, labels, Weights(mean, total)), largest
+        return self.weigh(parts, output, labels, Weights(mean, total)), largest
 
     def _clipping(self, averaged: float, summed: float) -> dict[str, float]:
         """Return the limit of a pose's gradient: of one image's loss by its weight, averaged or summed."""
@@ -75,23 +78,31 @@ class Learner(nn.Module):
             return {}
         return {"pose_clip": self.pose_clip * (summed if summed_losses(self.model.config) else averaged)}
 
-    def weigh(
-        self, parts: dict[str, Tensor], logits: Tensor | None, labels: Tensor, weights: Weights
-    ) -> dict[str, Tensor]:
+    def weigh(self, parts: dict[str, Tensor], output: Output, labels: Tensor, weights: Weights) -> dict[str, Tensor]:
         """Weigh and add up the parts; smoothed labels are in the total only, so that losses can be compared."""
         summed = summed_losses(self.model.config)
         learned = dict(parts)
-        if self.label_smoothing and logits is not None:
-            reduction = self.model.config.head("classification").reduction
-            learned["classification"] = classification_loss(logits, labels, reduction, self.label_smoothing)
+        if self.label_smoothing:
+            learned |= self._smoothed(output, labels)
         by_name = {name: weights.total if name in summed else weights.mean for name in parts}
         total = torch.stack([part * by_name[name] for name, part in learned.items()]).sum()
         return {**{name: part.detach() * by_name[name] for name, part in parts.items()}, "total": total}
 
+    def _smoothed(self, output: Output, labels: Tensor) -> dict[str, Tensor]:
+        """Return the losses of the heads that classify, by smoothed labels."""
+        given = output.named()
+        found: dict[str, Tensor] = {}
+        for head in self.model.config.heads:
+            if isinstance(head, ClassificationHead.Config):
+                logits = given[f"{prefix(head)}logits"]
+                loss = classification_loss(logits, labels, head.reduction, self.label_smoothing)
+                found |= weighed({"classification": loss}, head)
+        return found
+
 
 def summed_losses(config: SharedConfig) -> set[str]:
     """Return the names of a model's losses that are summed over the batch; the others are averaged over it."""
-    return {name for head in config.heads for name in getattr(head, "summed_losses", ())}
+    return {prefix(head) + name for head in config.heads for name in getattr(head, "summed_losses", ())}
 
 
 def largest_square(memory_input: Float[Tensor, "b n m"]) -> Float[Tensor, ""]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from stawm.errors import StawmError
+from stawm.heads.config import called, weight_of
+from stawm.models.config import SharedConfig
 from stawm.storage import checkpoint
 from stawm.training import data as datasets
 from stawm.training import divergence, folder, form, identity
@@ -215,6 +217,7 @@ class Loop:
             "loss": {name: total.item() / tally.seen for name, total in sums.items()},
             "images_per_second": tally.speed,
             "seconds": tally.seconds,
+            **({"loss_weights": weights} if (weights := loss_weights(run.model.config)) else {}),
             **({"rates": rates} if (rates := _memory_rates(run.model)) else {}),
             **run.measure(test),
         }
@@ -241,6 +244,12 @@ class Loop:
             f"{said or divergence.verdict(run.model, images)} The weights of step {run.step} are kept in {path}: "
             "begin from them with --start, in another folder."
         )
+
+
+def loss_weights(config: SharedConfig) -> dict[str, float]:
+    """Return what each head's losses are multiplied by, by the heads' names; nothing where all are as they are."""
+    found = {called(head): weight_of(head) for head in config.heads}
+    return found if any(weight != 1 for weight in found.values()) else {}
 
 
 def _memory_rates(model: torch.nn.Module) -> dict[str, Any]:

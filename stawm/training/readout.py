@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stawm.heads.config import called
 from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.model import Seen, Stawm, evaluating
@@ -55,7 +56,7 @@ class Kept:
 def can_keep(config: SharedConfig) -> bool:
     """Whether what frozen glimpses give can be kept: other heads may need the glimpses, and dropout changes them."""
     still = getattr(config, "frozen_loop", "evaluation") == "evaluation"
-    return config.is_readout and still and {head.name for head in config.heads} == {"classification"}
+    return config.is_readout and still and [called(head) for head in config.heads] == ["classification"]
 
 
 @torch.no_grad()
@@ -110,7 +111,7 @@ class ReadoutLearner(Learner):
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
             output = answer(self.model, Seen(context, None, memory_input))
         parts = self.model.loss_parts(output, None, labels)
-        return self.weigh(parts, output.logits, labels, Weights(mean, total)), largest_square(memory_input)
+        return self.weigh(parts, output, labels, Weights(mean, total)), largest_square(memory_input)
 
 
 class ReadoutRun(Run):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BOARD_EVERY = 20
 """Steps from one point on TensorBoard to the next."""
-LEFT_OUT = {"epoch", "step", "seconds", "images"}
+LEFT_OUT = {"epoch", "step", "seconds", "images", "loss_weights"}
 """What of an epoch's entry is not drawn as a curve."""
 ROWS = 8
 """How many images are shown: always the same ones, the first."""

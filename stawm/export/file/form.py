@@ -65,4 +65,6 @@ def _is_texts(value: Any) -> bool:
 def _is_head(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return False
+    if value.get("label") is not None and not (isinstance(value["label"], str) and value["label"].isidentifier()):
+        return False
     return value["name"] != "classification" or _is_whole(value["classes"])

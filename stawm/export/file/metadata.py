@@ -115,7 +115,13 @@ class GraphInfo:
     @property
     def classes(self) -> int | None:
         """How many classes there are, or None where the model does not classify."""
-        return next((int(h["classes"]) for h in self.config["heads"] if h["name"] == "classification"), None)
+        heads = (h for h in self.config["heads"] if h["name"] == "classification" and not h.get("label"))
+        return next((int(head["classes"]) for head in heads), None)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the heads that have one, beside others of their kind."""
+        return tuple(head["label"] for head in self.config["heads"] if head.get("label"))
 
     @property
     def series(self) -> tuple[Any, ...]:
@@ -267,7 +273,7 @@ def _illegal(info: GraphInfo) -> list[str]:
 
 def _strange(info: GraphInfo) -> list[str]:
     """Return the fields that no output has, and that no head which is not known here can give either."""
-    heads = [head["name"] for head in info.config["heads"]]
+    heads = [head.get("label") or head["name"] for head in info.config["heads"]]
     return [name for name in info.fields if not is_output(name, heads)]
 
 

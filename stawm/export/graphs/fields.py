@@ -10,8 +10,9 @@ from torch import Tensor
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
+from stawm.heads.config import called, prefix
 from stawm.heads.output import Latent, Output, Trace
-from stawm.heads.together import RESERVED
+from stawm.heads.together import RESERVED, declared
 from stawm.models.model import Model, Stawm
 
 AXES: Mapping[str, str] = {
@@ -81,11 +82,18 @@ def _further(model: Model) -> dict[str, str]:
     """Return the outputs that only some heads give, as these declare them."""
     heads = model.named_heads.values() if isinstance(model, Stawm) else ()
     own = {*AXES, *Output.own}
-    return {name: axes for head in heads for name, axes in head.fields.items() if name not in own}
+    if not model.config.masked:  # what a second drawing would have, as the first has
+        own |= {f"{prefix(head)}masks" for head in model.config.heads}
+    return {name: axes for head in heads for name, axes in declared(head).items() if name not in own}
+
+
+def reads_every_glimpse(names: Iterable[str]) -> bool:
+    """Whether outputs say something after each glimpse of what heads conclude, which otherwise read once."""
+    return any(name == "confidence" or name.endswith("glimpse_logits") for name in names)
 
 
 def is_output(name: object, heads: Iterable[str]) -> bool:
-    """Whether a graph of a model with these heads can have an output of this name; other heads give further ones."""
+    """Whether a graph of a model with heads of these names can have such an output; other heads give further ones."""
     others = {*heads} - {"classification", "drawing"}
     return isinstance(name, str) and (name in AXES or (bool(others) and name.isidentifier() and name not in RESERVED))
 
@@ -136,7 +144,7 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
     config = model.config
-    return () if config.glimpses is None else ("memory_input", *(RECALL + head.name for head in config.heads))
+    return () if config.glimpses is None else ("memory_input", *(RECALL + called(head) for head in config.heads))
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from stawm.export.graphs.fields import RECALL, flatten
+from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
 from stawm.heads.output import Noise
 from stawm.models.model import Model
@@ -36,7 +36,7 @@ class Rollout(Graph):
         noise, outputs = Noise(given.get("noise_latent"), given.get("noise_mask")), set(self.outputs)
         if self.glimpses is None:
             return _floats(flatten(self.model.answer(self.model.look(given["image"]), noise)))
-        every = bool({"glimpse_logits", "confidence"} & outputs)
+        every = reads_every_glimpse(outputs)
         seen = self.model.look(given["image"], self.glimpses)
         recalled = self.model.recall(seen, self.model.reads(self.glimpses, every=every))
         named = flatten(self.model.answer(seen, recalled, noise))

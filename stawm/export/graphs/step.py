@@ -9,7 +9,7 @@ A part takes only what it uses: a memory may carry momentum that no read looks a
 Everything is carried as float32, counts and flags too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,9 @@ from torch import Tensor
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import RECALL, flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
+from stawm.heads import together
 from stawm.heads.base import Head, Scene
+from stawm.heads.config import label_of
 from stawm.heads.output import Noise, Output
 from stawm.models.model import Stawm, activate
 from stawm.nn.glimpse_loop import Look, LoopState
@@ -86,10 +88,16 @@ class Part(Graph):
         used = used_inputs(self, given)
         self.inputs = tuple(name for name in given if name in used or not name.startswith(IN))
 
-    def scene(self, looks: Look | None, given: State) -> Scene:
-        """Return what a head may use of one glimpse."""
-        noise = {name: given.get(f"noise_{name}") for name in Noise._fields}
-        return Scene(looks, self.model.locator, Noise(**noise))
+    def scenes(self, looks: Look | None, given: State) -> dict[str, Scene]:
+        """Return what each head may use of one glimpse, by the heads' names."""
+        noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
+        shares = together.share_noise(noise, self.model.named_heads)
+        return {name: Scene(looks, self.model.locator, own) for name, own in shares.items()}
+
+    def kept(self, name: str, noise: Collection[str] = Noise._fields) -> dict[str, str]:
+        """Return what a head that reads each glimpse keeps, by its own names, as it is called in the state."""
+        label = label_of(self.model.config.head(name))
+        return {key: f"{label}.{key}" if label else key for key in self.each[name].carries(noise)}
 
 
 def reads_each(name: str, head: Head) -> bool:
@@ -114,8 +122,8 @@ class Init(Part):
         super().__init__(model, slots)
         noise = model.noise_shapes(1) if sample else {}
         registers = {
-            key: torch.zeros(1, slots, *shape)
-            for head in self.each.values()
+            self.kept(name, noise)[key]: torch.zeros(1, slots, *shape)
+            for name, head in self.each.items()
             for key, shape in head.carries(noise).items()
         }
         empty = self.memory.name(self.memory.empty) | registers
@@ -164,12 +172,14 @@ class Glimpse(Part):
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
         seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
         parts: Any = (None if part is None else part[:, None] for part in look)
-        one = Look(*parts)
+        scenes = self.scenes(Look(*parts), given)
         for name, head in self.each.items():
             answer = activate(self.model.memory.read(memory, state[f"query.{name}"]))
-            fields, carried = head.observe(answer[:, None], self.scene(one, given))
-            seen |= {key: value[:, 0] for key, value in flatten(Output.of(fields)).items()} | {RECALL + name: answer}
-            following |= {key: _push(state[key], value) for key, value in carried.items()}
+            fields, carried = head.observe(answer[:, None], scenes[name])
+            named = flatten(Output.of(together.outward(fields, head)))
+            seen |= {key: value[:, 0] for key, value in named.items()} | {RECALL + name: answer}
+            kept = self.kept(name)
+            following |= {kept[key]: _push(state[kept[key]], value) for key, value in carried.items()}
         return {OUT + name: value for name, value in following.items()} | seen
 
 
@@ -179,7 +189,7 @@ class Read(Part):
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: State) -> None:
         super().__init__(model, slots)
         asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
-        kept = {key for head in self.each.values() for key in head.carries(Noise._fields)}
+        kept = {key for name in self.each for key in self.kept(name).values()}
         self.unused = {name: torch.zeros_like(value) for name, value in state.items() if name in kept}
         self.outputs = tuple(outputs)
         self.narrow({IN + n: value for n, value in state.items() if n in kept or n.startswith(tuple(asked))})
@@ -191,11 +201,13 @@ class Read(Part):
         state |= {name.removeprefix(IN): value for name, value in given.items()}
         fields: dict[str, Any] = {}
         recalled: State = {}
-        for head in self.each.values():
-            fields |= head.conclude(state)
+        for name, head in self.each.items():
+            own = {key: state[called] for key, called in self.kept(name).items() if called in state}
+            fields |= together.outward(head.conclude(own), head)
+        scenes = self.scenes(None, given)
         for name, head in self.last.items():
             answer = activate(self.model.memory.read(self.memory.take(state), state[f"query.{name}"]))
-            fields |= head(answer[:, None], self.scene(None, given))
+            fields |= together.outward(head(answer[:, None], scenes[name]), head)
             recalled[RECALL + name] = answer
         named = flatten(Output.of(fields)) | recalled
         return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})

@@ -18,7 +18,7 @@ SLACK = 8
 FLOOR = 16
 """Units in the last place, for what PyTorch happens to hit exactly."""
 WITHIN_ONE = ("canvas", "canvases", "masks", "confidence")
-"""Outputs of a sigmoid or an exponential, which runtimes compute to so many units in the last place of 1."""
+"""How outputs of a sigmoid or an exponential end, which runtimes compute to so many units in the last place of 1."""
 
 Named = Mapping[str, Tensor]
 
@@ -46,7 +46,7 @@ class Reference:
             if pairs:
                 scale = max(e.abs().max().item() for e, _ in pairs if e is not None)
                 error = max(distance(e, f) for e, f in pairs)
-                unit = max(scale, 1) if key[0] in WITHIN_ONE else scale
+                unit = max(scale, 1) if key[0].endswith(WITHIN_ONE) else scale
                 comparisons.append(Comparison(*key, error, SLACK * gap + FLOOR * epsilon * unit, scale))
         return comparisons
 

@@ -13,7 +13,7 @@ from stawm.errors import StawmError
 from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
-from stawm.export.graphs.fields import available, probes
+from stawm.export.graphs.fields import available, probes, reads_every_glimpse
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
 from stawm.export.proof.halves import half_precision
@@ -148,5 +148,5 @@ def _run(sessions: Mapping[str, ort.InferenceSession], inputs: Named, files: Map
     if info.kind == "rollout":
         return runners["rollout"](inputs)
     takes = {part: file.info.inputs for part, file in files.items()}
-    every = bool({"glimpse_logits", "confidence"} & set(info.fields))
-    return roll(lambda part, given: runners[part](given), takes, inputs, info.glimpses or 1, every=every)
+    every, labels = reads_every_glimpse(info.fields), info.labels
+    return roll(lambda part, given: runners[part](given), takes, inputs, info.glimpses or 1, every=every, labels=labels)

@@ -46,7 +46,15 @@ class Walk:
         self.known |= {IN + n.removeprefix(OUT): value for n, value in found.items() if n.startswith(OUT)}
 
 
-def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: int, *, every: bool) -> Named:
+def roll(
+    run: Run,
+    takes: Mapping[str, Sequence[str]],
+    inputs: Named,
+    glimpses: int,
+    *,
+    every: bool,
+    labels: Sequence[str] = (),
+) -> Named:
     """Take all glimpses, and return the outputs that a rollout gives.
 
     Args:
@@ -55,6 +63,7 @@ def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: 
         inputs: The images, and random numbers for all glimpses.
         glimpses: How many to take.
         every: Whether to read after each; else after the last.
+        labels: Those of the model's heads that have one.
     """
     walk = Walk(run, takes, inputs["image"])
     noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}
@@ -63,15 +72,25 @@ def roll(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: 
         seen.append(walk.look({name: value[:, t : t + 1] for name, value in noise.items()}))
         if every or t == glimpses - 1:
             answers.append(walk.read())
-    return gather(seen, answers)
+    return gather(seen, answers, labels)
 
 
-def gather(seen: Sequence[Named], answers: Sequence[Named]) -> Named:
-    """Put what single glimpses gave together."""
+def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str] = ()) -> Named:
+    """Put what single glimpses gave together.
+
+    Args:
+        seen: What was seen at each glimpse.
+        answers: What was read, after each glimpse or after the last.
+        labels: Those of the model's heads that have one.
+    """
+    registers = {f"{start}{name}" for start in ("", *(f"{x}_" for x in labels)) for name in ("canvases", "masks")}
+    by_glimpse = {f"{label}_glimpse_logits" for label in labels}
     named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
     for name, last in answers[-1].items():
-        if name in ("canvases", "masks"):
+        if name in registers:
             named[name] = last[:, -len(seen) :]
+        elif name in by_glimpse:
+            named[name] = torch.cat([one[name] for one in answers], dim=1)
         elif name == "confidence" or name.startswith(RECALL):
             named[name] = torch.stack([one[name] for one in answers], dim=1)
         else:

@@ -15,7 +15,7 @@ from stawm.export.file import sealing
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.metadata import NOISE, GraphInfo
 from stawm.export.file.proto import fixed, opset_of, shapes_of
-from stawm.export.graphs.fields import OnnxOutput, unflatten
+from stawm.export.graphs.fields import OnnxOutput, reads_every_glimpse, unflatten
 from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
@@ -202,8 +202,8 @@ class OnnxModel:
         if self.info.kind == "rollout":
             found = self._part("rollout", inputs)
         else:
-            every = bool({"glimpse_logits", "confidence"} & set(self.info.fields))
-            found = roll(self._part, self._takes, inputs, glimpses or 1, every=every)
+            every = reads_every_glimpse(self.info.fields)
+            found = roll(self._part, self._takes, inputs, glimpses or 1, every=every, labels=self.info.labels)
         return {name: found[name] for name in self.info.fields}
 
     def _part(self, part: str, given: Named) -> Named:

@@ -16,6 +16,7 @@ from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import prepare
 from stawm.export.proof.verification import examine
 from stawm.export.write.exporting import build
+from stawm.heads.config import called
 from stawm.models import resolve
 from stawm.models.construct import construct
 from stawm.models.model import Stawm
@@ -96,7 +97,7 @@ def smallest(given: Mapping[str, nn.Module], *, channels: int, image: tuple[int,
         "canvas": parts.get("canvas"),
     }
     model.memory = parts["memory"]
-    model.heads = nn.ModuleDict({head.name: instantiate(Kind.HEAD, head, **offered) for head in model.config.heads})
+    model.heads = nn.ModuleDict({called(head): instantiate(Kind.HEAD, head, **offered) for head in model.config.heads})
     return _shaken(model)
 
 

@@ -16,6 +16,7 @@ from stawm.errors import InputError
 from stawm.export.graphs.fields import available
 from stawm.export.write.exporting import to_onnx
 from stawm.heads.base import Fields, Head, Scene
+from stawm.heads.config import called
 from stawm.heads.noise import draw_noise
 from stawm.heads.output import Latent, Noise, Output
 from stawm.heads.together import clashes
@@ -99,7 +100,7 @@ def exports(head: nn.Module) -> None:
     model: Any = construct(resolve.config("stawm-digits", **SMALLEST))
     assert isinstance(head, Head)
     model.config = model.config.replace(heads=(head.config,), class_names=())
-    model.heads = nn.ModuleDict({model.config.heads[0].name: head})
+    model.heads = nn.ModuleDict({called(model.config.heads[0]): head})
     reads = list(head.reads(3))
     kinds: list[Literal["rollout", "step"]] = ["rollout", "step"] if reads in ([3], [1, 2, 3]) else ["rollout"]
     with TemporaryDirectory() as folder:

@@ -9,6 +9,8 @@ from torch import Tensor
 from stawm import registry
 from stawm.configuration import Config
 from stawm.errors import InputError
+from stawm.heads.classification import ClassificationHead
+from stawm.heads.config import called
 from stawm.models.classes import places
 from stawm.models.config import SharedConfig
 from stawm.registry import Kind
@@ -31,6 +33,7 @@ def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") ->
     """
     check_pixels(images.images, what)
     kinds, names = target_kinds(config), images.class_names
+    _check_counts(config)
     known = places(config, names, what) if "classes" in kinds else None
     check_targets(images.labels, kinds, len(names) or config.classes, what)
     changes: dict[str, object] = {}
@@ -39,8 +42,8 @@ def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") ->
     if "classes" in kinds:
         labels = _numbered(images.labels, known)
         changes |= {"labels": labels} if labels is not images.labels else {}
-        called = config.class_names or names
-        changes |= {"class_names": called} if called != names else {}
+        known_as = config.class_names or names
+        changes |= {"class_names": known_as} if known_as != names else {}
     elif "values" in kinds and images.labels.dtype != torch.float32:
         changes["labels"] = images.labels.float()
     return replace(images, **changes) if changes else images
@@ -65,6 +68,17 @@ def target_kinds(config: SharedConfig) -> tuple[str, ...]:
 def _targets(head: Config) -> str | None:
     usual = "classes" if hasattr(head, "classes") else None
     return getattr(registry.find(Kind.HEAD, head.name).load(), "targets", usual)
+
+
+def _check_counts(config: SharedConfig) -> None:
+    """Raise an InputError where heads tell different numbers of classes apart: an image of a set has one class."""
+    counts = {called(h): h.classes for h in config.heads if isinstance(h, ClassificationHead.Config)}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(
+            f"The heads of {config.name} tell different numbers of classes apart ({said}), and an image of a set has "
+            "one class: train and measure in a loop of your own, with the targets as a mapping by the heads' names."
+        )
 
 
 def _numbered(labels: Tensor, known: tuple[int, ...] | None) -> Tensor:
