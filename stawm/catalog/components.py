@@ -75,6 +75,12 @@ COMPONENTS: tuple[Entry, ...] = (
         *("harris2019", "sandler2018"),
     ),
     _backbone(
+        "spatial-softmax",
+        "spatial_softmax:SpatialSoftmax",
+        "A stack of convolutions, and of each of its maps the point where it is active.",
+        *("levine2016", "finn2016"),
+    ),
+    _backbone(
         "timm",
         "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",
