@@ -87,6 +87,9 @@ def scatter(
     return pieces, cuts, dice.below(room, count, 2)
 
 
-def _corners(dice: Dice, sides: Int64[Tensor, "b *d"], size: tuple[int, int]) -> Int64[Tensor, "b *d 2"]:
-    room = torch.stack([size[0] - sides + 1, size[1] - sides + 1], dim=-1)
-    return dice.below(room, *room.shape[1:])
+def _corners(
+    dice: Dice, sides: Int64[Tensor, "b *d"], size: tuple[int, int], spread: float = 1.0
+) -> Int64[Tensor, "b *d 2"]:
+    room = torch.stack([size[0] - sides, size[1] - sides], dim=-1)
+    margin = (room * ((1 - spread) / 2)).long()
+    return margin + dice.below(room - 2 * margin + 1, *room.shape[1:])

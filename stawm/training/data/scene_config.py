@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from jaxtyping import Int64
 from torch import Tensor
 
-from stawm.configuration import SIDE, Interval
+from stawm.configuration import FRACTION, SIDE, Interval
 from stawm.configuration import Config as BaseConfig
 
+NEAR = 0.1
+"""Of the way to the edges, how far things are from the middle in the first epoch of a curriculum."""
 Side = Annotated[int, SIDE]
 
 
@@ -29,6 +31,10 @@ class SceneConfig(BaseConfig):
     """How many things a scene has."""
     digit_size: tuple[Side, Side] | None = None
     """The smallest and the largest side that a thing is brought to, drawn for each; null leaves them as they are."""
+    spread: Annotated[float, FRACTION] = 1.0
+    """How far from the middle things may be, as a share of the way to the edges; of places it is always 1."""
+    curriculum: Annotated[int, Interval(0, 10_000)] = 0
+    """Over how many epochs of a run things spread from near the middle, a tenth of the way, to where they are tested."""
     pieces: Annotated[int, Interval(0, 1000)] = 8
     """How many pieces of other things a scene has."""
     piece_size: Side = 8
@@ -55,6 +61,12 @@ class SceneConfig(BaseConfig):
             "digit_size must be the smallest side and the largest, in this order": low <= high,
         }
         return [f"{self.name}: {words}." for words, holds in rules.items() if not holds]
+
+    def spread_in(self, epoch: int) -> float:
+        """Return how far from the middle things may be in an epoch of a run."""
+        if not self.curriculum:
+            return self.spread
+        return self.spread * min(1.0, NEAR + (1 - NEAR) * epoch / self.curriculum)
 
     def answers(self, labels: Int64[Tensor, "count d"], classes: int) -> Int64[Tensor, "count *k"]:
         """Return what is to be said of scenes, from the classes of the things in them."""

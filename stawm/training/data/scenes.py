@@ -76,6 +76,7 @@ class Scenes(Streamed):
         seed: Decides the scenes.
         epoch: Which pass through the scenes; in each they are others.
         chosen: The numbers of the scenes; None for all of them.
+        spread: How far from the middle things may be, where a curriculum says it; else as the configuration does.
         numbers: What number each answer has in the model that learns; None for the scenes' own numbers.
     """
 
@@ -85,6 +86,7 @@ class Scenes(Streamed):
     seed: int = 0
     epoch: int = 0
     chosen: Int64[Tensor, "count"] | None = None
+    spread: float | None = None
     numbers: tuple[int, ...] | None = None
 
     @property
@@ -145,7 +147,7 @@ class Scenes(Streamed):
 
     def renewed(self, seed: int, epoch: int) -> "Scenes":
         """Return the scenes as they are in an epoch of a run."""
-        return replace(self, seed=seed, epoch=epoch)
+        return replace(self, seed=seed, epoch=epoch, spread=self.config.spread_in(epoch))
 
     def renumbered(self, numbers: Sequence[int]) -> "Scenes":
         """Return the scenes with answers in another numbering."""
@@ -155,7 +157,13 @@ class Scenes(Streamed):
         """Go through all that decides the scenes: how they are made, and what of."""
         places = ("root", "things", "ground")
         said = {key: value for key, value in self.config.to_dict().items() if key not in places}
-        said |= {"size": list(self.size), "seed": self.seed, "epoch": self.epoch, "numbers": self.numbers}
+        said |= {
+            "size": list(self.size),
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "numbers": self.numbers,
+            "spread": self.spread,
+        }
         yield torch.tensor(list(json.dumps(said, sort_keys=True).encode()), dtype=torch.uint8)
         yield from (part for part in (self.things.images, self.things.labels, self.index) if part is not None)
         if self.things.ground is not None:
@@ -195,7 +203,8 @@ class Scenes(Streamed):
         if config.target == "places":
             corners = layout.arrange_in_grid(dice, sides, self.size)
         else:
-            corners = layout.arrange(dice, sides, self.size, overlap=config.overlap)
+            spread = config.spread if self.spread is None else self.spread
+            corners = layout.arrange(dice, sides, self.size, overlap=config.overlap, spread=spread)
         drawn = layout.scatter(dice, which, config.pieces, config.piece_size, self.originals, side, self.size)
         return dice, Layout(which, sides, corners, *drawn)
 
