@@ -49,11 +49,21 @@ def others(dice: Dice, taken: Int64[Tensor, "b d"], count: int, among: int) -> I
     return drawn
 
 
-def arrange(dice: Dice, sides: Int64[Tensor, "b d"], size: tuple[int, int], *, overlap: bool) -> Int64[Tensor, "b d 2"]:
-    """Return corners at random; where things may not overlap, the first of the arrangements that overlap least."""
+def arrange(
+    dice: Dice, sides: Int64[Tensor, "b d"], size: tuple[int, int], *, overlap: bool, spread: float = 1.0
+) -> Int64[Tensor, "b d 2"]:
+    """Return corners at random; where things may not overlap, the first of the arrangements that overlap least.
+
+    Args:
+        dice: Where the numbers come from.
+        sides: How large the things are.
+        size: Height and width of the scene.
+        overlap: Whether things may overlap.
+        spread: How far from the middle they may be, as a share of the way to the edges.
+    """
     if overlap or sides.shape[1] == 1:
-        return _corners(dice, sides, size)
-    tried = _corners(dice, sides[:, None].expand(-1, TRIES, -1), size)
+        return _corners(dice, sides, size, spread)
+    tried = _corners(dice, sides[:, None].expand(-1, TRIES, -1), size, spread)
     shared = shared_area(tried, sides[:, None]) * TRIES + torch.arange(TRIES, device=sides.device)
     return tried[torch.arange(len(tried), device=sides.device), shared.argmin(dim=1)]
 

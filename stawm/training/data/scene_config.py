@@ -34,7 +34,7 @@ class SceneConfig(BaseConfig):
     spread: Annotated[float, FRACTION] = 1.0
     """How far from the middle things may be, as a share of the way to the edges; of places it is always 1."""
     curriculum: Annotated[int, Interval(0, 10_000)] = 0
-    """Over how many epochs of a run things spread from near the middle, a tenth of the way, to where they are tested."""
+    """Over how many epochs of a run things spread, from a tenth of the way, to where they are tested."""
     pieces: Annotated[int, Interval(0, 1000)] = 8
     """How many pieces of other things a scene has."""
     piece_size: Side = 8
