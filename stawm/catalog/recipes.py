@@ -111,3 +111,13 @@ CIFAR_BASELINE: RecipeFields = {**CIFAR_CLASSES, "pose_clip": None}
 CIFAR_DRAWING: RecipeFields = {**DRAWING, "augmentation": CROP_JITTER}
 CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
 FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}
+SCENES: RecipeFields = {
+    **CLASSES,
+    "epochs": 10,
+    "rate": 2e-3,
+    "warm_up": 0.1,
+    "label_smoothing": 0.0,
+    "augmentation": {},
+}
+"""Of scenes, which are made afresh in every epoch, so that nothing has to be augmented."""
+SCENES_CNN: RecipeFields = {**SCENES, "pose_clip": None}
