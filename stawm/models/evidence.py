@@ -31,6 +31,15 @@ class Evidence(NamedTuple):
     without: Float[Tensor, "b n classes"]
 
 
+def sums_up(model: object) -> bool:
+    """Whether a model's logits are sums over glimpses, so that there is `evidence`."""
+    return (
+        isinstance(model, Stawm)
+        and isinstance(model.named_heads.get(HEAD), ClassificationHead)
+        and model.memory.sums_up
+    )
+
+
 def check_sums_up(model: object) -> ClassificationHead:
     """Return the head whose logits are sums over glimpses.
 
