@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, graphs, values
+from stawm.cli import commands, drawing, explaining, graphs, values
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -159,6 +159,7 @@ def make_parser() -> Parser:
     _train(add(commands.train, "train", "train a model", overrides=RECIPE))
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
+    _explain(add(explaining.explain, "explain", "say which glimpses speak for which class"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     graphs.add_parsers(add)
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
@@ -263,11 +264,20 @@ def _eval(parser: Parser) -> None:
 
 
 def _draw(parser: Parser) -> None:
+    _some_images(parser)
+    parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
+
+
+def _explain(parser: Parser) -> None:
+    _some_images(parser)
+    parser.add_argument("--out", type=values.picture, metavar="FILE", help="also draw it: a picture (.png, .svg, ...)")
+
+
+def _some_images(parser: Parser) -> None:
     parser.intermixed = True
     _model(parser)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
     _data(parser, required=False)
-    parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
     parser.add_argument(
         "--count",
         type=values.at_least(1),

@@ -18,7 +18,7 @@ from stawm.heads.config import label_of, prefix
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Latent, Noise, Output, Trace
 
-RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "image")
+RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "shares", "image")
 """What no head may call a field: outputs and graphs have these of their own."""
 
 

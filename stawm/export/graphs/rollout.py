@@ -8,6 +8,7 @@ from torch import Tensor
 from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
 from stawm.heads.output import Noise
+from stawm.models.evidence import evidence
 from stawm.models.model import Model
 from stawm.nn.glimpse_loop import flatten_time
 from stawm.nn.precision import full_precision
@@ -43,6 +44,8 @@ class Rollout(Graph):
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
+        if "shares" in outputs:
+            named["shares"] = evidence(self.model, seen).shares
         if "corners" in outputs:
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))

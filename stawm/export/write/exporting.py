@@ -91,7 +91,7 @@ def to_onnx(
         check_sidecar(path)
     if images is not None:
         model.check_shape(images)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs), sample, weights)
+    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs, graph), sample, weights)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset)
     files = {part: open_graph(path, value) for part, value in data.items()}
