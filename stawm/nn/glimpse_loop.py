@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from stawm.nn.backbones.base import Backbone
@@ -51,6 +51,18 @@ class Look(NamedTuple):
     glimpse: Float[Tensor, "*bn c g g"]
     features: Float[Tensor, "*bn d"]
     emission: Float[Tensor, "*bn d"]
+
+
+class Placed(NamedTuple):
+    """Where glimpses are taken that the model does not place itself.
+
+    Attributes:
+        pose: Poses, in the locator's numbers.
+        here: In which images they are taken in place of the model's own.
+    """
+
+    pose: Float[Tensor, "b p"]
+    here: Bool[Tensor, "b 1"]
 
 
 class Pause(NamedTuple):
@@ -118,19 +130,24 @@ class GlimpseLoop(nn.Module):
         return context, LoopState(x=start, emission_h=start)
 
     def look(
-        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None = None
+        self,
+        images: Float[Tensor, "b c h w"],
+        state: LoopState,
+        pose_clip: float | None = None,
+        placed: Placed | None = None,
     ) -> tuple[LoopState, Look]:
-        """Decide where to look, and look."""
+        """Decide where to look, unless that is said, and look."""
         with of_weights(self.what.weight, images):
-            return self._look(images, state, pose_clip)
+            return self._look(images, state, pose_clip, placed)
 
     def _look(
-        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None
+        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None, placed: Placed | None
     ) -> tuple[LoopState, Look]:
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
         with without_autocast(images):
             pose = self.emitter(h)
             pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
+            pose = pose if placed is None else torch.where(placed.here, placed.pose, pose)
             inverse = None if self.inverse_emitter is None else self.inverse_emitter(h)
             glimpse = self.locator.glimpse(full_precision(images), pose)
         features = self.dropout(self.glimpse_down(self.backbone(glimpse))).relu()

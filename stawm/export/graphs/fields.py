@@ -28,6 +28,7 @@ AXES: Mapping[str, str] = {
     "glimpse_logits": "b n classes",
     "confidence": "b n",
     "logits": "b classes",
+    "matrix": "b m m",
 }
 """The outputs that `Output` has, in the order in which they are computed: the first that differs is nearest to the
 fault. Those that only some heads give come after them (see `axes_of`)."""
@@ -47,10 +48,12 @@ class OnnxOutput(Output):
         confidence: The greatest class probability after each glimpse, where the graph has it.
         corners: The corners (x, y) of each glimpse in the image, clockwise from its top left, where the graph has
             them; x to the right and y down, the image from -1 to 1.
+        matrix: The memory after the last write as the matrix W, where the graph has it.
     """
 
     confidence: Float[Tensor, "b n"] | None = None
     corners: Float[Tensor, "b n 4 2"] | None = None
+    matrix: Float[Tensor, "b m m"] | None = None
 
 
 torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
@@ -62,7 +65,7 @@ def available(model: Model) -> tuple[str, ...]:
     found: set[str] = set()
     loops = config.glimpses is not None
     if loops:
-        found |= {"pose", "corners", "glimpses", "memory_input"}
+        found |= {"pose", "corners", "glimpses", "memory_input", "matrix"}
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
