@@ -49,6 +49,7 @@ def export(args: argparse.Namespace) -> None:
             opset=args.opset,
             outputs="all" if args.outputs == ["all"] else args.outputs,
             sample=args.sample,
+            steered=args.steered,
             sidecar=args.sidecar,
             images=_images(model, args),
             device=args.device,
@@ -150,6 +151,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sidecar", action="store_true", help="also write what the file says of itself as JSON")
     parser.add_argument("--data", help="images to judge half precision by: a data set, or folder:PATH")
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
+    parser.add_argument("--steered", action="store_true", help="of a step graph: make poses and writes inputs too")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
     parser.add_argument(
         "--triton", type=values.folder, metavar="DIR", help="also put it into a Triton model repository"

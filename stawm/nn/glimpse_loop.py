@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from stawm.core import thumbnail
@@ -53,6 +53,18 @@ class Look(NamedTuple):
     glimpse: Float[Tensor, "*bn vc g g"]
     features: Float[Tensor, "*bn d"]
     emission: Float[Tensor, "*bn d"]
+
+
+class Placed(NamedTuple):
+    """Where glimpses are taken that the model does not place itself.
+
+    Attributes:
+        pose: Poses, in the locator's numbers.
+        here: In which images they are taken in place of the model's own.
+    """
+
+    pose: Float[Tensor, "b p"]
+    here: Bool[Tensor, "b 1"]
 
 
 class Pause(NamedTuple):
@@ -134,19 +146,28 @@ class GlimpseLoop(nn.Module):
             return self.locator.prepare(full_precision(images))
 
     def look(
-        self, images: Float[Tensor, "b c h w"] | Pyramid, state: LoopState, pose_clip: float | None = None
+        self,
+        images: Float[Tensor, "b c h w"] | Pyramid,
+        state: LoopState,
+        pose_clip: float | None = None,
+        placed: Placed | None = None,
     ) -> tuple[LoopState, Look]:
-        """Decide where to look, and look at images, or at what `prepare` made of them."""
+        """Decide where to look, unless that is said, and look at images, or at what `prepare` made of them."""
         with of_weights(self.what.weight, state.x):
-            return self._look(images, state, pose_clip)
+            return self._look(images, state, pose_clip, placed)
 
     def _look(
-        self, images: Float[Tensor, "b c h w"] | Pyramid, state: LoopState, pose_clip: float | None
+        self,
+        images: Float[Tensor, "b c h w"] | Pyramid,
+        state: LoopState,
+        pose_clip: float | None,
+        placed: Placed | None,
     ) -> tuple[LoopState, Look]:
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
         with without_autocast(state.x):
             pose = self.emitter(h)
             pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
+            pose = pose if placed is None else torch.where(placed.here, placed.pose, pose)
             inverse = None if self.inverse_emitter is None else self.inverse_emitter(h)
             whole = full_precision(images) if isinstance(images, Tensor) else images
             glimpse = self.locator.glimpse(whole, pose)

@@ -14,6 +14,7 @@ from stawm.export.file.contents import check_contents
 from stawm.export.file.metadata import NOISE, GraphInfo, contradictions, entries_of, from_entries
 from stawm.export.file.proto import in_brackets, shape_of, shapes_of
 from stawm.export.file.sizes import check_sizes
+from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import IN, OUT, PARTS
 from stawm.storage.file import write_atomically
 
@@ -80,6 +81,7 @@ def _wrong_faces(graph: GraphFile) -> list[str]:
         if {value.name for value in values} != {*named}:
             faults.append(f"{way} are {', '.join(value.name for value in values)}")
     legal = ("image", NOISE, IN) if graph.info.part in ("glimpse", "read") else ("image", NOISE)
+    legal += STEER if graph.info.part == "glimpse" else ()
     if strange := [name for name in graph.info.inputs if not name.startswith(legal)]:
         faults.append(f"{', '.join(strange)} cannot be inputs")
     if graph.info.kind == "rollout" and "image" not in graph.info.inputs:

@@ -20,6 +20,7 @@ from stawm.export.file.proto import in_brackets
 from stawm.export.graphs.fields import AXES, is_output
 from stawm.export.graphs.plan import Kind, Plan
 from stawm.export.graphs.prepared import Prepared
+from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
 from stawm.models.config import SharedConfig
@@ -53,6 +54,7 @@ class GraphInfo:
         fields: The outputs that were asked for, of all parts together.
         sample: Whether random numbers are inputs.
         stored: How weights are stored, ``"fp32"`` or ``"fp16"``; files of before say nothing of it.
+        steered: Whether where it looks and what is written are inputs; files of before say nothing of it.
         inputs: The names of its inputs.
         outputs: The names of its outputs.
         config: The model's complete configuration, as plain values: a graph is used without the components
@@ -75,11 +77,12 @@ class GraphInfo:
     version: str
     versions: Mapping[str, str]
     stored: Literal["fp32", "fp16"] = "fp32"
+    steered: bool = False
 
     @property
     def plan(self) -> Plan:
         """What was asked of the export."""
-        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample, self.stored)
+        return Plan(cast(Kind, self.kind), self.glimpses, self.fields, self.sample, self.stored, self.steered)
 
     @property
     def preset(self) -> str:
@@ -132,6 +135,7 @@ class GraphInfo:
         """Return the entries that a file keeps."""
         graph = {key: getattr(self, key) for key in _GRAPH}
         graph |= {"stored": self.stored} if self.stored != "fp32" else {}
+        graph |= {"steered": True} if self.steered else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
@@ -165,6 +169,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             version=__version__,
             versions=library_versions() | libraries,
             stored=plan.weights,
+            steered=plan.steered,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -224,6 +229,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 version=entries["stawm.version"],
                 versions=read["versions"],
                 stored=graph.get("stored", "fp32"),
+                steered=graph.get("steered", False),
             )
             faults = _illegal(info)
             if not faults:
@@ -252,6 +258,8 @@ def _illegal(info: GraphInfo) -> list[str]:
         ),
         (info.kind == "rollout" or info.glimpses is not None, "a step graph has room for some glimpses; got none"),
         (isinstance(info.sample, bool), f"sample must be true or false; got {shown(info.sample)}"),
+        (isinstance(info.steered, bool), f"steered must be true or false; got {shown(info.steered)}"),
+        (info.kind == "step" or not info.steered, "only a step graph can be steered"),
         (not strange, f"fields must be outputs of a model; got {shown(', '.join(strange))}"),
         (min(info.image) > 0, f"image is {info.image}"),
         (classes is None or classes > 0, f"there are {classes} classes"),
@@ -296,6 +304,11 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
         if name in shapes and name not in dynamic:
             faults += _contradictory_shape(info, name, shapes[name], letters.split())
     faults += _contradictory_noise(info, shapes)
+    steers = tuple(name for name in shapes if name in STEER)
+    if steers != (STEER if info.steered and info.part == "glimpse" else ()):
+        faults.append(
+            f"steered is {str(info.steered).lower()}, and the inputs for it are {', '.join(steers) or 'none'}"
+        )
     if info.kind == "rollout" and info.fields != info.outputs:
         faults.append(f"fields are {', '.join(info.fields)}, outputs are {', '.join(info.outputs)}")
     return faults

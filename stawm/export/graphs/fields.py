@@ -31,6 +31,7 @@ AXES: Mapping[str, str] = {
     "confidence": "b n",
     "shares": "b n classes",
     "logits": "b classes",
+    "matrix": "b m m",
 }
 """The outputs that `Output` has, in the order in which they are computed: the first that differs is nearest to the
 fault. Those that only some heads give come after them (see `axes_of`)."""
@@ -52,11 +53,13 @@ class OnnxOutput(Output):
             them; x to the right and y down, the image from -1 to 1.
         shares: What each glimpse gives to each of the logits, where the graph has it; see `stawm.explain`. What is
             left of the logits is no glimpse's.
+        matrix: The memory after the last write as the matrix W, where the graph has it.
     """
 
     confidence: Float[Tensor, "b n"] | None = None
     corners: Float[Tensor, "b n 4 2"] | None = None
     shares: Float[Tensor, "b n classes"] | None = None
+    matrix: Float[Tensor, "b m m"] | None = None
 
 
 torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
@@ -73,7 +76,7 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     found: set[str] = set()
     loops = config.glimpses is not None
     if loops:
-        found |= {"pose", "corners", "glimpses", "memory_input"}
+        found |= {"pose", "corners", "glimpses", "memory_input", "matrix"}
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:

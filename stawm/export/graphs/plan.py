@@ -22,6 +22,7 @@ class Plan(NamedTuple):
         fields: The outputs.
         sample: Whether the random numbers are inputs.
         weights: How weights are stored; of ``"fp16"`` they are rounded, and computed with in float32 all the same.
+        steered: Whether where it looks and what is written are inputs, of a step graph.
     """
 
     kind: Kind
@@ -29,6 +30,7 @@ class Plan(NamedTuple):
     fields: tuple[str, ...]
     sample: bool
     weights: Literal["fp32", "fp16"] = "fp32"
+    steered: bool = False
 
 
 def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
@@ -50,7 +52,7 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
     if not isinstance(model, Stawm) or plan.glimpses is None:
         raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
-    return dict(step.parts(model, plan.glimpses, plan.sample, names))
+    return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
 
 
 def count_glimpses(model: Model, asked: int | None) -> int | None:

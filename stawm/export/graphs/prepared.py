@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from stawm.export.graphs import step
+from stawm.export.graphs import steering, step
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.precision import lower, round_weights
 from stawm.heads.noise import draw_noise
-from stawm.models.model import Model
+from stawm.models.model import Model, Stawm
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
     graphs = make_graphs(near, plan)
     steps = 1 if plan.kind == "step" else plan.glimpses or 1
     known = example_inputs(near, plan, 2, 0, steps)
+    known |= {name: known[name][:, 0] for name in steering.STEER if name in known}
     hidden = set(probes(model)) - set(plan.fields)
     inputs: dict[str, State] = {}
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
@@ -87,7 +88,11 @@ def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: in
     image = model.normalise((smooth + torch.rand(smooth.shape, generator=generator)) / 2)
     shapes = model.noise_shapes(glimpses or plan.glimpses or 1) if plan.sample else {}
     drawn = {f"noise_{name}": draw_noise(name, (batch, *shape), image, generator) for name, shape in shapes.items()}
-    return {"image": image} | drawn
+    steer = {}
+    if plan.steered and isinstance(model, Stawm):
+        still = model.locator.identity_pose()
+        steer = steering.drawn(batch, glimpses or plan.glimpses or 1, still, generator).named()
+    return {"image": image} | drawn | steer
 
 
 def _frozen(model: Model, dtype: torch.dtype) -> Model:

@@ -1,12 +1,14 @@
 """The rollout graph: all glimpses of an image, one after the other, in one graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from stawm.export.graphs import steering
 from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
+from stawm.export.graphs.steering import STEER, Steering
 from stawm.heads.output import Noise
 from stawm.models.evidence import evidence
 from stawm.models.model import Model
@@ -17,7 +19,14 @@ from stawm.nn.precision import full_precision
 class Rollout(Graph):
     """A whole model: from images to the fields of its output."""
 
-    def __init__(self, model: Model, glimpses: int | None, outputs: Sequence[str], noise: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Model,
+        glimpses: int | None,
+        outputs: Sequence[str],
+        noise: Sequence[str] = (),
+        steered: bool = False,
+    ) -> None:
         """Wrap a model.
 
         Args:
@@ -25,11 +34,12 @@ class Rollout(Graph):
             glimpses: How many glimpses are taken; None for a baseline.
             outputs: What to return, by name.
             noise: The random numbers that are put in, by the fields of `Noise`.
+            steered: Whether where it looks and what is written are inputs too: for proofs, not to be exported.
         """
         super().__init__()
         self.model: Any = model  # a model, or where no glimpses are taken a baseline
         self.glimpses = glimpses
-        self.inputs = ("image", *(f"noise_{name}" for name in noise))
+        self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
         self.outputs = tuple(outputs)
 
     def compute(self, given: State) -> Mapping[str, Any]:
@@ -38,18 +48,29 @@ class Rollout(Graph):
         if self.glimpses is None:
             return _floats(flatten(self.model.answer(self.model.look(given["image"]), noise)))
         every = reads_every_glimpse(outputs)
-        seen = self.model.look(given["image"], self.glimpses)
-        recalled = self.model.recall(seen, self.model.reads(self.glimpses, every=every))
+        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every))
         named = flatten(self.model.answer(seen, recalled, noise))
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
         if "shares" in outputs:
             named["shares"] = evidence(self.model, seen).shares
+        if "matrix" in outputs:
+            named["matrix"] = matrix()
         if "corners" in outputs:
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
+
+    def _remember(self, given: State, reads: Mapping[str, Sequence[int]]) -> tuple[Any, Any, Callable[[], Tensor]]:
+        """Return what was seen, what each head reads, and how to get the memory in the end."""
+        if (steer := Steering.of(given)) is None:
+            seen = self.model.look(given["image"], self.glimpses)
+            recalled, state = self.model.remember(seen, reads)
+            return seen, recalled, lambda: self.model.memory.matrix(state.memory)
+        seen = steering.look(self.model, given["image"], steer)
+        recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
+        return seen, recalled, lambda: matrix
 
 
 def _floats(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import RECALL, flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
+from stawm.export.graphs.steering import Steering, neutral
 from stawm.heads import together
 from stawm.heads.base import Head, Scene
 from stawm.heads.config import label_of
@@ -147,7 +148,9 @@ class Init(Part):
 class Glimpse(Part):
     """One look: from the image and the state to the state after it."""
 
-    def __init__(self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str]) -> None:
+    def __init__(
+        self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str], steered: bool
+    ) -> None:
         super().__init__(model, slots)
         self.frames = "corners" in outputs
         image = torch.zeros(1, *model.config.image)
@@ -156,6 +159,8 @@ class Glimpse(Part):
         given = {"image": image} | {IN + name: value for name, value in state.items()} | (noise if sample else {})
         later = {f"{IN}query.{name}" for name in self.last}
         given = {name: value for name, value in given.items() if name not in later}
+        still = neutral(1, 1, model.locator.pose_size).named() if steered else {}
+        given |= {name: value[:, 0] for name, value in still.items()}
         self.outputs = tuple(OUT + name for name in state if not name.startswith("query."))
         gives = self.compute(given)
         self.outputs += tuple(name for name in outputs if name in gives)
@@ -165,9 +170,11 @@ class Glimpse(Part):
         """Return the next state and what was seen."""
         state = {name.removeprefix(IN): value for name, value in given.items() if name.startswith(IN)}
         loop = self.model.loop
-        looked, look = loop.look(given["image"], LoopState(**{name: state[name] for name in LoopState._fields}))
+        before, steering = LoopState(**{name: state[name] for name in LoopState._fields}), Steering.of(given)
+        looked, look = loop.look(given["image"], before, placed=None if steering is None else steering.where)
         e = loop.memory_input(look)
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
+        memory = memory if steering is None else self._kept(state, memory, steering.written)
         following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
         seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
@@ -182,13 +189,20 @@ class Glimpse(Part):
             following |= {kept[key]: _push(state[kept[key]], value) for key, value in carried.items()}
         return {OUT + name: value for name, value in following.items()} | seen
 
+    def _kept(self, state: State, memory: Any, written: Tensor) -> Any:
+        """Return the memory after a write, or of images whose glimpse is not written the memory before it."""
+        after = self.memory.name(memory)
+        flags = {name: (written > 0.5).unflatten(1, (1,) * (value.ndim - 1)) for name, value in after.items()}
+        return self.memory.take({name: torch.where(flags[name], x, state[name]) for name, x in after.items()})
+
 
 class Read(Part):
     """From the state to the answers."""
 
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: State) -> None:
         super().__init__(model, slots)
-        asked = [*(f"query.{name}" for name in self.last), *(["memory."] if self.last else [])]
+        asked = [f"query.{name}" for name in self.last]
+        asked += ["memory."] if self.last or "matrix" in outputs else []
         kept = {key for name in self.each for key in self.kept(name).values()}
         self.unused = {name: torch.zeros_like(value) for name, value in state.items() if name in kept}
         self.outputs = tuple(outputs)
@@ -210,10 +224,12 @@ class Read(Part):
             fields |= together.outward(head(answer[:, None], scenes[name]), head)
             recalled[RECALL + name] = answer
         named = flatten(Output.of(fields)) | recalled
+        if "matrix" in self.outputs:
+            named["matrix"] = self.model.memory.matrix(self.memory.take(state))
         return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})
 
 
-def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dict[str, Part]:
+def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steered: bool = False) -> dict[str, Part]:
     """Return the three parts of a model, which together give the outputs.
 
     Args:
@@ -221,11 +237,12 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> dic
         slots: How many glimpses the state has room for.
         sample: Whether random numbers are put in.
         outputs: The outputs and probes that a rollout would have.
+        steered: Whether where it looks and what is written are inputs.
     """
     slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
     with torch.no_grad():
         init = Init(model, slots, sample)
-        glimpse = Glimpse(model, slots, init, sample, outputs)
+        glimpse = Glimpse(model, slots, init, sample, outputs, steered)
         first = init.run({"image": torch.zeros(1, *model.config.image)})
         state = {name.removeprefix(OUT): value for name, value in first.items()}
         answers = [name for name in outputs if name not in glimpse.outputs]

@@ -68,7 +68,7 @@ def _run(
     model: Model, plan: Plan, names: Sequence[str], inputs: Sequence[Named], dtype: torch.dtype
 ) -> list[dict[str, Tensor]]:
     noise = tuple(model.noise_shapes(1)) if plan.sample else ()
-    rollout = Rollout(model, plan.glimpses, names, noise)
+    rollout = Rollout(model, plan.glimpses, names, noise, plan.steered)
     with torch.no_grad():
         return [rollout.run({name: value.to(dtype) for name, value in given.items()}) for given in inputs]
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stawm.export.graphs.fields import AXES, RECALL
+from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import IN, OUT
 
 Named = dict[str, Tensor]
@@ -25,9 +26,9 @@ class Walk:
         self.known: Named = {"image": image}
         self._carry(run("init", self.known))
 
-    def look(self, noise: Named) -> Named:
-        """Take a glimpse, with its random numbers; return what was seen."""
-        found = self.run("glimpse", self._given("glimpse", self.known | noise))
+    def look(self, own: Named) -> Named:
+        """Take a glimpse, with what `of_glimpse` gives; return what was seen."""
+        found = self.run("glimpse", self._given("glimpse", self.known | own))
         self._carry(found)
         return {name: value for name, value in found.items() if not name.startswith(OUT)}
 
@@ -60,19 +61,24 @@ def roll(
     Args:
         run: Runs a part.
         takes: The inputs of each part.
-        inputs: The images, and random numbers for all glimpses.
+        inputs: The images, and for all glimpses random numbers and how they are steered.
         glimpses: How many to take.
         every: Whether to read after each; else after the last.
         labels: Those of the model's heads that have one.
     """
     walk = Walk(run, takes, inputs["image"])
-    noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}
     seen, answers = [], []
     for t in range(glimpses):
-        seen.append(walk.look({name: value[:, t : t + 1] for name, value in noise.items()}))
+        seen.append(walk.look(of_glimpse(inputs, t)))
         if every or t == glimpses - 1:
             answers.append(walk.read())
     return gather(seen, answers, labels)
+
+
+def of_glimpse(inputs: Named, t: int) -> Named:
+    """Return what a run is given for one glimpse by itself: random numbers, and how it is steered."""
+    noise = {name: value[:, t : t + 1] for name, value in inputs.items() if name.startswith("noise_")}
+    return noise | {name: inputs[name][:, t] for name in STEER if name in inputs}
 
 
 def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str] = ()) -> Named:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stawm.export.run.walk import Named, Run, Walk
+from stawm.export.run.walk import Named, Run, Walk, of_glimpse
 
 UNTIL = 0.9
 """The probability at which an image is done where none is asked for."""
@@ -52,17 +52,16 @@ def look(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: 
     Args:
         run: Runs a part of a step graph.
         takes: The inputs of each part.
-        inputs: The images, and random numbers for all glimpses.
+        inputs: The images, and for all glimpses random numbers and how they are steered.
         glimpses: The most glimpses.
         until: The probability at which an image is done.
     """
     walk = Walk(run, takes, inputs["image"])
-    noise = {name: value for name, value in inputs.items() if name.startswith("noise_")}
     left = torch.arange(len(inputs["image"]))
     rows: list[Tensor] = []
     parts: list[Looked] = []
     for t in range(1, glimpses + 1):
-        walk.look({name: value[left.to(value.device), t - 1 : t] for name, value in noise.items()})
+        walk.look({name: value[left.to(value.device)] for name, value in of_glimpse(inputs, t - 1).items()})
         found = {name: value.cpu() for name, value in walk.read().items() if name in ("logits", "confidence")}
         done = found["confidence"] >= until if t < glimpses else torch.ones_like(left, dtype=torch.bool)
         rows.append(left[done])

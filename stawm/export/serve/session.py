@@ -16,6 +16,7 @@ from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.metadata import NOISE, GraphInfo
 from stawm.export.file.proto import fixed, opset_of, shapes_of
 from stawm.export.graphs.fields import OnnxOutput, reads_every_glimpse, unflatten
+from stawm.export.graphs.steering import POSE, neutral
 from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
@@ -93,6 +94,7 @@ class OnnxModel:
         self.info: GraphInfo = next(iter(files.values())).info
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
+        self._pose_size = fixed(shapes[POSE])[0] if self.info.steered else None
         self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
         chosen = choose_device(device)
         options: dict[str, Any] = {
@@ -190,7 +192,10 @@ class OnnxModel:
             raise InputError("This graph was exported with sample=False: it takes no noise.")
         shapes = {name: (glimpses or 1, *shape[1:]) for name, shape in self._noise.items()}
         drawn = noises.settle(noise, shapes, image, generator, draw=True)._asdict()
-        return {"image": image} | {NOISE + name: torch.as_tensor(drawn[name]).to(image) for name in shapes}
+        own = {NOISE + name: torch.as_tensor(drawn[name]).to(image) for name in shapes}
+        if self._pose_size is not None:
+            own |= {n: x.to(image) for n, x in neutral(len(image), glimpses or 1, self._pose_size).named().items()}
+        return {"image": image} | own
 
     def _split(self, inputs: Named) -> list[Named]:
         if not len(inputs["image"]):  # no runtime has to take an empty batch: one blank image tells the shapes

@@ -37,6 +37,7 @@ def to_onnx(
     opset: int = 18,
     outputs: Sequence[str] | Literal["all"] | None = None,
     sample: bool = False,
+    steered: bool = False,
     sidecar: bool = False,
     images: Tensor | None = None,
     batches: Sequence[int] = BATCHES,
@@ -56,6 +57,8 @@ def to_onnx(
         opset: The ONNX opset.
         outputs: Which fields of the output there are, or ``"all"``; logits, canvas and poses where left out.
         sample: Whether random numbers are inputs; otherwise the most probable is drawn.
+        steered: Whether a step graph takes further inputs, image by image: a pose (``steer.pose``) and whether to look
+            there (``steer.placed``), and whether the glimpse is written to the memory (``steer.written``).
         sidecar: Whether to write what the file says of itself as JSON too, beside it as ``PATH.json``.
         images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
             does to them.
@@ -85,13 +88,15 @@ def to_onnx(
         raise InputError(f"precision must be 'fp32' or 'fp16'; got {precision!r}.")
     if weights not in ("fp32", "fp16"):
         raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
+    if steered and graph != "step":
+        raise InputError("Only a step graph can be steered: take graph='step', or leave out steered.")
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
     if sidecar:
         check_sidecar(path)
     if images is not None:
         model.check_shape(images)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs, graph), sample, weights)
+    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs, graph), sample, weights, steered)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset)
     files = {part: open_graph(path, value) for part, value in data.items()}
