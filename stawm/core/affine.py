@@ -50,6 +50,26 @@ def grid(pose: Float[Tensor, "b 6"], base: Float[Tensor, "3 h w"]) -> Float[Tens
     return terms.sum(dim=2).permute(0, 2, 3, 1)
 
 
+def concentric(base: Float[Tensor, "3 h w"], views: int) -> Float[Tensor, "3 vh w"]:
+    """Return the pixels of several views, one below the other, each twice as wide as the one before (Mnih et al. 2014).
+
+    Where a pose takes them is where wider poses of the same centre take ``base``.
+    """
+    wider = base.new_tensor([(2.0**view, 2.0**view, 1.0) for view in range(views)])
+    return (wider[:, :, None, None] * base).transpose(0, 1).flatten(1, 2)
+
+
+def squared(pose: Float[Tensor, "b 6"], size: Float[Tensor, "2"]) -> Float[Tensor, "b 6"]:
+    """Return the pose that is square in pixels where the given one is in fractions, by the image's longer side.
+
+    Args:
+        pose: The pose; its centre stays.
+        size: The image's width and height.
+    """
+    shorter = (size.amax(dim=0) / size)[:, None]
+    return (pose.unflatten(1, (2, 3)) * torch.cat([shorter, shorter, torch.ones_like(shorter)], dim=1)).flatten(1)
+
+
 def sample(
     image: Float[Tensor, "b c h w"],
     grid: Float[Tensor, "b i j 2"],
@@ -59,6 +79,16 @@ def sample(
 ) -> Float[Tensor, "b c i j"]:
     """Interpolate images bilinearly at the points (x, y) of a grid; ``padding`` says what stands outside the image."""
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
+
+
+def inside(grid: Float[Tensor, "b i j 2"], padding: Padding) -> Float[Tensor, "b i j 2"]:
+    """Bring points outside the image back in, as a padding other than zeros says; its edges are at -1 and 1."""
+    if padding == "zeros":
+        return grid
+    if padding == "border":
+        return grid.clamp(-1, 1)
+    turns = (grid + 1) / 4
+    return 1 - (4 * (turns - turns.floor()) - 2).abs()
 
 
 def transform(pose: Float[Tensor, "b 6"], points: Float[Tensor, "q 2"]) -> Float[Tensor, "b q 2"]:

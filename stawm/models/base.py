@@ -72,17 +72,19 @@ class Model(nn.Module, ABC):
 
     def check_shape(self, images: Tensor) -> None:
         """Raise an InputError unless the images are of the model's form."""
-        if not isinstance(images, Tensor) or images.ndim != 4 or tuple(images.shape[1:]) != tuple(self.config.image):
+        if not isinstance(images, Tensor) or images.ndim != 4 or not self.config.takes(images.shape[1:]):
             raise InputError(self._refusal(images))
 
     def _refusal(self, images: Any) -> str:
         dtype = _name(next(self.parameters()).dtype)
         is_tensor = isinstance(images, Tensor)
         given = f"{_name(images.dtype)} of shape {tuple(images.shape)}" if is_tensor else type(images).__name__
-        form = ", ".join(map(str, self.config.image))
-        bytes_too = is_tensor and images.dtype == torch.uint8
+        bytes_too = is_tensor and images.dtype == torch.uint8 and self.config.takes(images.shape[1:])
         hint = " Pixels go to predict(pixels), which normalises them." if bytes_too else ""
-        return f"{self.config.name} takes {dtype} images of shape (b, {form}); got {given}.{hint}"
+        if getattr(self.config, "context_size", None) and self.config.draws:
+            height, width = self.config.image[1:]
+            hint += f" Without its head 'drawing', which draws on a canvas of {height}x{width}, it would take any size."
+        return f"{self.config.name} takes {dtype} images of shape {self.config.form}; got {given}.{hint}"
 
     def predict(self, pixels: Shaped[Tensor, "b c h w"], **options: Any) -> Output:
         """Answer for pixels as they come: in evaluation mode, without gradients and without any randomness.

@@ -1,6 +1,6 @@
 """What a whole model is: its sizes and its components, resolved by the override grammar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -41,7 +41,7 @@ class SharedConfig(Config):
     """What a model and a baseline have in common."""
 
     image: tuple[Side, Side, Side]
-    """Channels, height and width of the images."""
+    """Channels, height and width of the images; of a model that takes images of any size, those it is trained with."""
     dropout: Annotated[float, FRACTION] = 0.5
     """The rate of every dropout that has none of its own."""
     backbone: Config
@@ -94,6 +94,31 @@ class SharedConfig(Config):
         """Whether only the readout of frozen glimpses learns."""
         return False
 
+    @property
+    def any_size(self) -> bool:
+        """Whether images of any height and width are taken."""
+        return False
+
+    @property
+    def least_side(self) -> int:
+        """How many pixels the sides of images have at least, where they may be of any size."""
+        return 1
+
+    @property
+    def form(self) -> str:
+        """The shape of a batch of images, as people write it."""
+        channels, height, width = self.image
+        if not self.any_size:
+            return f"(b, {channels}, {height}, {width})"
+        return f"(b, {channels}, h, w) with h and w from {self.least_side} to {SIDE.high:,}"
+
+    def takes(self, form: Sequence[int]) -> bool:
+        """Whether images of so many channels, of such a height and width, are taken."""
+        if not self.any_size:
+            return tuple(form) == tuple(self.image)
+        sides = form[1:]
+        return form[0] == self.image[0] and all(self.least_side <= side <= SIDE.high for side in sides)
+
     if TYPE_CHECKING:
 
         @property
@@ -126,6 +151,9 @@ class ModelConfig(SharedConfig):
     its batch normalisation are active."""
     context: Config
     """The CNN that sees the whole image."""
+    context_size: Side | None = None
+    """The side of the thumbnail that the context CNN sees, the means of what its pixels cover. With it parameters and
+    cost do not depend on the size of the images, and images of any size are taken; null is the image itself."""
     locator: Config
     """How a pose takes a glimpse."""
     memory: Config
@@ -142,6 +170,16 @@ class ModelConfig(SharedConfig):
     def is_readout(self) -> bool:
         """Whether only the readout of frozen glimpses learns."""
         return self.trainable == "readout"
+
+    @property
+    def any_size(self) -> bool:
+        """Whether images of any height and width are taken; what is drawn has the size of one canvas."""
+        return self.context_size is not None and not self.draws
+
+    @property
+    def least_side(self) -> int:
+        """How many pixels the sides of images have at least: as many as a glimpse, and as the thumbnail."""
+        return max(self.context_size or 1, self.glimpse_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +218,15 @@ def faults_between(known: Mapping[str, Any], owner: str) -> list[str]:
             faults.append(
                 f"{owner}: {key} has 1 number or one for each of {legal[1]} channels; got {shown(known[key])}."
             )
+    small = [
+        key
+        for key in ("context_size", "glimpse_size")
+        if (known.get(key) or 0) > min(known.get("image", (0,))[1:] or (SIDE.high,))
+    ]
+    if known.get("context_size") and small:
+        faults.append(
+            f"{owner}: {small[0]} is {known[small[0]]}, larger than images of {known['image'][1]}x{known['image'][2]}."
+        )
     heads, names = known.get("heads"), known.get("class_names")
     called = None if heads is None else [head.name for head in heads]
     if called is not None and (not called or len(set(called)) < len(called)):

@@ -165,7 +165,7 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
         glimpses=tuple(generic),
         looks=tuple(looks),
         untrained=untrained,
-        advice=(*_advice(generic, rates), *([] if untrained else _advice_on_looks(looks, model))),
+        advice=(*_advice(generic, rates), *([] if untrained else _advice_on_looks(looks, max(images.shape[2:])))),
     )
 
 
@@ -247,7 +247,7 @@ def _advice(glimpses: list[GlimpseHealth], rates: Mapping[str, float]) -> list[s
     return advice
 
 
-def _advice_on_looks(looks: list[LookHealth], model: Stawm) -> list[str]:
+def _advice_on_looks(looks: list[LookHealth], side: int) -> list[str]:
     advice = []
     lost = [f"{look.glimpse} ({look.outside:.0%})" for look in looks if look.outside > MOSTLY]
     if lost:
@@ -255,7 +255,7 @@ def _advice_on_looks(looks: list[LookHealth], model: Stawm) -> list[str]:
             f"Glimpses lie outside the image: {', '.join(lost)}. There they see the mean of the data and learn "
             "nothing: pose_limit=1 keeps them near, locator.padding=border continues the image."
         )
-    pixel = 1 / max(model.config.image[1:])
+    pixel = 1 / side
     small = [str(look.glimpse) for look in looks if not look.size >= pixel]
     if small:
         advice.append(

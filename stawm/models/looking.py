@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.models.model import Stawm
 from stawm.nn.locators.base import Locator
 
@@ -50,7 +51,8 @@ def examine(model: Stawm, images: Float[Tensor, "b c h w"], poses: Float[Tensor,
         images: Images as the model takes them.
         poses: Where it looked.
     """
-    frames = torch.stack([model.locator.frame(pose) for pose in poses.unbind(1)], dim=1).double()
+    size = (extent(images),) if model.config.any_size else ()
+    frames = torch.stack([model.locator.frame(pose, *size) for pose in poses.unbind(1)], dim=1).double()
     outside = (~_inside(_points(frames), frames.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]))).double().mean(-1)
     area = _area(frames)
     alike = torch.zeros_like(area)
@@ -67,7 +69,7 @@ def examine(model: Stawm, images: Float[Tensor, "b c h w"], poses: Float[Tensor,
 
 def is_untrained(locator: Locator, poses: Float[Tensor, "b n p"]) -> bool:
     """Whether every glimpse is still the one that a model starts with, whatever the image."""
-    return bool((poses == locator.identity_pose().to(poses)).all())
+    return bool((poses == locator.start_pose().to(poses)).all())
 
 
 def _points(frames: Float[Tensor, "b n 4 2"]) -> Float[Tensor, "b n q 2"]:

@@ -72,6 +72,7 @@ class Stawm(Model):
             where=config.where,
             inverse=config.draws,
             pose_limit=config.pose_limit,
+            context_size=config.context_size,
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))

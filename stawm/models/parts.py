@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from stawm.configuration.components import instantiate
-from stawm.errors import Faults
+from stawm.errors import ConfigError, Faults
 from stawm.heads import together
 from stawm.heads.base import Head
 from stawm.models.config import ModelConfig
+from stawm.nn.locators.base import Locator
 from stawm.registry import Kind
 
 
@@ -20,16 +21,30 @@ def make_parts(config: ModelConfig) -> dict[str, Any]:
     """
     channels, *image_size = config.image
     image, glimpse = tuple(image_size), (config.glimpse_size, config.glimpse_size)
+    seen = image if config.context_size is None else (config.context_size, config.context_size)
     faults = Faults()
     make = faults.attempt
+    views = getattr(config.locator, "scales", 1)
     found = {
-        "context": make(instantiate, Kind.BACKBONE, config.context, channels=channels, size=image),
-        "backbone": make(instantiate, Kind.BACKBONE, config.backbone, channels=channels, size=glimpse),
-        "locator": make(instantiate, Kind.LOCATOR, config.locator, glimpse_size=config.glimpse_size, image_size=image),
+        "context": make(instantiate, Kind.BACKBONE, config.context, channels=channels, size=seen),
+        "backbone": make(instantiate, Kind.BACKBONE, config.backbone, channels=channels * views, size=glimpse),
+        "locator": make(_locator, config, image),
         "memory": make(instantiate, Kind.MEMORY, config.memory, memory_size=config.memory_size),
         "canvas": make(instantiate, Kind.CANVAS, config.canvas, channels=channels),
     }
     faults.settle()
+    return found
+
+
+def _locator(config: ModelConfig, image: tuple[int, int]) -> Locator:
+    found = instantiate(Kind.LOCATOR, config.locator, glimpse_size=config.glimpse_size, image_size=image)
+    if config.any_size and not found.any_size:
+        raise ConfigError(
+            [
+                f"{config.locator.name} as it is reads every pixel of the image for each glimpse: with context_size, "
+                "for images of any size, set locator.antialias=true."
+            ]
+        )
     return found
 
 

@@ -11,6 +11,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.core import thumbnail
+from stawm.core.pyramid import Pyramid
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.locators.base import Locator
 from stawm.nn.precision import WideLinear, full_precision, of_weights, without_autocast
@@ -41,14 +43,14 @@ class Look(NamedTuple):
     Attributes:
         pose: Where the glimpse was taken, in the locator's numbers.
         inverse_pose: Where its sketch is placed; None in a model that does not draw.
-        glimpse: What was seen.
+        glimpse: What was seen; v views of c channels.
         features: What the glimpse CNN made of it, projected to the hidden size.
         emission: The emission RNN's output that the pose came from.
     """
 
     pose: Float[Tensor, "*bn p"]
     inverse_pose: Float[Tensor, "*bn p"] | None
-    glimpse: Float[Tensor, "*bn c g g"]
+    glimpse: Float[Tensor, "*bn vc g g"]
     features: Float[Tensor, "*bn d"]
     emission: Float[Tensor, "*bn d"]
 
@@ -80,6 +82,7 @@ class GlimpseLoop(nn.Module):
         where: Literal["pose", "rnn"],
         inverse: bool,
         pose_limit: float | None = None,
+        context_size: int | None = None,
     ) -> None:
         """Join the parts.
 
@@ -92,47 +95,61 @@ class GlimpseLoop(nn.Module):
             dropout: The rate on the projections and in the emitters.
             where: What the 'where' pathway sees: the pose (the authors' code) or the RNN (the paper).
             inverse: Whether an inverse pose is emitted, for drawing.
-            pose_limit: How far a glimpse's pose may get from the one that sees the whole image.
+            pose_limit: How far a glimpse's pose may get from the one that the model starts with.
+            context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
         """
         super().__init__()
         self.context = context
         self.backbone = backbone
         self.locator = locator
         self.where_from = where
+        self.context_size = context_size
         self.dropout = nn.Dropout(dropout)
         self.context_down = nn.Linear(context.features, hidden_size)
         self.glimpse_down = nn.Linear(backbone.features, hidden_size)
         self.emission_rnn = LSTMCell(hidden_size, hidden_size)
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
-        identity = locator.identity_pose()
-        self.emitter = Emitter(hidden_size, identity, dropout, pose_limit)
-        self.inverse_emitter = Emitter(hidden_size, identity, dropout) if inverse else None
+        self.emitter = Emitter(hidden_size, locator.start_pose(), dropout, pose_limit)
+        self.inverse_emitter = Emitter(hidden_size, locator.identity_pose(), dropout) if inverse else None
         self.what = WideLinear(hidden_size, memory_size)
         self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)
 
     def init(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b f"], LoopState]:
         """Return the context features and the state before the first glimpse."""
         with of_weights(self.what.weight, images):
-            context = self.context(images)
+            context = self.context(self.overview(images))
             start = full_precision(self.dropout(self.context_down(context)).relu())
         return context, LoopState(x=start, emission_h=start)
 
+    def overview(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _h _w"]:
+        """Return what the context CNN sees: the images, or their thumbnails."""
+        if self.context_size is None:
+            return images
+        with without_autocast(images):
+            return thumbnail.shrink(full_precision(images), self.context_size)
+
+    def prepare(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
+        """Return what glimpses are taken of, once for all glimpses of an image."""
+        with without_autocast(images):
+            return self.locator.prepare(full_precision(images))
+
     def look(
-        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None = None
+        self, images: Float[Tensor, "b c h w"] | Pyramid, state: LoopState, pose_clip: float | None = None
     ) -> tuple[LoopState, Look]:
-        """Decide where to look, and look."""
-        with of_weights(self.what.weight, images):
+        """Decide where to look, and look at images, or at what `prepare` made of them."""
+        with of_weights(self.what.weight, state.x):
             return self._look(images, state, pose_clip)
 
     def _look(
-        self, images: Float[Tensor, "b c h w"], state: LoopState, pose_clip: float | None
+        self, images: Float[Tensor, "b c h w"] | Pyramid, state: LoopState, pose_clip: float | None
     ) -> tuple[LoopState, Look]:
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
-        with without_autocast(images):
+        with without_autocast(state.x):
             pose = self.emitter(h)
             pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
             inverse = None if self.inverse_emitter is None else self.inverse_emitter(h)
-            glimpse = self.locator.glimpse(full_precision(images), pose)
+            whole = full_precision(images) if isinstance(images, Tensor) else images
+            glimpse = self.locator.glimpse(whole, pose)
         features = self.dropout(self.glimpse_down(self.backbone(glimpse))).relu()
         return state._replace(emission_h=h, emission_c=c), Look(pose, inverse, glimpse, full_precision(features), h)
 
@@ -174,11 +191,12 @@ class GlimpseLoop(nn.Module):
         """
         context, state = self.init(images) if after is None else (after[0], after[1].loop)
         features = None if after is None else after[1].features
+        whole = self.prepare(images)
         looks: list[Look] = []
         for _ in range(glimpses):
             if features is not None:
                 state = self.aggregate(state, features)
-            state, look = self.look(images, state, pose_clip)
+            state, look = self.look(whole, state, pose_clip)
             looks.append(look)
             features = look.features
         parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))

@@ -42,6 +42,25 @@ def _looks(matrix: Tensor, points: list[Tensor]) -> Tensor:
     return torch.stack([torch.stack([matrix[0].dot(point), matrix[1].dot(point)]) for point in points])
 
 
+def concentric(base: Float[Tensor, "3 h w"], views: int) -> Float[Tensor, "3 vh w"]:
+    """Return the pixels of several views, one below the other, each twice as wide as the one before."""
+    found = []
+    for view in range(views):
+        x, y, one = base
+        found.append(torch.stack([2**view * x, 2**view * y, one]))
+    return torch.cat(found, dim=1)
+
+
+def squared(pose: Float[Tensor, "b 6"], size: Float[Tensor, "2"]) -> Float[Tensor, "b 6"]:
+    """Return the pose that is square in pixels where the given one is in fractions, by the image's longer side."""
+    (width, height), longer = size, max(size)
+    rows = []
+    for a, b, x, c, d, y in pose:
+        along, down = longer / width, longer / height
+        rows.append(torch.stack([a * along, b * along, x, c * down, d * down, y]))
+    return torch.stack(rows)
+
+
 def sample(
     image: Float[Tensor, "b c h w"],
     grid: Float[Tensor, "b i j 2"],

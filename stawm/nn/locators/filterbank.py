@@ -18,6 +18,7 @@ class FilterBank(Locator):
     """Five numbers that move, space, widen and scale a grid of Gaussian filters (Gregor et al. 2015)."""
 
     pose_size = 5
+    any_size = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

@@ -81,6 +81,10 @@ def smallest(given: Mapping[str, nn.Module], *, channels: int, image: tuple[int,
     parts: dict[str, Any] = {"context": model.loop.context, "backbone": model.loop.backbone}
     parts |= {"locator": model.loop.locator, "memory": model.memory}
     parts |= {"canvas": model.heads["drawing"].canvas} if drawing else {}
+    views = getattr(given.get("locator"), "views", 1)
+    if views > 1:
+        sizes: dict[str, Any] = {"channels": views * channels, "size": (glimpse, glimpse)}
+        parts["backbone"] = instantiate(Kind.BACKBONE, config.backbone, **sizes)
     parts |= given
     loop = {name: parts[name] for name in ("context", "backbone", "locator")}
     sizes = {"hidden_size": HIDDEN, "memory_size": MEMORY, "dropout": 0.0}

@@ -59,9 +59,11 @@ def forms(build: Build, seed: int) -> None:
     pose = poses(locator, seed)
     found = {
         "the identity pose": (locator.identity_pose().shape, (locator.pose_size,)),
-        "a glimpse": (locator.glimpse(image(seed), pose).shape, (BATCH, CHANNELS, GLIMPSE, GLIMPSE)),
+        "a glimpse": (locator.glimpse(image(seed), pose).shape, (BATCH, locator.views * CHANNELS, GLIMPSE, GLIMPSE)),
         "a placed sketch": (locator.place(sketch(seed), pose).shape, (BATCH, CHANNELS, *IMAGE)),
+        "the pose to start with": (locator.start_pose().shape, (locator.pose_size,)),
         "a frame": (locator.frame(pose).shape, (BATCH, 4, 2)),
+        "the frames of all views": (locator.frames(pose).shape, (BATCH, locator.views, 4, 2)),
         "a placed frame": (locator.placed_frame(pose).shape, (BATCH, 4, 2)),
     }
     for name, (got, wanted) in found.items():
@@ -79,6 +81,30 @@ def identity_sees_everything(build: Build, seed: int) -> None:
     even = torch.full((1, CHANNELS, *IMAGE), 0.7, dtype=torch.float64)
     middle = locator.glimpse(even, pose)[..., GLIMPSE // 2, GLIMPSE // 2]
     require_equal("the middle of an even image", middle, torch.full_like(middle, 0.7), 1e-6)
+
+
+def starts_with_the_whole_image(build: Build, seed: int) -> None:
+    """The widest view of the pose to start with is the first view of the identity pose."""
+    locator = build()
+    start, whole = (pose.double()[None] for pose in (locator.start_pose(), locator.identity_pose()))
+    require_equal("the widest view to start with", locator.frames(start)[:, -1], locator.frame(whole), ROUNDING)
+
+
+def is_prepared_once(build: Build, seed: int) -> None:
+    """What was prepared of an image gives the glimpses of the image."""
+    locator, pose = build(), poses(build(), seed)
+    whole = locator.prepare(image(seed))
+    require_equal("a glimpse of what is prepared", locator.glimpse(whole, pose), locator.glimpse(image(seed), pose))
+
+
+def sees_images_of_other_sizes(build: Build, seed: int) -> None:
+    """Where any size is promised, a larger image is seen whole by the identity pose too."""
+    locator = build()
+    if locator.any_size:
+        even = torch.full((BATCH, CHANNELS, 2 * IMAGE[0], 3 * IMAGE[1]), 0.7, dtype=torch.float64)
+        seen = locator.glimpse(even, locator.identity_pose().double().expand(BATCH, -1))
+        middle = seen[:, :CHANNELS, GLIMPSE // 2, GLIMPSE // 2]
+        require_equal("the middle of a larger even image", middle, torch.full_like(middle, 0.7), 1e-6)
 
 
 def is_linear_in_the_image(build: Build, seed: int) -> None:
@@ -137,5 +163,14 @@ def keeps_type(build: Build, seed: int) -> None:
 
 
 LOCATOR_CHECKS = by_name(
-    forms, identity_sees_everything, is_linear_in_the_image, samples_are_apart, nothing_on_self, learns, keeps_type
+    forms,
+    identity_sees_everything,
+    starts_with_the_whole_image,
+    is_prepared_once,
+    sees_images_of_other_sizes,
+    is_linear_in_the_image,
+    samples_are_apart,
+    nothing_on_self,
+    learns,
+    keeps_type,
 )
