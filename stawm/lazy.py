@@ -6,7 +6,15 @@ from typing import Any
 
 from stawm.errors import MissingPackageError
 
-EXTRAS = {"accelerate": "train", "huggingface_hub": "hub", "matplotlib": "train", "ray": "ray", "tensorboard": "train"}
+EXTRAS = {
+    "accelerate": "train",
+    "huggingface_hub": "hub",
+    "matplotlib": "train",
+    "ray": "ray",
+    "tensorboard": "train",
+    "tifffile": "large",
+    "zarr": "large",
+}
 """Which extra brings a package that may lack."""
 
 

@@ -20,6 +20,7 @@ LAYERS = (
     ("heads",),
     ("models",),
     ("storage",),
+    ("large",),
     ("viz",),
     ("training",),
     ("export",),

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, explaining, graphs, values
+from stawm.cli import commands, drawing, explaining, exploring, graphs, values
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -162,6 +162,7 @@ def make_parser() -> Parser:
     _explain(add(explaining.explain, "explain", "say which glimpses speak for which class"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     graphs.add_parsers(add)
+    exploring.add_parser(add)
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
     return parser
 

@@ -37,6 +37,12 @@ class Pyramid(NamedTuple):
     shares: tuple[Float[Tensor, "2"], ...]
     size: Float[Tensor, "2"]
 
+    def sample(
+        self, grid: Float[Tensor, "b vg g 2"], level: Float[Tensor, "b v"], *, padding: affine.Padding = "zeros"
+    ) -> Float[Tensor, "b c vg g"]:
+        """Read views; see `sample`."""
+        return sample(self, grid, level, padding=padding)
+
 
 def build(image: Float[Tensor, "b c h w"], padding: affine.Padding = "zeros") -> Pyramid:
     """Return the pyramid of an image, down to where it is a single pixel."""
@@ -118,4 +124,4 @@ def read(
         padding: What stands outside the image.
     """
     depth = level(pose, base.shape[2], pyramid.size, views)
-    return sample(pyramid, affine.grid(pose, base), depth, padding=padding)
+    return pyramid.sample(affine.grid(pose, base), depth, padding=padding)

@@ -128,8 +128,12 @@ class GlimpseLoop(nn.Module):
 
     def init(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b f"], LoopState]:
         """Return the context features and the state before the first glimpse."""
-        with of_weights(self.what.weight, images):
-            context = self.context(self.overview(images))
+        return self.begin(self.overview(images))
+
+    def begin(self, overview: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b f"], LoopState]:
+        """Return the same, of what the context CNN sees."""
+        with of_weights(self.what.weight, overview):
+            context = self.context(overview)
             start = full_precision(self.dropout(self.context_down(context)).relu())
         return context, LoopState(x=start, emission_h=start)
 
@@ -212,7 +216,25 @@ class GlimpseLoop(nn.Module):
         """
         context, state = self.init(images) if after is None else (after[0], after[1].loop)
         features = None if after is None else after[1].features
-        whole = self.prepare(images)
+        return context, *self.walk(self.prepare(images), glimpses, state, features, pose_clip)
+
+    def walk(
+        self,
+        whole: Float[Tensor, "b c h w"] | Pyramid,
+        glimpses: int,
+        state: LoopState,
+        features: Float[Tensor, "b d"] | None = None,
+        pose_clip: float | None = None,
+    ) -> tuple[Look, Float[Tensor, "b n m"], Pause]:
+        """Look ``glimpses`` times at what `prepare` made of images, and return all but the context features of `run`.
+
+        Args:
+            whole: What glimpses are taken of.
+            glimpses: n.
+            state: What `init` gave, or what is carried to the next glimpse.
+            features: What was seen of the last glimpse, if there was one.
+            pose_clip: As for `run`.
+        """
         looks: list[Look] = []
         for _ in range(glimpses):
             if features is not None:
@@ -222,7 +244,7 @@ class GlimpseLoop(nn.Module):
             features = look.features
         parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
         together = Look(*parts)
-        return context, together, self.memory_input(together), Pause(state, looks[-1].features)
+        return together, self.memory_input(together), Pause(state, looks[-1].features)
 
 
 def _side_by_side(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:

@@ -1,0 +1,1 @@
+"""Images that are larger than memory: read in parts, looked at glimpse by glimpse."""
