@@ -32,6 +32,7 @@ _100: dict[str, Any] = {
     "std": (0.13,),
 }
 _60 = {**_100, "image": (1, 60, 60), "locator": {"name": "retina", "scales": 3, "antialias": True, "width": 0.2}}
+_TWO = {**_100, "glimpses": 6}
 _CNN_100: dict[str, Any] = {
     "family": "baseline",
     "image": (1, 100, 100),
