@@ -89,6 +89,7 @@ COMPONENTS: tuple[Entry, ...] = (
     ),
     _locator("affine", "affine:Affine", "Six numbers: a spatial transformer's affine glimpse.", "jaderberg2015"),
     _locator("crop", "crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"),
+    _locator("retina", "retina:Retina", "A position alone: RAM's retina, whose views keep their widths.", "mnih2014"),
     _locator("filterbank", "filterbank:FilterBank", "DRAW's grid of Gaussian filters.", "gregor2015"),
     _canvas("addition", "addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"),
     _canvas(

@@ -7,8 +7,32 @@ from stawm.catalog.entry import Entry
 from stawm.catalog.records import preset
 
 _DIGITS = tuple("0123456789")
-_PAIRS = tuple(f"{low} {high}" for low in range(10) for high in range(low, 10))
-_SUMS = tuple(map(str, range(19)))
+_PAIRS = {
+    "heads": ({"name": "classification", "classes": 55},),
+    "class_names": tuple(f"{low} {high}" for low in range(10) for high in range(low, 10)),
+}
+_SUM = {"heads": ({"name": "classification", "classes": 19},), "class_names": tuple(map(str, range(19)))}
+_100: dict[str, Any] = {
+    "image": (1, 100, 100),
+    "glimpses": 4,
+    "glimpse_size": 12,
+    "memory_size": 128,
+    "hidden_size": 128,
+    "dropout": 0.0,
+    "pose_limit": 1.0,
+    "context": {"name": "spatial-softmax", "layers": "16@5/1p2 32@3/2p1 32@3/1p1"},
+    "context_size": 24,
+    "backbone": {"name": "conv", "layers": "32@3/1p1 64@3/2p1 64@3/2p1"},
+    "locator": {"name": "retina", "scales": 4, "antialias": True},
+    "memory": {"name": "hebb-rosenblatt", "constrained": True, "normalise": 0.9},
+    "canvas": "addition",
+    "heads": ("classification",),
+    "class_names": _DIGITS,
+    "mean": (0.02,),
+    "std": (0.13,),
+}
+_60 = {**_100, "image": (1, 60, 60), "locator": {"name": "retina", "scales": 3, "antialias": True, "width": 0.2}}
+_TWO = {**_100, "glimpses": 6}
 _CNN_100: dict[str, Any] = {
     "family": "baseline",
     "image": (1, 100, 100),
@@ -16,8 +40,8 @@ _CNN_100: dict[str, Any] = {
     "backbone": {"name": "conv", "layers": "16@5/2p2 32@3/2p1 64@3/2p1 96@3/2p1 128@3/2p1"},
     "heads": ("classification",),
     "class_names": _DIGITS,
-    "mean": (0.05,),
-    "std": (0.2,),
+    "mean": (0.02,),
+    "std": (0.13,),
 }
 _CNN_60 = {
     **_CNN_100,
@@ -25,40 +49,35 @@ _CNN_60 = {
     "backbone": {"name": "conv", "layers": "32@5/2p2 64@3/2p1 96@3/2p1 128@3/2p1"},
 }
 
+
+def _task(task: str, words: str, looks: dict[str, Any], plain: dict[str, Any]) -> tuple[Entry, ...]:
+    """Return the preset that looks, and the CNN beside it."""
+    return (
+        *preset(
+            f"stawm-{task}",
+            f"{words}, in {looks['glimpses']} glimpses of 12x12.",
+            looks,
+            fast=recipes.SCENES,
+            cites=("harris2019", "mnih2014"),
+        ),
+        *preset(
+            f"cnn-{task}",
+            f"Baseline: {words[0].lower()}{words[1:]}, seen whole by a plain CNN.",
+            plain,
+            fast=recipes.SCENES_CNN,
+            cites=("mnih2014",),
+        ),
+    )
+
+
 SCENE_PRESETS: tuple[Entry, ...] = (
-    *preset(
-        "cnn-translated-60",
-        "Baseline: a plain CNN for digits anywhere on 60x60.",
-        _CNN_60,
-        fast=recipes.SCENES_CNN,
-        cites=(),
+    *_task("translated-60", "Digits anywhere on 60x60", _60, _CNN_60),
+    *_task("cluttered-60", "Digits in clutter on 60x60", _60, _CNN_60),
+    *_task("cluttered-100", "Digits in clutter on 100x100", _100, _CNN_100),
+    *_task(
+        "pairs-100", "Pairs of digits in clutter on 100x100", {**_100, **_PAIRS, "glimpses": 6}, {**_CNN_100, **_PAIRS}
     ),
-    *preset(
-        "cnn-cluttered-60",
-        "Baseline: a plain CNN for digits in clutter on 60x60.",
-        _CNN_60,
-        fast=recipes.SCENES_CNN,
-        cites=(),
-    ),
-    *preset(
-        "cnn-cluttered-100",
-        "Baseline: a plain CNN for digits in clutter on 100x100.",
-        _CNN_100,
-        fast=recipes.SCENES_CNN,
-        cites=(),
-    ),
-    *preset(
-        "cnn-pairs-100",
-        "Baseline: a plain CNN for pairs of digits in clutter on 100x100.",
-        {**_CNN_100, "heads": ({"name": "classification", "classes": 55},), "class_names": _PAIRS},
-        fast=recipes.SCENES_CNN,
-        cites=(),
-    ),
-    *preset(
-        "cnn-sum-100",
-        "Baseline: a plain CNN for the sum of two digits in clutter on 100x100.",
-        {**_CNN_100, "heads": ({"name": "classification", "classes": 19},), "class_names": _SUMS},
-        fast=recipes.SCENES_CNN,
-        cites=(),
+    *_task(
+        "sum-100", "The sum of two digits in clutter on 100x100", {**_100, **_SUM, "glimpses": 6}, {**_CNN_100, **_SUM}
     ),
 )

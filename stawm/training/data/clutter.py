@@ -42,11 +42,11 @@ class Clutter(Source):
                 f"Only digits can be added up, and {config.things} has other classes: take another target."
             )
         grounds = self._grounds(request, size)
-        parts = (
+        train, test = (
             _scenes(config, part, ground, size, request.seed, f"{config.things} {what}")
             for part, ground, what in zip(splits, grounds, ("to train on", "to test on"), strict=True)
         )
-        return Splits(*parts)
+        return Splits(train, test.as_test())
 
     def channels(self) -> int | None:
         """Return 1 on black; on photographs what these have."""

@@ -48,7 +48,7 @@ class SceneConfig(BaseConfig):
     """What scenes are made on: null is black, ``photographs`` are those of scikit-learn, and a data set, such as
     ``cifar10:ROOT`` or ``folder:PATH``, lends its pictures."""
     scenes: Annotated[int, Interval(1, 100_000_000)] | None = None
-    """How many scenes an epoch has; null is one for each thing."""
+    """How many scenes an epoch of training has; null is one for each thing, as in testing."""
 
     def faults(self) -> list[str]:
         """Return what does not go together."""

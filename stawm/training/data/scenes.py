@@ -149,6 +149,10 @@ class Scenes(Streamed):
         """Return the scenes as they are in an epoch of a run."""
         return replace(self, seed=seed, epoch=epoch, spread=self.config.spread_in(epoch))
 
+    def as_test(self) -> "Scenes":
+        """Return scenes to measure on: one for each thing."""
+        return replace(self, config=self.config.replace(scenes=None), chosen=None)
+
     def renumbered(self, numbers: Sequence[int]) -> "Scenes":
         """Return the scenes with answers in another numbering."""
         return replace(self, numbers=tuple(numbers))

@@ -104,6 +104,10 @@ class ImageSet:
         """Return the set as it is in an epoch of a run: scenes are made afresh, other images stay as they are."""
         return self._of(self.images.renewed(seed, epoch)) if isinstance(self.images, Streamed) else self
 
+    def as_test(self) -> "ImageSet":
+        """Return the set as it is measured on: of scenes one for each thing, of other images all."""
+        return self._of(self.images.as_test()) if isinstance(self.images, Streamed) else self
+
     def _of(self, images: Streamed) -> "ImageSet":
         """Return the set with other images, which bring their targets and masks."""
         if images is self.images:
@@ -150,7 +154,7 @@ def split(images: ImageSet, share: float, seed: int) -> Splits:
     """Hold out a share of a set, drawn by a seed."""
     order = torch.randperm(images.originals, generator=torch.Generator().manual_seed(seed))
     held = int(images.originals * share + 0.9999)
-    return Splits(images.made_of(order[held:]), images.made_of(order[:held]))
+    return Splits(images.made_of(order[held:]), images.made_of(order[:held]).as_test())
 
 
 def hold_out_last(images: ImageSet, count: int) -> Splits:
@@ -162,7 +166,8 @@ def hold_out_last(images: ImageSet, count: int) -> Splits:
     whole = images.originals
     if not 0 < count < whole:
         raise InputError(f"Of {whole:,} images, 1 to {whole - 1:,} can be held out; {count:,} were asked for.")
-    return Splits(images.made_of(slice(0, whole - count)), images.made_of(slice(whole - count, whole)))
+    kept, held = slice(0, whole - count), slice(whole - count, whole)
+    return Splits(images.made_of(kept), images.made_of(held).as_test())
 
 
 def take_first(images: ImageSet, count: int) -> ImageSet:

@@ -57,6 +57,10 @@ class Streamed(ABC):
         """Return the images as they are in an epoch of a run; most stay as they are."""
         return self
 
+    def as_test(self) -> "Streamed":
+        """Return the images as they are measured on; most stay as they are."""
+        return self
+
     def renumbered(self, numbers: Sequence[int]) -> "Streamed":
         """Return the images with targets of their own, if they have any, in another numbering of the classes."""
         return self
