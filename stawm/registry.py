@@ -1,6 +1,6 @@
 """Names to components: register, look up, list, plug in.
 
-The registry knows names, not models: an entry is a name of one of six kinds and a target that is
+The registry knows names, not models: an entry is a name of some kind and a target that is
 imported only when somebody asks for it. Three sources fill it: the built-in catalogue
 (`stawm/catalog/components.py` and `presets.py`), the decorator `register`, and the entry points of other
 packages in the group ``stawm.components``, each named ``kind.name``.
@@ -64,7 +64,7 @@ def register(
     """Register a component class, or a preset, under a name.
 
     Args:
-        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"`` or ``"preset"``.
+        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"``, ``"data"`` or ``"preset"``.
         name: The name, lower case with hyphens; a preset's variant is named ``preset.tag``.
         summary: One sentence for listings; the first line of the docstring where it is left out.
         cites: BibTeX keys, or whole BibTeX entries, of what the component implements.

@@ -20,12 +20,14 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
 """What to cite for networks of timm, by the first word of their names there; of the others only timm is known."""
 
 
+EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 _FOLDERS: Mapping[Kind, str] = {
     Kind.MEMORY: "stawm.nn.memories",
     Kind.BACKBONE: "stawm.nn.backbones",
     Kind.LOCATOR: "stawm.nn.locators",
     Kind.CANVAS: "stawm.nn.canvases",
     Kind.HEAD: "stawm.heads",
+    Kind.DATA: "stawm.training.data",
 }
 
 
@@ -34,7 +36,7 @@ def _entry(kind: Kind, name: str, target: str, summary: str, *cites: str, takes_
     return Entry(kind=kind, name=name, target=place, summary=summary, cites=cites, takes_argument=takes_argument)
 
 
-_memory, _backbone, _locator, _canvas, _head = (partial(_entry, kind) for kind in _FOLDERS)
+_memory, _backbone, _locator, _canvas, _head, _data = (partial(_entry, kind) for kind in _FOLDERS)
 
 COMPONENTS: tuple[Entry, ...] = (
     _memory(
@@ -73,6 +75,12 @@ COMPONENTS: tuple[Entry, ...] = (
         *("harris2019", "sandler2018"),
     ),
     _backbone(
+        "spatial-softmax",
+        "spatial_softmax:SpatialSoftmax",
+        "A stack of convolutions, and of each of its maps the point where it is active.",
+        *("levine2016", "finn2016"),
+    ),
+    _backbone(
         "timm",
         "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",
@@ -81,6 +89,7 @@ COMPONENTS: tuple[Entry, ...] = (
     ),
     _locator("affine", "affine:Affine", "Six numbers: a spatial transformer's affine glimpse.", "jaderberg2015"),
     _locator("crop", "crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"),
+    _locator("retina", "retina:Retina", "A position alone: RAM's retina, whose views keep their widths.", "mnih2014"),
     _locator("filterbank", "filterbank:FilterBank", "DRAW's grid of Gaussian filters.", "gregor2015"),
     _canvas("addition", "addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"),
     _canvas(
@@ -103,4 +112,16 @@ COMPONENTS: tuple[Entry, ...] = (
     ),
     _head("regression", "regression:RegressionHead", "Reads the finished memory once and gives k numbers."),
     _head("multilabel", "multilabel:MultilabelHead", "Reads the finished memory once and gives k yes-or-no labels."),
+    _data("digits", "known_sets:Digits", "The 1,797 digits inside scikit-learn, enlarged to 16x16."),
+    _data("mnist", "known_sets:Mnist", "MNIST: 70,000 digits of 28x28.", "lecun1998"),
+    _data("fashion-mnist", "known_sets:Mnist", "Fashion-MNIST: 70,000 pieces of clothing of 28x28.", "xiao2017"),
+    *(
+        _data(name, "known_sets:Emnist", f"EMNIST, its split {name.partition('-')[2] or 'balanced'}.", "cohen2017")
+        for name in ("emnist", *(f"emnist-{split}" for split in EMNIST_SPLITS))
+    ),
+    _data("cifar10", "known_sets:Cifar10", "CIFAR-10: 60,000 colour pictures of 32x32.", "krizhevsky2009"),
+    _data("celeba", "known_sets:CelebA", "CelebA: 200,000 faces, cut to the square around the face.", "liu2015"),
+    _data("folder", "folder_set:Folder", "A folder of pictures for each class."),
+    _data("figure-ground", "figure_ground:FigureGround", "MNIST's digits on patches of photographs, and masks."),
+    _data("clutter", "clutter:Clutter", "Scenes of digits among pieces of others, made anew each epoch.", "mnih2014"),
 )

@@ -1,4 +1,4 @@
-"""What the registry holds: names of six kinds, and where to import them from."""
+"""What the registry holds: names by kind, and where to import them from."""
 
 import re
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     CANVAS = "canvas"
     LOCATOR = "locator"
     HEAD = "head"
+    DATA = "data"
     PRESET = "preset"
 
 

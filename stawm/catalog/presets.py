@@ -6,13 +6,12 @@ of its own, such as the variants ``NAME.fast`` of our own recipe and ``NAME.auth
 name is never two models.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from stawm.catalog import recipes
-from stawm.catalog.entry import Entry, Kind
-from stawm.catalog.recipes import RecipeFields
+from stawm.catalog.entry import Entry
+from stawm.catalog.records import preset
+from stawm.catalog.scene_presets import SCENE_PRESETS
 
 _MNIST_CONTEXT = {"name": "conv", "layers": "64@3/2 128@3/2 256@3/2"}
 _DIGITS = tuple("0123456789")
@@ -46,56 +45,8 @@ _STABLE = {"memory": {"constrained": True, "normalise": 0.9}}
 _STABLE_CLASSES = {"dropout": 0.0, "pose_limit": 1.0, **_STABLE}
 
 
-def _preset(
-    name: str,
-    summary: str,
-    fields: Mapping[str, Any],
-    *,
-    fast: RecipeFields,
-    paper: RecipeFields | None = None,
-    authors: RecipeFields | None = None,
-    trained: Mapping[str, Any] | None = None,
-    written: Mapping[str, Any] | None = None,
-    cites: tuple[str, ...] = ("harris2019",),
-) -> tuple[Entry, ...]:
-    """Return a preset's record, and those of its variants: the models that recipes train where these differ from it.
-
-    Args:
-        name: The preset's name.
-        summary: What it is.
-        fields: The model.
-        fast: Our recipe.
-        paper: The recipe of Appendix D.
-        authors: What the authors' code did.
-        trained: In what the model that our recipe trains differs.
-        written: In what the model of the authors' code differs from that of the paper.
-        cites: What to cite.
-    """
-    recipes = {key: each for key, each in (("paper", paper), ("authors", authors), ("fast", fast)) if each is not None}
-    differing = {key: each for key, each in (("authors", written), ("fast", trained)) if each is not None}
-    record = Entry(
-        kind=Kind.PRESET,
-        name=name,
-        target=fields,
-        summary=summary,
-        cites=cites,
-        recipes={key: f"{name}.{key}" if key in differing else recipe for key, recipe in recipes.items()},
-    )
-    variants = (
-        replace(
-            record,
-            name=f"{name}.{key}",
-            target={"preset": name, **changes},
-            summary=f"{summary.removesuffix('.')}, in the form that the recipe {key!r} trains.",
-            recipes={key: recipes[key]},
-        )
-        for key, changes in differing.items()
-    )
-    return record, *variants
-
-
 PRESETS: tuple[Entry, ...] = (
-    *_preset(
+    *preset(
         "stawm-mnist-8",
         "MNIST in 8 glimpses of 8x8.",
         _MNIST_8,
@@ -104,7 +55,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.MNIST_CLASSES,
         trained=_STABLE_CLASSES,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-28",
         "MNIST in 10 glimpses of 28x28.",
         {
@@ -121,7 +72,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.MNIST_CLASSES,
         trained=_STABLE_CLASSES,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-draw-4",
         "Draws MNIST digits in 12 glimpses of 4x4.",
         {"preset": "stawm-mnist-draw-6", "glimpse_size": 4},
@@ -130,7 +81,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-draw-6",
         "Draws MNIST digits in 12 glimpses of 6x6.",
         {
@@ -148,7 +99,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-draw-8",
         "Draws MNIST digits in 12 glimpses of 8x8.",
         {
@@ -162,7 +113,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DRAWING,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-selfsup",
         "Classifies MNIST with what stawm-mnist-draw-6 learned.",
         {"preset": "stawm-mnist-draw-6", "class_names": _DIGITS, **_READOUT},
@@ -172,7 +123,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.READOUT,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-mnist-sketchpad",
         "Classifies and draws MNIST digits at once.",
         {
@@ -186,7 +137,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.MNIST_BOTH,
         trained={"dropout": 0.3, **_STABLE},
     ),
-    *_preset(
+    *preset(
         "stawm-cifar-mnv2",
         "CIFAR-10 in 4 glimpses through MobileNetV2.",
         {
@@ -206,7 +157,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.CIFAR_CLASSES,
         trained={"pose_limit": 1.0, **_STABLE},
     ),
-    *_preset(
+    *preset(
         "stawm-cifar-draw-16",
         "Draws CIFAR-10 pictures in 8 glimpses of 16x16.",
         {
@@ -228,7 +179,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.CIFAR_DRAWING,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-cifar-selfsup",
         "Classifies CIFAR-10 with what stawm-cifar-draw-16 learned.",
         {"preset": "stawm-cifar-draw-16", "class_names": _CIFAR_CLASSES, **_READOUT},
@@ -238,7 +189,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.CIFAR_READOUT,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "stawm-celeba-draw-32",
         "Draws CelebA faces with learned masks, 8 glimpses of 32x32.",
         {
@@ -257,7 +208,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.FACES,
         trained=_STABLE,
     ),
-    *_preset(
+    *preset(
         "bvae-cifar",
         "Baseline: a beta-VAE with the glimpse CNN of stawm-cifar-draw-16.",
         {
@@ -273,7 +224,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.CIFAR_DRAWING,
         cites=("higgins2017",),
     ),
-    *_preset(
+    *preset(
         "mnv2-cifar",
         "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.",
         {
@@ -288,7 +239,7 @@ PRESETS: tuple[Entry, ...] = (
         paper=recipes.PAPER_CIFAR_CLASSES,
         fast=recipes.CIFAR_BASELINE,
     ),
-    *_preset(
+    *preset(
         "stawm-digits",
         "Small digits in 4 glimpses of 8x8: the demo's model.",
         {
@@ -306,4 +257,5 @@ PRESETS: tuple[Entry, ...] = (
         },
         fast=recipes.DIGITS,
     ),
+    *SCENE_PRESETS,
 )

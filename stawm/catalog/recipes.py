@@ -111,3 +111,14 @@ CIFAR_BASELINE: RecipeFields = {**CIFAR_CLASSES, "pose_clip": None}
 CIFAR_DRAWING: RecipeFields = {**DRAWING, "augmentation": CROP_JITTER}
 CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
 FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}
+SCENES: RecipeFields = {
+    **CLASSES,
+    "epochs": 24,
+    "rate": 2e-3,
+    "warm_up": 0.1,
+    "label_smoothing": 0.0,
+    "frozen_norm": 0.3,
+    "augmentation": {},
+}
+"""Of scenes, which are made afresh in every epoch, so that nothing has to be augmented."""
+SCENES_CNN: RecipeFields = {**SCENES, "epochs": 5, "pose_clip": None, "frozen_norm": 0.0}

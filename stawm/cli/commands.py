@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from stawm.cli import graphs
+from stawm.cli import graphs, values
 from stawm.cli.printing import show, show_json, show_lines
 from stawm.errors import InputError
 
@@ -156,4 +156,5 @@ def splits(args: Namespace, model: Any) -> Any:
     from stawm.training import data
 
     resize = model.config.resize if args.resize is True else args.resize
-    return data.load(args.data, image=model.config.image, resize=resize, download=args.download, held_out=args.held_out)
+    given = {"image": model.config.image, "resize": resize, "download": args.download, "held_out": args.held_out}
+    return data.load(args.data, **given, **values.data_fields(args))

@@ -50,7 +50,7 @@ def export(args: argparse.Namespace) -> None:
             outputs="all" if args.outputs == ["all"] else args.outputs,
             sample=args.sample,
             sidecar=args.sidecar,
-            images=_images(model, args.data),
+            images=_images(model, args),
             device=args.device,
         )
     except VerificationError as error:
@@ -75,7 +75,7 @@ def verify(args: argparse.Namespace) -> None:
 
     model = find_model(args.model)
     try:
-        show(args, verify(args.graph, model, device=args.device, images=_images(model, args.data)))
+        show(args, verify(args.graph, model, device=args.device, images=_images(model, args)))
     except VerificationError as error:
         show(args, error.report)
         raise
@@ -121,14 +121,14 @@ def is_graph(given: str) -> bool:
     return path.suffix.lower() == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
-def _images(model: Any, data: str | None) -> Any:
+def _images(model: Any, args: argparse.Namespace) -> Any:
     """Return the first test images of some data as the model takes them, or nothing where none is named."""
-    if data is None:
+    if args.data is None:
         return None
     from stawm.models.pixels import to_unit
-    from stawm.training import data as sets
+    from stawm.training import data
 
-    held = sets.load(data, image=model.config.image).test.images[:SHOWN]
+    held = data.load(args.data, image=model.config.image, **values.data_fields(args)).test.images[:SHOWN]
     return model.normalise(to_unit(held))
 
 

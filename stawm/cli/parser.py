@@ -21,8 +21,8 @@ OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 PYTHONS = {"None": None, "True": True, "False": False}
 DATA = (
-    "digits, mnist:ROOT, fashion-mnist:ROOT, emnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH or "
-    "figure-ground:ROOT,PATH"
+    "digits, mnist:ROOT, fashion-mnist:ROOT, emnist:ROOT, cifar10:ROOT, celeba:ROOT, folder:PATH, "
+    "figure-ground:ROOT,PATH, clutter:ROOT, or what else `stawm list data` shows; data.FIELD=VALUE changes its fields"
 )
 RULES = typing.get_args(Resize)
 GRAMMAR = "Fields are changed by key=value, and dotted keys reach inside: memory.delta=0.3 glimpses=6."
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: It is an unknown option, of another form, or of a name that the command takes otherwise.
         """
-        unknown = [item for item in rest if item.startswith("-") or not self.overrides]
+        unknown = [item for item in rest if item.startswith("-") or not self._takes(item)]
         if unknown:
             meant = self._meant(unknown[0])
             raise ConfigError([f"{self.prog} does not know {unknown[0]!r}.{meant} See {self.prog} --help."])
@@ -59,6 +59,10 @@ class Parser(argparse.ArgumentParser):
             advice = f"is an argument or option of its own; see {self.prog} --help."
             raise ConfigError([f"{key!r} {advice}" for key in taken])
         return found
+
+    def _takes(self, item: str) -> bool:
+        """Whether a word may be an override; where there is data, its fields may be."""
+        return self.overrides or ("--data" in self._option_string_actions and item.startswith("data."))
 
     def _meant(self, item: str) -> str:
         if not item.startswith("-"):
@@ -185,7 +189,7 @@ def _demo(parser: Parser) -> None:
 
 
 def _listing(parser: Parser) -> None:
-    words = "memory, backbone, canvas, locator, head, preset or recipe; all but recipes if left out"
+    words = "memory, backbone, canvas, locator, head, data, preset or recipe; all but recipes if left out"
     parser.add_argument("kind", nargs="?", help=words)
     parser.add_argument("pattern", nargs="*", default=[], help="wildcards of names to keep")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="wildcards to leave out")

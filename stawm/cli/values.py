@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import uuid
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,3 +117,8 @@ def _refusing(path: Path) -> Iterator[None]:
         raise InputError(f"Cannot write {str(path)!r}: {error.strerror}.") from error
     except ValueError as error:  # a NUL in the name
         raise InputError(f"Cannot write {str(path)!r}: {error}.") from error
+
+
+def data_fields(args: Namespace) -> dict[str, Any]:
+    """Return the fields of a data set that a command line changes by ``data.FIELD=value``."""
+    return {key.removeprefix("data."): value for key, value in args.overrides.items() if key.startswith("data.")}

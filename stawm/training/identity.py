@@ -74,7 +74,7 @@ def differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if "images" not in noted:
         left_out |= {"images"}
     elif noted["images"] == now["images"]:
-        left_out |= {"data"}
+        left_out |= {"data", "data_fields"}
     before, after = _completed(noted), {**_usual_options(), **now}
     keys = [key for key in dict.fromkeys([*now, *after, *before]) if key not in left_out]
     return [line for key in keys for line in _apart(key, before.get(key, _ABSENT), after.get(key, _ABSENT))]

@@ -56,7 +56,7 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
         raise InputError("It is not known where the figure is in these images; figure-ground:ROOT,PATH knows it.")
     train = train.take(slice(0, FITTED))
     assert train.masks is not None
-    often = train.masks.float().mean(dim=0)
+    often = train.masks[:].float().mean(dim=0)
     often = often / often.max().clamp(min=1e-12)
     learned = _fitted(lambda pixels: _masks(model, pixels), test, train, batch)
     (constant,) = _fitted(lambda pixels: often.to(pixels.device).expand(len(pixels), -1, -1, -1), test, train, batch)
@@ -80,8 +80,9 @@ def _reached(score: Callable[[Tensor], Tensor], images: ImageSet, batch: int) ->
     """Return the mean intersection over union for each way to cut the scores: above each level, then below each."""
     assert images.masks is not None
     total = torch.zeros(())
-    for (raw, _), true in zip(batches(images, batch), images.masks.split(batch), strict=True):
-        scores = score(to_unit(raw))
+    starts = range(0, len(images), batch)
+    for (raw, _), start in zip(batches(images, batch), starts, strict=True):
+        scores, true = score(to_unit(raw)), images.masks[start : start + batch]
         cuts = [iou(scores > level, true) for level in LEVELS] + [iou(scores <= level, true) for level in LEVELS]
         total = total + torch.stack(cuts).double().sum(dim=1).cpu()
     return total / len(images)

@@ -1,6 +1,8 @@
 """What a checkpoint says of the run that it comes from, without the paths of the machine that it was made on."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +19,16 @@ def source_without_folders(source: str) -> str:
     if name == "folder":
         return f"folder:{Path(first).name}"
     return name + (":ROOT" if root else "") + (f",{Path(second).name}" if second else "")
+
+
+def fields_without_folders(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a data set without the folders of the machine that it was on.
+
+    Examples:
+        >>> fields_without_folders({"size": 60, "ground": "cifar10:/home/me/data"})
+        {'size': 60, 'ground': 'cifar10:ROOT'}
+    """
+    return {key: source_without_folders(value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 def run_of_checkpoint(path: str | Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stawm.catalog.suggest import called_here, did_you_mean, nearest
-from stawm.configuration import field_hints, make, split_dotted
+from stawm.configuration import Config, field_hints, make, split_dotted
 from stawm.errors import CheckpointError, ConfigError, Faults
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
@@ -22,7 +22,7 @@ from stawm.training import data as datasets
 from stawm.training import folder, identity
 from stawm.training.adapt import given_fields, meet
 from stawm.training.data import Splits
-from stawm.training.data.channels import channels_of
+from stawm.training.data.sources import DataSpec, channels_of, fields_of, is_named, open_source, spelled
 from stawm.training.data.torch_datasets import AnySet
 from stawm.training.divergence import check_measured
 from stawm.training.endings import say, telling
@@ -30,7 +30,7 @@ from stawm.training.evaluation import Evaluation, evaluate
 from stawm.training.loop import Loop
 from stawm.training.options import NAMES, RunOptions
 from stawm.training.processes import ignored_settings, in_first, make_accelerator
-from stawm.training.provenance import hardware, run_of_checkpoint, source_without_folders
+from stawm.training.provenance import fields_without_folders, hardware, run_of_checkpoint, source_without_folders
 from stawm.training.readout import ReadoutRun, can_keep
 from stawm.training.recipes import Recipe, RecipeSpec, changed, trained_preset
 from stawm.training.recipes import find as find_recipe
@@ -88,18 +88,21 @@ class Plan:
     fixed: frozenset[str] = frozenset()
     adapted: tuple[str, ...] = ()
 
-    def note(self, data: str) -> dict[str, Any]:
-        """Return what tells the run from another one, as JSON values."""
+    def note(self, data: Any) -> dict[str, Any]:
+        """Return what tells the run from another one, as JSON values; data by name is a configuration."""
         start = None if self.begun is None else self.begun.sha256
         recipe = identity.of_recipe(self.recipe)
-        return {"data": data, "recipe": recipe, **self.options.note(), "start": start}
+        named = isinstance(data, Config)
+        fields = fields_of(data) if named else {}
+        said = {"data": spelled(data) if named else "given", **({"data_fields": fields} if fields else {})}
+        return {**said, "recipe": recipe, **self.options.note(), "start": start}
 
 
 def train(
     model: ModelSpec,
     /,
     *,
-    data: str | Splits | AnySet | Sequence[AnySet] | Mapping[str, AnySet],
+    data: DataSpec | Splits | AnySet | Sequence[AnySet] | Mapping[str, AnySet],
     out: str | PathLike[str],
     recipe: RecipeSpec = "fast",
     options: RunOptions | Mapping[str, Any] | None = None,
@@ -112,14 +115,15 @@ def train(
             that the recipe trains a variant of it, such as ``stawm-mnist-8.fast``, that is trained; a complete
             configuration is trained as it is. In a preset, number and names of the classes, the images' channels and
             mean and std follow the data unless they are given; what does is said on stderr, and in the result.
-        data: A set by name (see `stawm.training.data.load`), or what to train and to test on: `Splits`, or PyTorch's
-            data sets or loaders, as a pair or by ``train`` and ``test`` (see `stawm.training.data.as_image_set`).
-            Of a single one a fifth is held out for testing.
+        data: A set by name (see `stawm.training.data.load`), whose fields are overridden as ``data.FIELD``; or what to
+            train and to test on: `Splits`, or PyTorch's data sets or loaders, as a pair or by ``train`` and ``test``
+            (see `stawm.training.data.as_image_set`). Of a single one a fifth is held out for testing.
         out: The run's folder: the checkpoint, the state to go on from, pictures, and logs, for TensorBoard
             and as one JSON object an epoch.
         recipe: ``paper``, ``fast``, another name in the preset's record, or a recipe.
         options: How the run is made: `RunOptions`, or its fields as a mapping.
-        **overrides: Fields of the model as in `stawm.build`, of the recipe as ``recipe.FIELD``, and of the options.
+        **overrides: Fields of the model as in `stawm.build`, of the recipe as ``recipe.FIELD``, of the data set as
+            ``data.FIELD``, and of the options.
 
     Raises:
         StawmError: Something given is not legal, the folder cannot be written, or training diverged;
@@ -131,6 +135,7 @@ def train(
             train("stawm-digits", data="digits", out="runs/digits", seed=3, cpu=True, **{"recipe.epochs": 2})
     """
     out = Path(out)
+    data, overrides = chosen_data(data, overrides)
     plan = make_plan(model, recipe, options, overrides)
     accelerator = make_accelerator(plan.options.cpu)
     with ExitStack() as stack:
@@ -146,7 +151,7 @@ def _train(plan: Plan, data: Any, out: Path, announcements: list[str]) -> Result
     plan = replace(plan, config=config, adapted=adapted)
     held = _held_out(plan.options, splits)
     run = _make_run(plan)
-    note = {**plan.note(data if isinstance(data, str) else "given"), "images": identity.of_images(splits)}
+    note = {**plan.note(data), "images": identity.of_images(splits)}
     if run.accelerator.is_main_process and not plan.options.quiet:
         for line in filter(None, (*announcements, *plan.adapted)):
             say(line)
@@ -161,6 +166,7 @@ def _train(plan: Plan, data: Any, out: Path, announcements: list[str]) -> Result
         noted = {
             **note,
             "data": source_without_folders(note["data"]),
+            **({"data_fields": fields_without_folders(note["data_fields"])} if "data_fields" in note else {}),
             "start": None if plan.options.start is None else run_of_checkpoint(plan.options.start),
             "start_sha256": note["start"],
             "hardware": hardware(run.device),
@@ -169,6 +175,22 @@ def _train(plan: Plan, data: Any, out: Path, announcements: list[str]) -> Result
         }
         checkpoint.save(run.result, out / WEIGHTS, provenance=noted)
     return Result(run.result.cpu().eval(), out / WEIGHTS, measured, history, plan.adapted, trained=left)
+
+
+def chosen_data(data: Any, overrides: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a data set that is named as its configuration, with its fields taken out of the overrides.
+
+    Raises:
+        InputError: There is no such set.
+        ConfigError: A field does not exist or is not legal, or fields are given for data that is not named.
+    """
+    fields = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith("data.")}
+    rest = {key: value for key, value in overrides.items() if not key.startswith("data.")}
+    if is_named(data):
+        return open_source(data, fields).config, rest
+    if fields:
+        raise ConfigError([f"data.{key} is for data sets by name; the data is given as images." for key in fields])
+    return data, rest
 
 
 def is_whole(path: Path) -> bool:
@@ -271,7 +293,7 @@ def _in_vain(setting: str) -> str:
 
 
 def _load(plan: Plan, data: Any) -> Splits:
-    if not isinstance(data, str):
+    if not isinstance(data, Config):
         return datasets.as_splits(data, plan.options.seed, plan.options.held_out)
     c, h, w = plan.config.image
     c = c if "image" in plan.fixed else channels_of(data) or c

@@ -17,8 +17,7 @@ from stawm.errors import ConfigError, InputError
 from stawm.training import adapt as adapting
 from stawm.training import data, train
 from stawm.training.adapt import FIELDS, PUBLISHED, adapt, given_fields, normalisation, said
-from stawm.training.data import ImageSet, Splits
-from stawm.training.data.channels import channels_of
+from stawm.training.data import ImageSet, Splits, channels_of
 from tests.training.tiny import TINY
 
 DIGITS = stawm.config("stawm-digits")

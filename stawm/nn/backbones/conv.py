@@ -56,9 +56,7 @@ class Conv(Backbone):
         super().__init__(config, channels=channels, size=size)
         layers = stack_of(config, size)
         self.features = flat_features(layers, size)
-        before = [channels, *(layer.filters for layer in layers[:-1])]
-        lasts = [False] * (len(layers) - 1) + [True]
-        self.blocks = nn.Sequential(*(_block(config, *each) for each in zip(before, layers, lasts, strict=True)))
+        self.blocks = make_blocks(config, channels, layers)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return the features of each image."""
@@ -87,6 +85,13 @@ def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, how: Init, *, last: bool =
         # A transposed convolution's weight has the inputs first, so what feeds a unit is counted by `fan_out`.
         mode = "fan_out" if transposed and how == "kaiming" else "fan_in"
         nn.init.kaiming_uniform_(conv.weight, mode=mode, nonlinearity="relu")
+
+
+def make_blocks(config: Conv.Config, channels: int, layers: tuple[ConvLayer, ...]) -> nn.Sequential:
+    """Return the layers of a stack for images of so many channels."""
+    before = [channels, *(layer.filters for layer in layers[:-1])]
+    lasts = [False] * (len(layers) - 1) + [True]
+    return nn.Sequential(*(_block(config, *each) for each in zip(before, layers, lasts, strict=True)))
 
 
 def _block(config: Conv.Config, before: int, layer: ConvLayer, last: bool) -> nn.Sequential:

@@ -13,8 +13,8 @@ from stawm.models.classes import places
 from stawm.models.config import SharedConfig
 from stawm.registry import Kind
 from stawm.training.data.checks import check_pixels, check_targets
-from stawm.training.data.folders import Files
 from stawm.training.data.sets import ImageSet
+from stawm.training.data.streamed import Streamed
 
 
 def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") -> ImageSet:
@@ -38,6 +38,8 @@ def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") ->
         changes["images"] = pixels
     if "classes" in kinds:
         labels = _numbered(images.labels, known)
+        if known is not None and isinstance(images.images, Streamed):
+            changes["images"] = images.images.renumbered(known)
         changes |= {"labels": labels} if labels is not images.labels else {}
         called = config.class_names or names
         changes |= {"class_names": called} if called != names else {}
@@ -74,6 +76,6 @@ def _numbered(labels: Tensor, known: tuple[int, ...] | None) -> Tensor:
     return torch.tensor(known, device=labels.device)[labels]
 
 
-def _single(images: Tensor | Files) -> Tensor | Files:
+def _single(images: Tensor | Streamed) -> Tensor | Streamed:
     """Return floats in single precision, which models are trained in."""
     return images.float() if isinstance(images, Tensor) and images.is_floating_point() else images

@@ -1,4 +1,4 @@
-"""How many channels the images of a set have by themselves, before they are read for a model."""
+"""How many channels pictures have by themselves, before they are read for a model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,6 @@ from PIL import Image
 from stawm.training.data import folders
 from stawm.training.data.pictures import FORMATS
 
-KNOWN = {"digits": 1, "mnist": 1, "fashion-mnist": 1, "cifar10": 3, "celeba": 3}
-"""Of sets whose images are all of one form."""
 GREY = ("1", "L", "LA", "La", "I", "F")
 """The modes of pictures without colour, as Pillow names them; those of 16 bits start with I."""
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -18,21 +16,15 @@ LOOKED_AT = 1_000
 """How many files of a folder are opened, spread over all of them."""
 
 
-def channels_of(source: str) -> int | None:
-    """Return the channels of a set by name: 1 for grey images, 3 for colour; None where the model's are taken.
+def channels_of_folder(root: Path) -> int | None:
+    """Return 3 where a picture that a folder has to train on is in colour, 1 where all are grey, None where none is.
 
-    A folder is one of colour images where one of its files has colour, of up to 1,000 that are looked at.
-
-    Args:
-        source: The set, as `stawm.training.data.load` takes it.
+    Up to 1,000 files are looked at, spread over all of them.
 
     Raises:
-        InputError: It is a folder that is not there, or that has no part to train on.
+        InputError: The folder is not there, or has no part to train on.
     """
-    name, _, root = source.partition(":")
-    if name != "folder" or not root:
-        return KNOWN.get(name)
-    pictures = folders.search(folders.find_parts(Path(root).expanduser()).train).pictures
+    pictures = folders.search(folders.find_parts(root).train).pictures
     some = pictures[:: -(-len(pictures) // LOOKED_AT) or 1]
     modes = list(_coloured(some))
     return None if not modes else 3 if any(modes) else 1

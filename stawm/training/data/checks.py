@@ -9,7 +9,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.models.classes import listed
 from stawm.models.pixels import to_unit
-from stawm.training.data.folders import Files
+from stawm.training.data.streamed import Streamed
 
 CHUNK = 4096
 """Images that are looked at together."""
@@ -17,7 +17,7 @@ CHUNK = 4096
 
 def check_form(images: Any, labels: Any, class_names: Any, masks: Any) -> None:
     """Raise an InputError unless the parts of a set are of legal types and shapes, and as many as each other."""
-    if not isinstance(images, Files):
+    if not isinstance(images, Streamed):
         is_pixels = isinstance(images, Tensor) and (images.dtype == torch.uint8 or images.is_floating_point())
         if not is_pixels or images.ndim != 4:
             raise InputError(
@@ -40,7 +40,8 @@ def check_form(images: Any, labels: Any, class_names: Any, masks: Any) -> None:
         raise InputError(f"Each class must have a name of its own; got more than once: {listed(twice)}.")
     if masks is not None:
         shape = (len(images), 1, *images.shape[2:])
-        if not isinstance(masks, Tensor) or masks.dtype != torch.bool or tuple(masks.shape) != shape:
+        of_flags = isinstance(masks, Streamed) or (isinstance(masks, Tensor) and masks.dtype == torch.bool)
+        if not of_flags or tuple(masks.shape) != shape:
             raise InputError(f"The masks of a set must be booleans of shape {shape}; got {said(masks)}.")
 
 
@@ -57,9 +58,9 @@ def check_targets(labels: Tensor, kinds: Sequence[str], classes: int | None, wha
         _CHECKS[kind](labels, classes, what)
 
 
-def check_pixels(images: Tensor | Files, what: str) -> None:
+def check_pixels(images: Tensor | Streamed, what: str) -> None:
     """Raise an InputError unless pixels that are floats are in [0, 1], as `to_unit` has it."""
-    if isinstance(images, Files) or images.dtype == torch.uint8:
+    if isinstance(images, Streamed) or images.dtype == torch.uint8:
         return
     for start in range(0, len(images), CHUNK):
         part = images[start : start + CHUNK]

@@ -1,17 +1,61 @@
 """Digits pasted on patches of photographs: images of which it is known what is figure and what is ground."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from stawm.configuration import Config as BaseConfig
 from stawm.errors import InputError
+from stawm.training.data.base import Request, Source
+from stawm.training.data.folder_set import Folder
+from stawm.training.data.known_sets import Mnist
+from stawm.training.data.sets import ImageSet, Splits
+from stawm.training.data.torch_datasets import HELD_OUT
 
 CHUNK = 4096
 """Images that are made at a time."""
 CONTRAST = 64
 """By how many of the 256 steps each channel of a digit differs from the patch's mean at least."""
+
+
+class FigureGround(Source):
+    """MNIST's digits on patches of photographs, training digits on training photographs, each pasted once."""
+
+    folders = ("root", "photographs")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(BaseConfig):
+        """Configuration of digits on photographs."""
+
+        name: str = "figure-ground"
+        root: str = ""
+        """MNIST's folder."""
+        photographs: str = ""
+        """A folder of photographs, in folders of classes as any; what the classes are does not matter."""
+
+    def load(self, request: Request) -> Splits:
+        """Paste the digits."""
+        if not self.config.photographs:
+            one = f"{request.source} names one folder of two: figure-ground:MNIST_ROOT,PHOTOGRAPHS."
+            raise InputError(one)
+        digits = Mnist(Mnist.Config(root=self.config.root)).load(request)
+        channels = request.image[0] if request.image else 3
+        of_any_size = request._replace(
+            source=f"folder:{self.config.photographs}", image=(channels, 0, 0), resize=None, held_out=HELD_OUT
+        )
+        photographs = Folder(Folder.Config(root=self.config.photographs)).load(of_any_size)
+        pairs = zip(digits, photographs, (2 * request.seed, 2 * request.seed + 1), strict=True)
+        return Splits(*(_pasted(figures, ground, request, seed) for figures, ground, seed in pairs))
+
+
+def _pasted(digits: ImageSet, ground: ImageSet, request: Request, seed: int) -> ImageSet:
+    photographs = ground.images[:]
+    size = fitting_size(digits.shape[1:], photographs.shape[2:], request.image and request.image[1:])
+    pixels, masks = paste(digits.images[:], photographs, size, seed)
+    return ImageSet(pixels, digits.labels, digits.class_names, masks)
 
 
 def paste(
@@ -65,10 +109,20 @@ def _paste(
     opacity = torch.zeros(count, h, w)
     rows, columns = _window(opacity, (digits.shape[-2], digits.shape[-1]), count, generator)
     opacity[torch.arange(count).view(-1, 1, 1), rows, columns] = digits[:, 0].float() / 255
-    offset = CONTRAST + (256 - 2 * CONTRAST) * torch.rand(count, patches.shape[1], 1, 1, generator=generator)
-    colours = (patches.mean(dim=(2, 3), keepdim=True) + offset).remainder(256).clamp(max=255)
+    colours = contrasting(patches, torch.rand(count, patches.shape[1], 1, 1, generator=generator))
     images = patches.lerp(colours.expand_as(patches), opacity[:, None].expand_as(patches))
     return images.round().to(torch.uint8), opacity[:, None] >= 0.5
+
+
+def contrasting(patches: Float[Tensor, "b c h w"], drawn: Float[Tensor, "b c 1 1"]) -> Float[Tensor, "b c 1 1"]:
+    """Return a colour for each patch that is lighter or darker than it, in each channel by a part of its own.
+
+    Args:
+        patches: Pixels from 0 to 255.
+        drawn: Numbers in [0, 1), which decide the colour.
+    """
+    offset = CONTRAST + (256 - 2 * CONTRAST) * drawn
+    return (patches.mean(dim=(2, 3), keepdim=True) + offset).remainder(256).clamp(max=255)
 
 
 def _window(within: Tensor, size: tuple[int, int], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -18,19 +18,15 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.models.resizing import Resize
 from stawm.training.data.pictures import measure, read
+from stawm.training.data.streamed import Index, Streamed
 
 AHEAD = 2
 """Batches that are read while one is worked on."""
 T = TypeVar("T")
 
 
-class Files:
-    """Images that stay on disk: indexed like a tensor of their pixels, and read when they are asked for.
-
-    Attributes:
-        shape: What the tensor's shape would be.
-        device: Where what is read goes.
-    """
+class Files(Streamed):
+    """Images that stay on disk: indexed like a tensor of their pixels, and read when they are asked for."""
 
     def __init__(
         self,
@@ -49,21 +45,15 @@ class Files:
         """Count, channels, height and width."""
         return len(self.paths), self.channels, *self.size
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: Sequence[int] | Tensor | slice) -> UInt8[Tensor, "b c h w"]:
-        return next(self.stream([index]))
-
     def to(self, device: torch.device | str) -> "Files":
         """Return the images as to be read for a device."""
         return Files(self.paths, self.size, self.channels, device, self.resize)
 
-    def select(self, index: Sequence[int] | Tensor | slice) -> "Files":
+    def select(self, index: Index) -> "Files":
         """Return some of the images, without reading them."""
         return Files(self._at(index), self.size, self.channels, self.device, self.resize)
 
-    def stream(self, batches: Iterable[Sequence[int] | Tensor | slice]) -> Iterator[UInt8[Tensor, "b c h w"]]:
+    def stream(self, batches: Iterable[Index]) -> Iterator[UInt8[Tensor, "b c h w"]]:
         """Read batch after batch, some ahead of the one that is worked on."""
         pool, waiting = ThreadPoolExecutor(), deque[list[Future[Tensor]]]()
         try:
@@ -76,7 +66,7 @@ class Files:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _at(self, index: Sequence[int] | Tensor | slice) -> list[Path]:
+    def _at(self, index: Index) -> list[Path]:
         if isinstance(index, slice):
             return self.paths[index]
         return [self.paths[i] for i in torch.as_tensor(index).tolist()]

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stawm.training.data.folders import Files
+from stawm.training.data.streamed import Streamed
 
 CHUNK = 128
 """Images that are hashed together, few as some of them may be large; the hash does not depend on it."""
 
 
-def fingerprint(images: Tensor | Files, labels: Tensor, class_names: Sequence[str], masks: Tensor | None) -> str:
+def fingerprint(
+    images: Tensor | Streamed, labels: Tensor, class_names: Sequence[str], masks: Tensor | Streamed | None
+) -> str:
     """Return the SHA-256 over everything of a set that decides what is learned from it; see `ImageSet.fingerprint`."""
     head = {
         "shape": list(images.shape),
-        "dtype": "uint8" if isinstance(images, Files) else _name(images),
+        "dtype": "uint8" if isinstance(images, Streamed) else _name(images),
         "labels": [list(labels.shape), "float" if labels.is_floating_point() else "int"],
         "class_names": list(class_names),
         "masks": masks is not None,
@@ -28,14 +30,15 @@ def fingerprint(images: Tensor | Files, labels: Tensor, class_names: Sequence[st
     for pixels in _parts(images):
         found.update(_bytes(pixels))
     found.update(_bytes(labels.double() if labels.is_floating_point() else labels.long()))
-    if masks is not None:
+    if isinstance(masks, Tensor):  # others follow from the images
         found.update(_bytes(masks))
     return found.hexdigest()
 
 
-def _parts(images: Tensor | Files) -> Iterator[Tensor]:
-    some = [slice(start, start + CHUNK) for start in range(0, len(images), CHUNK)]
-    return images.stream(some) if isinstance(images, Files) else (images[part] for part in some)
+def _parts(images: Tensor | Streamed) -> Iterator[Tensor]:
+    if isinstance(images, Streamed):
+        return images.content()
+    return (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -14,8 +14,6 @@ from stawm.training.data import idx
 from stawm.training.data.files import Files, open_images
 from stawm.training.data.sets import ImageSet, Splits
 
-EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
-
 
 def read_mnist(name: str, root: Path, *, download: bool) -> Splits:
     """Read MNIST or FashionMNIST, wherever under a folder its four files lie, packed or not.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
@@ -11,7 +11,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.training.data.checks import check_form
 from stawm.training.data.fingerprints import fingerprint
-from stawm.training.data.folders import Files
+from stawm.training.data.streamed import Streamed
 
 Index: TypeAlias = Tensor | slice
 """Which images of a set."""
@@ -38,8 +38,8 @@ class ImageSet:
     """Images with what is to be learned of them, for most heads their classes.
 
     Attributes:
-        images: Pixel values, bytes from 0 to 255 or floats in [0, 1]; `Files`, which are indexed alike, where they do
-            not fit into memory.
+        images: Pixel values, bytes from 0 to 255 or floats in [0, 1]; `Streamed`, which are indexed alike, where they
+            do not fit into memory, or are made afresh in every epoch.
         labels: The class of each image, by its number. For heads that learn other targets, k numbers an image: floats
             where values are learned, 0 or 1 where flags are.
         class_names: The name of each class; empty where the classes have none.
@@ -52,10 +52,10 @@ class ImageSet:
             depends on the model.
     """
 
-    images: UInt8[Tensor, "count c h w"] | Float[Tensor, "count c h w"] | Files
+    images: UInt8[Tensor, "count c h w"] | Float[Tensor, "count c h w"] | Streamed
     labels: Shaped[Tensor, "count *k"]
     class_names: tuple[str, ...] = ()
-    masks: Bool[Tensor, "count 1 h w"] | None = None
+    masks: Bool[Tensor, "count 1 h w"] | Streamed | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -83,14 +83,41 @@ class ImageSet:
         chosen = index if isinstance(index, slice) else torch.as_tensor(index)
         if isinstance(chosen, Tensor):
             chosen = chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen.long()
-        images = self.images.select(chosen) if isinstance(self.images, Files) else self.images[chosen]
-        masks = None if self.masks is None else self.masks[chosen]
+        images, masks = (_taken(held, chosen) for held in (self.images, self.masks))
         return replace(self, images=images, labels=self.labels[chosen], masks=masks)
+
+    @property
+    def originals(self) -> int:
+        """How many originals the images are made of; most images are their own originals."""
+        return self.images.originals if isinstance(self.images, Streamed) else len(self)
+
+    def made_of(self, index: Tensor | slice) -> "ImageSet":
+        """Return what comes of some of the originals alone: of most sets the images of these numbers.
+
+        Of scenes it is a set of scenes that hold nothing of any other original.
+        """
+        held = self.images
+        made = isinstance(held, Streamed) and held.targets is not None
+        return self._of(held.made_of(index)) if made else self.take(index)
+
+    def renewed(self, seed: int, epoch: int) -> "ImageSet":
+        """Return the set as it is in an epoch of a run: scenes are made afresh, other images stay as they are."""
+        return self._of(self.images.renewed(seed, epoch)) if isinstance(self.images, Streamed) else self
+
+    def as_test(self) -> "ImageSet":
+        """Return the set as it is measured on: of scenes one for each thing, of other images all."""
+        return self._of(self.images.as_test()) if isinstance(self.images, Streamed) else self
+
+    def _of(self, images: Streamed) -> "ImageSet":
+        """Return the set with other images, which bring their targets and masks."""
+        if images is self.images:
+            return self
+        return replace(self, images=images, labels=images.targets, masks=images.masks)
 
     def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through some of the images batch by batch, with their targets."""
         held = self.images
-        pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Files) else (held[i] for i in batches)
+        pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Streamed) else (held[i] for i in batches)
         return zip(pixels, (self.labels[index] for index in batches), strict=True)
 
     def fingerprint(self) -> str:
@@ -112,6 +139,10 @@ class ImageSet:
         return fingerprint(self.images, self.labels, self.class_names, self.masks)
 
 
+def _taken(held: Tensor | Streamed | None, chosen: Tensor | slice) -> Any:
+    return held.select(chosen) if isinstance(held, Streamed) else None if held is None else held[chosen]
+
+
 class Splits(NamedTuple):
     """What to train on and what to test on."""
 
@@ -121,9 +152,9 @@ class Splits(NamedTuple):
 
 def split(images: ImageSet, share: float, seed: int) -> Splits:
     """Hold out a share of a set, drawn by a seed."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    held = int(len(images) * share + 0.9999)
-    return Splits(images.take(order[held:]), images.take(order[:held]))
+    order = torch.randperm(images.originals, generator=torch.Generator().manual_seed(seed))
+    held = int(images.originals * share + 0.9999)
+    return Splits(images.made_of(order[held:]), images.made_of(order[:held]).as_test())
 
 
 def hold_out_last(images: ImageSet, count: int) -> Splits:
@@ -132,11 +163,11 @@ def hold_out_last(images: ImageSet, count: int) -> Splits:
     Raises:
         InputError: There are not so many, or none would be left.
     """
-    if not 0 < count < len(images):
-        raise InputError(
-            f"Of {len(images):,} images, 1 to {len(images) - 1:,} can be held out; {count:,} were asked for."
-        )
-    return Splits(images.take(slice(0, len(images) - count)), images.take(slice(len(images) - count, None)))
+    whole = images.originals
+    if not 0 < count < whole:
+        raise InputError(f"Of {whole:,} images, 1 to {whole - 1:,} can be held out; {count:,} were asked for.")
+    kept, held = slice(0, whole - count), slice(whole - count, whole)
+    return Splits(images.made_of(kept), images.made_of(held).as_test())
 
 
 def take_first(images: ImageSet, count: int) -> ImageSet:
@@ -145,9 +176,9 @@ def take_first(images: ImageSet, count: int) -> ImageSet:
     Raises:
         InputError: There are not so many.
     """
-    if not 0 < count <= len(images):
-        raise InputError(f"There are {len(images):,} images to take from; {count:,} were asked for.")
-    return images.take(slice(0, count))
+    if not 0 < count <= images.originals:
+        raise InputError(f"There are {images.originals:,} images to take from; {count:,} were asked for.")
+    return images.made_of(slice(0, count))
 
 
 def batches(images: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -158,7 +189,7 @@ def batches(images: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
 def shuffled_batches(
     images: Examples, size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Go through a set once, in an order that the seed and the epoch decide.
+    """Go through a set once, in an order that the seed and the epoch decide; so are scenes that are made afresh.
 
     Args:
         images: The set.
@@ -169,6 +200,7 @@ def shuffled_batches(
         rank: Which process this is; each takes its part of every batch.
         world: How many processes there are.
     """
+    images = images.renewed(seed, epoch) if isinstance(images, ImageSet) else images
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(images), generator=generator).to(images.labels.device)
     return images.read([batch[rank::world] for batch in order.split(size)[first:]])
