@@ -5,7 +5,7 @@ the same glimpses, up to the rounding of their arithmetic.
 """
 
 import math
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from stawm.core.pyramid import Pyramid
 from stawm.large.means import overlaps
 from stawm.large.source import Source, check_source, read_part, reduced
 from stawm.models.model import Stawm
-from stawm.nn.locators.grid import GridConfig
 
 FINE = 2**22
 """How many pixels an image has at most at the resolution that its thumbnail is made of."""
@@ -63,7 +62,7 @@ class SourcePyramid(Pyramid):
             torch.tensor(numbers, dtype=torch.float64)[:, None, None]
             for numbers in (model.config.mean, model.config.std)
         )
-        self.outside = cast(GridConfig, model.locator.config).outside
+        self.outside = getattr(model.locator.config, "outside", 0.0)
         return self
 
     def thumbnail(self, side: int) -> Float64[Tensor, "c {side} {side}"]:
