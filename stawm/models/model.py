@@ -72,6 +72,7 @@ class Stawm(Model):
             where=config.where,
             inverse=config.has("drawing"),
             pose_limit=config.pose_limit,
+            pose_jitter=config.pose_jitter,
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))

@@ -80,6 +80,7 @@ class GlimpseLoop(nn.Module):
         where: Literal["pose", "rnn"],
         inverse: bool,
         pose_limit: float | None = None,
+        pose_jitter: float = 0.0,
     ) -> None:
         """Join the parts.
 
@@ -93,6 +94,7 @@ class GlimpseLoop(nn.Module):
             where: What the 'where' pathway sees: the pose (the authors' code) or the RNN (the paper).
             inverse: Whether an inverse pose is emitted, for drawing.
             pose_limit: How far a glimpse's pose may get from the one that sees the whole image.
+            pose_jitter: How far the pose of an untrained model is from it, as a standard deviation.
         """
         super().__init__()
         self.context = context
@@ -105,7 +107,7 @@ class GlimpseLoop(nn.Module):
         self.emission_rnn = LSTMCell(hidden_size, hidden_size)
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
         identity = locator.identity_pose()
-        self.emitter = Emitter(hidden_size, identity, dropout, pose_limit)
+        self.emitter = Emitter(hidden_size, identity, dropout, pose_limit, pose_jitter)
         self.inverse_emitter = Emitter(hidden_size, identity, dropout) if inverse else None
         self.what = WideLinear(hidden_size, memory_size)
         self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)
