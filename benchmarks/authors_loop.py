@@ -120,7 +120,8 @@ class AuthorsBaseline(nn.Module):
         features = self.backbone(images)
         fields: dict[str, Any] = {}
         if "classification" in heads:
-            fields["logits"] = heads["classification"](features)
+            read = features if self.model.mu is None else self.model.mu(features)
+            fields["logits"] = heads["classification"](read)
         if "drawing" in heads:
             sketch, latent = _sketch(heads["drawing"], features, self.training)
             fields |= {"canvas": sketch.sigmoid(), "latent": Latent(*(part.unsqueeze(1) for part in latent))}

@@ -10,7 +10,7 @@ from stawm.heads.output import Output
 from stawm.models.model import Model
 
 PRESETS = stawm.list_names("preset", origin="stawm")
-BASELINES = ["bvae-cifar", "mnv2-cifar"]
+BASELINES = ["bvae-cifar", "bvae-cifar-selfsup", "mnv2-cifar"]
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 TINY = {
     "image": (1, 12, 12),

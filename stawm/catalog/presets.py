@@ -225,6 +225,16 @@ PRESETS: tuple[Entry, ...] = (
         cites=("higgins2017",),
     ),
     *preset(
+        "bvae-cifar-selfsup",
+        "Baseline: classifies CIFAR-10 with the latent that bvae-cifar learned.",
+        {"preset": "bvae-cifar", "class_names": _CIFAR_CLASSES, "latent": 32, **_READOUT},
+        paper=recipes.PAPER_CIFAR_READOUT,
+        authors=recipes.AUTHORS_CIFAR_READOUT,
+        written=_AUTHORS_CIFAR,
+        fast=recipes.CIFAR_READOUT,
+        cites=("higgins2017",),
+    ),
+    *preset(
         "mnv2-cifar",
         "Baseline: the MobileNetV2 of stawm-cifar-mnv2 alone.",
         {

@@ -61,7 +61,11 @@ class Sketcher(nn.Module):
         """Return the latent and the sketches; the latent's mean is drawn where there is no noise."""
         latent = Latent(full_precision(self.mu(x)), full_precision(self.logvar(x)))
         z = latent.mu if noise is None else reparameterise(latent.mu, latent.logvar, noise)
-        return latent, self.decoder(self.expand(z).relu())
+        return latent, self.decode(z)
+
+    def decode(self, z: Float[Tensor, "b n k"]) -> Float[Tensor, "b n s h w"]:
+        """Return the sketches that are drawn from latents."""
+        return self.decoder(self.expand(z).relu())
 
 
 class DrawingHead(Head):
@@ -135,14 +139,25 @@ class DrawingHead(Head):
     def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
         """Return the latent and the sketch of each glimpse, and keep the sketch where it is placed."""
         latent, sketches = self.sketcher(answers, scene.noise.latent)
-        if scene.looks is None or scene.looks.inverse_pose is None:
-            raise InputError("A head that draws needs the glimpses, to place what it sketches of them.")
-        with without_autocast(answers):
-            active = self.canvas.activate(full_precision(flatten_time(sketches)))
-            placed = scene.locator.place(active, flatten_time(scene.looks.inverse_pose))
-        active, placed = (rearrange(x, "(b n) ... -> b n ...", n=answers.shape[1]) for x in (active, placed))
+        active, placed = self.place(sketches, scene)
         noise = {} if scene.noise.mask is None else {"mask_noise": scene.noise.mask}
         return {"latent": latent, "sketches": active}, {"sketches": placed, **noise}
+
+    def place(
+        self, sketches: Float[Tensor, "b n s g g2"], scene: Scene
+    ) -> tuple[Float[Tensor, "b n s g g2"], Float[Tensor, "b n s h w"]]:
+        """Return sketches as the canvas takes them, as they are and each at its place on an empty canvas.
+
+        Raises:
+            InputError: The scene does not know the glimpses.
+        """
+        if scene.looks is None or scene.looks.inverse_pose is None:
+            raise InputError("A head that draws needs the glimpses, to place what it sketches of them.")
+        with without_autocast(sketches):
+            active = self.canvas.activate(full_precision(flatten_time(sketches)))
+            placed = scene.locator.place(active, flatten_time(scene.looks.inverse_pose))
+        active, placed = (rearrange(x, "(b n) ... -> b n ...", n=sketches.shape[1]) for x in (active, placed))
+        return active, placed
 
     def conclude(self, carried: Carried) -> Fields:
         """Return the picture, and how it came about."""

@@ -20,7 +20,7 @@ from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output
 from stawm.models.config import BaselineConfig
 from stawm.models.model import Model
-from stawm.nn.precision import full_precision, of_weights
+from stawm.nn.precision import WideLinear, full_precision, of_weights
 from stawm.registry import Kind
 
 
@@ -38,19 +38,32 @@ class Baseline(Model):
         channels, *size = config.image
         self.backbone = instantiate(Kind.BACKBONE, config.backbone, channels=channels, size=tuple(size))
         self.dropout = nn.Dropout(config.dropout)
+        self.mu = None if config.latent is None else WideLinear(self.backbone.features, config.latent)
         faults = Faults()
         parts = {head.name: faults.attempt(self._part, head) for head in config.heads}
         faults.settle()
         self.heads = nn.ModuleDict(parts)
+        if config.is_readout:
+            self.requires_grad_(False)
+            self.heads.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "Baseline":
+        """Set training mode; frozen features stay in evaluation mode."""
+        super().train(mode)
+        if self.config.is_readout:
+            self.backbone.eval()
+        return self
 
     def _part(self, head: Config) -> nn.Module:
         channels, height, width = self.config.image
         if label_of(head):
             raise ConfigError([f"A baseline asks no queries, and has each head once; got one with a label, {head}."])
         if isinstance(head, ClassificationHead.Config):
-            return Classifier(self.backbone.features, head.classes)
+            return Classifier(self.config.latent or self.backbone.features, head.classes)
         if not isinstance(head, DrawingHead.Config):
             raise ConfigError([f"A baseline has heads 'classification' and 'drawing'; got {head.name!r}."])
+        if self.mu is not None:
+            raise ConfigError(["A baseline that draws has a latent by that: its own latent must be null."])
         if head.sketch_size is not None or not head.output_padding:
             raise ConfigError(["A baseline draws the whole image: sketch_size is null and output_padding true."])
         decoder = make_decoder(head, self.config.backbone, channels, (height, width))
@@ -81,13 +94,14 @@ class Baseline(Model):
         return self.answer(self.look(images), drawn)
 
     def look(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
-        """Return the features of whole images.
+        """Return what the heads see of whole images: the backbone's features, or the latent that is made of them.
 
         Raises:
             InputError: The images are not of the model's form.
         """
         self.check_shape(images)
-        return self.backbone(images)
+        features = self.backbone(images)
+        return features if self.mu is None else full_precision(self.mu(features))
 
     def answer(self, features: Float[Tensor, "b f"], noise: Noise | None = None) -> Output:
         """Turn features into the heads' answers.

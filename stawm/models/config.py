@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from stawm.configuration import (
     FRACTION,
     GLIMPSES,
+    NON_NEGATIVE,
     POSITIVE,
     SIDE,
     SIZE,
@@ -149,6 +150,9 @@ class ModelConfig(SharedConfig):
     """What the 'where' pathway sees, the pose or the RNN's output."""
     pose_limit: Annotated[float, POSITIVE] | None = None
     """How far each number of a glimpse's pose may get from the pose that sees the whole image; None is any distance."""
+    pose_jitter: Annotated[float, NON_NEGATIVE] = 0.0
+    """How far, as a standard deviation, the pose that an untrained model looks with is from the one that sees the whole
+    image: there, where sampling falls on the centres of pixels, it has no derivative."""
     trainable: Literal["all", "readout"] = "all"
     """"readout": only heads and memory learn, on glimpses that are frozen (the self-supervised setting)."""
     frozen_loop: Literal["evaluation", "training"] = "evaluation"
@@ -193,8 +197,18 @@ class BaselineConfig(SharedConfig):
 
     family: Literal["baseline"] = "baseline"
     """Tells the baseline from a model."""
+    latent: Size | None = None
+    """k, where the classifier sees k numbers that are linear in the backbone's features, such as the mean of the latent
+    of a β-VAE; null is all of the features."""
+    trainable: Literal["all", "readout"] = "all"
+    """"readout": only the classifier learns, on features that are frozen (the self-supervised setting)."""
 
     glimpses: ClassVar[None] = None
+
+    @property
+    def is_readout(self) -> bool:
+        """Whether only the classifier learns, on frozen features."""
+        return self.trainable == "readout"
 
 
 FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}

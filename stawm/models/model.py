@@ -73,6 +73,7 @@ class Stawm(Model):
             inverse=config.has("drawing"),
             pose_limit=config.pose_limit,
             context_size=config.context_size,
+            pose_jitter=config.pose_jitter,
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))

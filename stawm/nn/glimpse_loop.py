@@ -95,6 +95,7 @@ class GlimpseLoop(nn.Module):
         inverse: bool,
         pose_limit: float | None = None,
         context_size: int | None = None,
+        pose_jitter: float = 0.0,
     ) -> None:
         """Join the parts.
 
@@ -109,6 +110,7 @@ class GlimpseLoop(nn.Module):
             inverse: Whether an inverse pose is emitted, for drawing.
             pose_limit: How far a glimpse's pose may get from the one that the model starts with.
             context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
+            pose_jitter: How far the pose of an untrained model is from that one, as a standard deviation.
         """
         super().__init__()
         self.context = context
@@ -121,7 +123,7 @@ class GlimpseLoop(nn.Module):
         self.glimpse_down = nn.Linear(backbone.features, hidden_size)
         self.emission_rnn = LSTMCell(hidden_size, hidden_size)
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
-        self.emitter = Emitter(hidden_size, locator.start_pose(), dropout, pose_limit)
+        self.emitter = Emitter(hidden_size, locator.start_pose(), dropout, pose_limit, pose_jitter)
         self.inverse_emitter = Emitter(hidden_size, locator.identity_pose(), dropout) if inverse else None
         self.what = WideLinear(hidden_size, memory_size)
         self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)

@@ -41,7 +41,12 @@ class Emitter(nn.Module):
     identity: Float[Tensor, "p"]
 
     def __init__(
-        self, hidden_size: int, identity: Float[Tensor, "p"], dropout: float, limit: float | None = None
+        self,
+        hidden_size: int,
+        identity: Float[Tensor, "p"],
+        dropout: float,
+        limit: float | None = None,
+        jitter: float = 0.0,
     ) -> None:
         """Make the layers: hidden to hidden/2 to the pose.
 
@@ -51,6 +56,8 @@ class Emitter(nn.Module):
             dropout: The rate between the layers.
             limit: How far each number of a pose may get from the identity's, through a tanh; any distance where
                 left out, as in the paper.
+            jitter: How far the first bias is from the identity, as a standard deviation; in the paper it is the
+                identity, where sampling has no derivative.
         """
         super().__init__()
         self.limit = limit
@@ -59,7 +66,7 @@ class Emitter(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.pose = WideLinear(max(1, hidden_size // 2), len(identity))
         nn.init.zeros_(self.pose.weight)
-        self.pose.bias.data.copy_(identity)
+        self.pose.bias.data.copy_(identity if not jitter else identity + jitter * torch.randn_like(identity))
 
     def forward(self, h: Float[Tensor, "b d"]) -> Float[Tensor, "b p"]:
         """Return the pose."""

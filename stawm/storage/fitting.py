@@ -80,10 +80,15 @@ def renamed(tensors: Mapping[str, T], model: Model) -> dict[str, T]:
     return {today.get(name, name): tensor for name, tensor in tensors.items()}
 
 
+LATENT_OF_DRAWING = {f"mu.{part}": f"heads.drawing.mu.{part}" for part in ("weight", "bias")}
+"""What a baseline that classifies the latent of another one takes of that one's head."""
+
+
 def under_heads_of(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a model's own heads on the rest of the tensors, but for an inverse pose that this model does not have."""
     own = model.state_dict()
     heads = {name: tensor for name, tensor in own.items() if name.startswith("heads.")}
+    heads |= {new: tensors[old] for new, old in LATENT_OF_DRAWING.items() if new in own and old in tensors}
     known = (name for name in tensors if name in own or not name.startswith("loop.inverse_emitter."))
     return heads | {name: tensors[name] for name in known if not name.startswith("heads.")}
 

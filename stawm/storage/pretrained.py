@@ -11,7 +11,7 @@ import torch
 from stawm import registry
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import CheckpointError, ConfigError, InputError, shown
-from stawm.models.config import ModelConfig, SharedConfig, override
+from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig, override
 from stawm.models.construct import construct, without_downloads
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec, config, layers
@@ -135,7 +135,7 @@ def stand_on(
     by_name = isinstance(asked, str) or (isinstance(asked, Mapping) and "preset" in asked)
     trainable = {"trainable": getattr(base, "trainable", "all"), **changes, **given}["trainable"]
     if by_name and trainable == "readout" and _can_stand(base, trained):
-        base = base.replace(**{key: value for key, value in vars(trained).items() if key not in OF_HEADS})
+        base = base.replace(**_below_heads(trained))
     elif by_name and base.name.partition(".")[0] == trained.name.partition(".")[0]:
         base = trained
     found = override(override(base, changes), given)
@@ -145,7 +145,15 @@ def stand_on(
 
 
 def _can_stand(base: SharedConfig, trained: SharedConfig) -> bool:
-    return isinstance(base, ModelConfig) and isinstance(trained, ModelConfig) and trained.trainable == "all"
+    return type(base) is type(trained) and not trained.is_readout
+
+
+def _below_heads(trained: SharedConfig) -> dict[str, Any]:
+    """Return the fields below the heads of a model that another one is to stand on; of a β-VAE its latent is one."""
+    found = {key: value for key, value in vars(trained).items() if key not in OF_HEADS}
+    if isinstance(trained, BaselineConfig) and trained.draws:
+        found["latent"] = trained.head("drawing").latent
+    return found
 
 
 def _check_form(config: SharedConfig, trained: SharedConfig) -> None:

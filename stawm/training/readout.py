@@ -1,12 +1,13 @@
-"""Training a readout on frozen glimpses: they are computed once, and only what learns is run in each step.
+"""Training a readout on what is frozen: that is computed once, and only what learns is run in each step.
 
 A self-supervised model stands on the glimpse loop of a drawing model, which stays as it is. What the loop gives
-of an image, its context features and the memory inputs e_1 ... e_N, is then the same in every epoch.
+of an image, its context features and the memory inputs e_1 ... e_N, is then the same in every epoch. A baseline stands
+on the features of another one, and has no memory inputs: n and m are 0.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from stawm.heads.config import called
 from stawm.heads.output import Output
+from stawm.models.baseline import Baseline
 from stawm.models.config import SharedConfig
 from stawm.models.model import Seen, Stawm, evaluating
 from stawm.models.pixels import to_unit
@@ -24,15 +26,17 @@ from stawm.training.learner import Learned, Learner, Weights, largest_square
 from stawm.training.run import Run
 
 BATCH = 512
+Readable: TypeAlias = Stawm | Baseline
+"""A model of which a readout can learn alone."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Images by what frozen glimpses gave of them.
+    """Images by what frozen glimpses, or the frozen features of a baseline, gave of them.
 
     Attributes:
         labels: The class of each image.
-        context: The context features, in one or several passes with augmentations of their own.
+        context: The features, in one or several passes with augmentations of their own.
         memory_input: e, likewise.
     """
 
@@ -61,12 +65,12 @@ def can_keep(config: SharedConfig) -> bool:
 
 @torch.no_grad()
 def keep(
-    model: Stawm, images: ImageSet, *, passes: int = 1, augmentation: Augmentation | None = None, seed: int = 0
+    model: Readable, images: ImageSet, *, passes: int = 1, augmentation: Augmentation | None = None, seed: int = 0
 ) -> Kept:
     """Look at every image, and keep what that gives.
 
     Args:
-        model: The model whose loop is frozen; the result is kept on its device.
+        model: The model, of which all below the heads is frozen; the result is kept on its device.
         images: The images.
         passes: How often each image is looked at.
         augmentation: How it is changed each time; not at all where left out.
@@ -74,30 +78,41 @@ def keep(
     """
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    model.loop.eval()
-    count, n, m = len(images), model.config.glimpses, model.config.memory_size
-    contexts = torch.empty(passes, count, model.loop.context.features, device=device)
-    inputs = torch.empty(passes, count, n, m, device=device)
-    for each in range(passes):
-        start = 0
-        for raw, _ in batches(images, BATCH):
-            pixels = to_unit(raw.to(device))
-            pixels = pixels if augmentation is None else augment(pixels, augmentation, generator)
-            seen = model.look(model.normalise(pixels), n)
-            rows = slice(start, start := start + len(raw))
-            contexts[each, rows], inputs[each, rows] = seen.context, seen.memory_input
+    with evaluating(model):
+        one = _frozen(model, torch.zeros(1, *model.config.image, device=device))
+        contexts, inputs = (
+            torch.empty(passes, len(images), *part.shape[1:], device=device) for part in (one.context, one.memory_input)
+        )
+        for each in range(passes):
+            start = 0
+            for raw, _ in batches(images, BATCH):
+                pixels = to_unit(raw.to(device))
+                pixels = pixels if augmentation is None else augment(pixels, augmentation, generator)
+                seen = _frozen(model, model.normalise(pixels))
+                rows = slice(start, start := start + len(raw))
+                contexts[each, rows], inputs[each, rows] = seen.context, seen.memory_input
     return Kept(images.labels.to(device), contexts, inputs)
 
 
-def answer(model: Stawm, seen: Seen) -> Output:
-    """Return what a model answers where its glimpses gave this."""
+def _frozen(model: Readable, images: Tensor) -> Seen:
+    """Return what all below the heads gives of images."""
+    if isinstance(model, Stawm):
+        return model.look(images, model.config.glimpses)
+    features = model.look(images)
+    return Seen(features, None, features.new_empty(len(images), 0, 0))
+
+
+def answer(model: Readable, seen: Seen) -> Output:
+    """Return what a model answers where what is frozen gave this."""
+    if isinstance(model, Baseline):
+        return model.answer(seen.context)
     return model.answer(seen, model.recall(seen, model.reads(seen.memory_input.shape[1])))
 
 
 class ReadoutLearner(Learner):
-    """Gives the loss of a batch of which the glimpses are known."""
+    """Gives the loss of a batch of which what is frozen is known."""
 
-    model: Stawm
+    model: Readable
 
     def forward(
         self,
@@ -111,17 +126,18 @@ class ReadoutLearner(Learner):
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
             output = answer(self.model, Seen(context, None, memory_input))
         parts = self.model.loss_parts(output, None, labels)
-        return self.weigh(parts, output, labels, Weights(mean, total)), largest_square(memory_input)
+        largest = largest_square(memory_input) if memory_input.shape[1] else context.new_zeros(())
+        return self.weigh(parts, output, labels, Weights(mean, total)), largest
 
 
 class ReadoutRun(Run):
-    """Trains the readout of a model with frozen glimpses, which are computed before training starts.
+    """Trains the readout of a model on what is frozen, which is computed before training starts.
 
     That is done in so many ``passes``: one of the images as they are, or several, each augmented; a step then takes one
     of them for each of its images.
     """
 
-    model: Stawm
+    model: Readable
     kept: Kept
 
     def __init__(self, *args: Any, passes: int = 1, **options: Any) -> None:
@@ -133,7 +149,7 @@ class ReadoutRun(Run):
         return ReadoutLearner(self.model, label_smoothing=smoothing, bf16=self.precision == "bf16")
 
     def prepare(self, images: ImageSet, *, learn: bool = False) -> Kept:
-        """Return what the frozen glimpses give of a set."""
+        """Return what all that is frozen gives of a set."""
         augmentation = self.recipe.augmentation if learn and self.passes > 1 else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             passes = self.passes if learn else 1

@@ -19,9 +19,15 @@ from stawm.viz.evaluation import evaluation as evaluation
 from stawm.viz.evidence import evidence as evidence
 from stawm.viz.explored import exploration as exploration
 from stawm.viz.health import health as health
+from stawm.viz.latents import generated as generated
+from stawm.viz.latents import traversals as traversals
 from stawm.viz.looks import looks as looks
 from stawm.viz.memories import matrices as matrices
 from stawm.viz.memories import memories as memories
 from stawm.viz.mistakes import mistakes as mistakes
 from stawm.viz.seen import look as look
+from stawm.viz.segments import segments as segments
+from stawm.viz.segments import sketches as sketches
 from stawm.viz.sheet import save as save
+from stawm.viz.side_by_side import canvases as canvases
+from stawm.viz.side_by_side import reconstructions as reconstructions

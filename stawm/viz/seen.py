@@ -99,6 +99,22 @@ def look(model: Model, pixels: Tensor) -> Seen:
     return Seen(model=model, output=output, trace=output.trace, chances=chances)
 
 
+def draw(model: Model, pixels: Tensor) -> Float[Tensor, "b c h w"]:
+    """Return what a model draws of images, a baseline too, on the CPU.
+
+    Raises:
+        InputError: The model does not draw, or the images are not of its form.
+    """
+    if not model.config.draws:
+        raise InputError(
+            f"{model.config.name} does not draw; models with the head 'drawing' do, such as stawm-mnist-draw-6 and "
+            "bvae-cifar."
+        )
+    canvas = model.predict(pixels).canvas
+    assert canvas is not None
+    return canvas.cpu()
+
+
 def check_draws(model: Model) -> None:
     """Raise an InputError unless a model draws from glimpses."""
     if model.config.glimpses is None or not model.config.draws:

@@ -150,11 +150,11 @@ def under(axis: Axes, said: str, ink: str) -> None:
     axis.text(0.5, -0.05, said, transform=axis.transAxes, ha="center", va="top", fontsize=8, color=ink, **style(said))
 
 
-def note(axis: Axes, said: str) -> None:
-    """Write a word into an empty panel."""
+def note(axis: Axes, said: str, height: float = 0.5) -> None:
+    """Write a word into an empty panel, at a height from 0, the bottom, to 1."""
     said = shortened(spelled(said), room(axis), 8)
     place = {"transform": axis.transAxes, "ha": "right", "va": "center"}
-    axis.text(0.95, 0.5, said, fontsize=8, color=FAINT, **place, **style(said))
+    axis.text(0.95, height, said, fontsize=8, color=FAINT, **place, **style(said))
 
 
 def scene(

@@ -82,8 +82,39 @@ def test_a_preset_stands_for_the_weights_that_ship(
 
 
 @pytest.mark.parametrize(
+    "way",
+    [
+        *(["--canvases", "--beside", "{m}"], ["--reconstructions", "--beside", "{m}"], ["--sketches"]),
+        *(["--traverse"], ["--traverse", "--glimpse", "2"], ["--generate"]),
+    ],
+    ids=" ".join,
+)
+def test_other_pictures(capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path, way: list[str]) -> None:
+    options = [*(word.format(m=checkpoint) for word in way), "--data", "digits", "--count", 1]
+    status, said, _ = run(capsys, checkpoint, *options, "--out", tmp_path / "p.svg")
+    assert (status, said) == (0, f"{tmp_path / 'p.svg'}: what stawm-digits draws of 1 images\n")
+    pictures = {"--canvases": 7, "--reconstructions": 3, "--sketches": 5, "--traverse": 29, "--generate": 9}
+    assert (tmp_path / "p.svg").read_text().count("<image") == pictures[way[0]]
+
+
+def test_pictures_of_masks_and_from_the_prior(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "p.png"
+    stawm.save(drawer("bernoulli", image=[1, 16, 16]), tmp_path / "d.safetensors")
+    assert run(capsys, tmp_path / "d.safetensors", "--segments", "--data", "digits", "--out", out)[0] == 0
+    small = {"image": [1, 16, 16], "backbone": {"layers": "4@3/2"}}
+    stawm.save(stawm.build("bvae-cifar", **small), tmp_path / "v.safetensors")
+    status, said, _ = run(capsys, tmp_path / "v.safetensors", "--generate", "--count", 3, "--out", out)
+    assert (status, said) == (0, f"{out}: what bvae-cifar draws from the prior\n")
+
+
+@pytest.mark.parametrize(
     ("argv", "words"),
     [
+        (["{m}", "--traverse", "--data", "digits", "--out", "p.gif"], "--traverse is no animation"),
+        (["{m}", "--data", "digits", "--beside", "{m}"], "--beside is for --reconstructions and --canvases"),
+        (["{m}", "--data", "digits", "--glimpse", "2"], "--glimpse is for --traverse"),
+        (["{m}", "--data", "digits", "--traverse", "--generate"], "not allowed with argument --traverse"),
+        (["{m}", "--generate"], "cannot generate without one"),
         (["{m}"], "either files, or a set with --data"),
         (["{m}", "a.png", "--data", "digits"], "either files, or a set with --data"),
         (["{m}", "--data", "digits", "--out", "p.mp4"], "got 'p.mp4'"),

@@ -306,7 +306,18 @@ def test_the_options_of_demo_arrive(heard: Any, capsys: pytest.CaptureFixture[st
 
 
 def test_the_options_of_list_arrive(capsys: pytest.CaptureFixture[str]):
-    run("list", "preset", "stawm-mnist-[28]*", "bvae*", "--exclude", "*-28", "--exclude", "*draw*")
+    run(
+        "list",
+        "preset",
+        "stawm-mnist-[28]*",
+        "bvae*",
+        "--exclude",
+        "*-28",
+        "--exclude",
+        "*draw*",
+        "--exclude",
+        "*selfsup",
+    )
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["bvae-cifar", "stawm-mnist-8"]
     run("list", "preset", "stawm-mnist-8.*", "--json")
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == ["stawm-mnist-8.fast"]

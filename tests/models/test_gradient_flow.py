@@ -172,6 +172,6 @@ def test_other_batch_statistics_do_move() -> None:
 
 def test_presets_that_the_page_names() -> None:
     named = {preset for preset in PRESETS if preset in PAGE.read_text(encoding="utf-8")}
-    assert named == {"stawm-mnist-selfsup", "stawm-cifar-selfsup"}
+    assert named == {"stawm-mnist-selfsup", "stawm-cifar-selfsup", "bvae-cifar-selfsup", "bvae-cifar"}
     assert set(SIZES) == {"memory_size", "hidden_size", "glimpses"}
     assert set(BASELINES) <= set(PRESETS)

@@ -60,6 +60,7 @@ TABLE = {
         dropout=0.3,
     ),
     "bvae-cifar": Row(CIFAR, None, None, None, None, None, GLIMPSE_16, latent=32, beta=2, dropout=0.0),
+    "bvae-cifar-selfsup": Row(CIFAR, None, None, None, None, None, GLIMPSE_16, classes=10, dropout=0.0),
     "mnv2-cifar": Row(CIFAR, None, None, None, None, None, "timm:mobilenetv2_100", classes=10, dropout=0.0),
 }
 OURS = {"stawm-digits"}
@@ -130,8 +131,11 @@ def test_details_of_single_presets() -> None:
     for part in ("context", "backbone", "memory_size", "hidden_size", "glimpses", "glimpse_size", "mean", "std"):
         for own, drawn in (("mnist-selfsup", "mnist-draw-6"), ("cifar-selfsup", "cifar-draw-16")):
             assert getattr(config(f"stawm-{own}"), part) == getattr(config(f"stawm-{drawn}"), part)
-    trainable = {n: config(n).trainable for n in PRESETS if n not in BASELINES}
-    assert {n for n, what in trainable.items() if what == "readout"} == {"stawm-mnist-selfsup", "stawm-cifar-selfsup"}
+    for part in ("backbone", "image", "mean", "std"):
+        assert getattr(config("bvae-cifar-selfsup"), part) == getattr(config("bvae-cifar"), part)
+    assert config("bvae-cifar-selfsup").latent == config("bvae-cifar").head("drawing").latent == 32
+    readouts = {n for n in PRESETS if config(n).trainable == "readout"}
+    assert readouts == {"stawm-mnist-selfsup", "stawm-cifar-selfsup", "bvae-cifar-selfsup"}
 
 
 @pytest.mark.parametrize("name", PRESETS)

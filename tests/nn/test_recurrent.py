@@ -111,3 +111,17 @@ def test_a_limited_pose_stays_near_the_identity(limit: float, seed: int) -> None
     moved, wished = bound(h) - IDENTITY, free(h) - IDENTITY
     torch.testing.assert_close(moved, limit * torch.tanh(wished / limit), rtol=0, atol=(4 + 8 * limit) * EPS)
     assert (moved.abs() <= limit + 4 * EPS).all()  # the identity's 1 is taken off again
+
+
+def test_an_emitter_may_start_beside_the_identity() -> None:
+    torch.manual_seed(3)
+    many = torch.stack([Emitter(4, IDENTITY, 0.0, jitter=0.1).pose.bias.detach() - IDENTITY for _ in range(200)])
+    deviation = many.std().item()
+    assert deviation == pytest.approx(0.1, rel=6 / (2 * many.numel()) ** 0.5), "within six of its own deviations"
+    assert many.std(dim=0).min() > 0, "every number of the pose"
+    torch.manual_seed(3)
+    plain, state = Emitter(4, IDENTITY, 0.0), torch.get_rng_state()
+    torch.manual_seed(3)
+    Emitter(4, IDENTITY, 0.0, jitter=0.0)
+    assert torch.equal(torch.get_rng_state(), state), "without one no number is drawn"
+    assert torch.equal(plain.pose.bias, IDENTITY)

@@ -60,6 +60,7 @@ APPENDIX_D: dict[str, dict[str, Any]] = {
     "stawm-cifar-selfsup": {"epochs": 50, "milestones": (25, 40, 45), "augmentation": CUT},
     "stawm-celeba-draw-32": {"epochs": 100, "rate": 1e-4, "augmentation": PLAIN},
     "bvae-cifar": PHOTOGRAPHS | {"rate": 5e-4},
+    "bvae-cifar-selfsup": {"epochs": 50, "milestones": (25, 40, 45), "augmentation": CUT},
     "mnv2-cifar": COLOUR,
 }
 
@@ -100,6 +101,7 @@ AUTHORS: dict[str, dict[str, Any]] = {
     "stawm-cifar-selfsup": {"epochs": 50, "milestones": (25, 40, 45), "augmentation": COLOURS},
     "stawm-celeba-draw-32": {"epochs": 100, "rate": 1e-4, "augmentation": PLAIN},
     "bvae-cifar": RAN_PHOTOGRAPHS | {"rate": 5e-4},
+    "bvae-cifar-selfsup": {"epochs": 50, "milestones": (25, 40, 45), "augmentation": COLOURS},
 }
 WRITTEN: dict[str, dict[str, Any]] = {
     "stawm-mnist-28": {"glimpses": 8},
@@ -109,6 +111,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "stawm-cifar-selfsup": {"backbone.init": "authors", "frozen_loop": "training"},
     "stawm-celeba-draw-32": {"dropout": 0.5, "context.init": "pytorch", "backbone.init": "pytorch"},
     "bvae-cifar": {"backbone.init": "authors"},
+    "bvae-cifar-selfsup": {"backbone.init": "authors"},
 }
 """In what the models of the authors' code differ from the paper's."""
 

@@ -39,7 +39,7 @@ def test_a_recipe_trains_the_variant_that_the_record_names(preset: str, tmp_path
     variant = f"{preset}.fast" if f"{preset}.fast" in stawm.list_names("preset", "*.fast") else preset
     options = {}
     if preset.endswith("-selfsup"):
-        stawm.save(stawm.build(variant, memory_size=8, hidden_size=12, glimpses=2), tmp_path / "m.safetensors")
+        stawm.save(small(variant), tmp_path / "m.safetensors")
         options = {"start": tmp_path / "m.safetensors", "transfer_passes": 0}
     expected = stawm.config(variant) if not options else stawm.inspect(options["start"]).config
     for asked in (preset, variant, {"preset": preset}):
@@ -94,7 +94,8 @@ def test_a_strangers_preset_brings_its_own_recipes():
     ):
         plan("mine", "slwo")
     with pytest.raises(
-        ConfigError, match=r"The paper does not train 'mine'; it does: bvae-cifar, mnv2-cifar, .*stawm-mnist"
+        ConfigError,
+        match=r"The paper does not train 'mine'; it does: bvae-cifar, bvae-cifar-selfsup, mnv2-cifar, .*stawm-mnist",
     ):
         plan("mine", "paper")
 
@@ -231,6 +232,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hidden_size": 11,
         "where": "rnn",
         "pose_limit": 0.5,
+        "pose_jitter": 0.25,
         "mean": [0.1],
         "std": [0.7],
         "context": {"layers": "4@3/2 5@3/2"},

@@ -55,6 +55,7 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-cifar-draw-16": (DRAWS, JITTER),
     "stawm-cifar-selfsup": ({"epochs": 40, "rate": 0.02, "pose_clip": None}, CROP),
     "bvae-cifar": (DRAWS, JITTER),
+    "bvae-cifar-selfsup": ({"epochs": 40, "rate": 0.02, "pose_clip": None}, CROP),
     "stawm-celeba-draw-32": (DRAWS, {"flip": True}),
 }
 STABLE = {"memory.constrained": True, "memory.normalise": 0.9}
