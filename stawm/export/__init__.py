@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stawm.export.file.inspection import inspect as inspect
     from stawm.export.file.metadata import GraphInfo as GraphInfo
     from stawm.export.graphs.fields import OnnxOutput as OnnxOutput
+    from stawm.export.proof.behaviour import Bounds as Bounds
     from stawm.export.proof.report import Check as Check
     from stawm.export.proof.report import Comparison as Comparison
     from stawm.export.proof.report import Report as Report
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stawm.export.write.verifying import verify as verify
 
 _HOMES = {
+    "Bounds": "stawm.export.proof.behaviour",
     "Check": "stawm.export.proof.report",
     "Comparison": "stawm.export.proof.report",
     "DeviceError": "stawm.export.run.providers",
