@@ -24,6 +24,7 @@ def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
     """
     _export(add(export, "export", "write a model as verified ONNX"))
     _verify(add(verify, "verify", "prove that an ONNX file is equal to a model"))
+    _bench(add(bench, "bench", "compare a model in every format: size, time, error, agreement"))
     _run(add(run_images, "run", "run an ONNX file or a model over images"))
 
 
@@ -87,6 +88,19 @@ def verify(args: argparse.Namespace) -> None:
         raise
 
 
+def bench(args: argparse.Namespace) -> None:
+    """Compare a model in every format, and fail where one does not answer as the model does."""
+    from stawm.export.formats.bench import bench, check
+    from stawm.storage.pretrained import find_model
+
+    model = find_model(args.model)
+    images, labels, calibration = shown(model, args)
+    options: Any = {"images": images, "labels": labels, "calibration": calibration, "bounds": _bounds(args)}
+    found = bench(model, formats=args.formats, rounds=args.rounds, threads=args.threads, **options)
+    show(args, found)
+    check(found)
+
+
 def run_images(args: argparse.Namespace) -> None:
     """Run a file, or a model, over images."""
     from stawm.export.serve.folder import run_folder
@@ -108,6 +122,14 @@ def _runnable(args: argparse.Namespace) -> Any:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     return LiveModel(find_model(args.graph), args.device)
+
+
+def measured(args: argparse.Namespace) -> Any:
+    """Open a graph as what is measured."""
+    from stawm.export.serve.measured import MeasuredGraph
+    from stawm.export.serve.session import OnnxModel
+
+    return MeasuredGraph(OnnxModel(args.model))
 
 
 def inspect(args: argparse.Namespace) -> None:
@@ -146,6 +168,11 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _calibrating(parser: argparse.ArgumentParser) -> None:
+    words = f"in int8, on how many training images ranges are measured (default: {CALIBRATED}; 0: convolutions in fp32)"
+    parser.add_argument("--calibrate", type=values.at_least(0), metavar="N", help=words)
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=MODEL)
     parser.add_argument("out", type=Path, help="the file to write; for a step graph a folder")
@@ -159,8 +186,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outputs", type=_names, help="fields of the output, commas between, or all")
     parser.add_argument("--sidecar", action="store_true", help="also write what the file says of itself as JSON")
     _judging(parser)
-    words = f"in int8, on how many training images ranges are measured (default: {CALIBRATED}; 0: convolutions in fp32)"
-    parser.add_argument("--calibrate", type=values.at_least(0), metavar="N", help=words)
+    _calibrating(parser)
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
     parser.add_argument(
@@ -173,6 +199,16 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=MODEL)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the graph is run")
     _judging(parser)
+
+
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(precision="int8")  # which one of the formats is: its ranges are measured too
+    parser.add_argument("model", help=MODEL)
+    _judging(parser)
+    _calibrating(parser)
+    parser.add_argument("--formats", type=_names, help="their names, commas between; all if left out")
+    parser.add_argument("--rounds", type=values.at_least(1), metavar="N", default=15, help="how often each is timed")
+    parser.add_argument("--threads", type=values.at_least(1), metavar="N", help="how many threads a run takes")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
