@@ -35,6 +35,7 @@ EXPORT_ARROWS = {
     "proof": {"file", "graphs", "run", "table"},
     "write": {"file", "graphs", "proof", "run"},
     "serve": {"file", "graphs", "run", "table"},
+    "formats": {"graphs", "proof", "run", "table", "write"},
     "bulk": {"serve"},
     "triton": {"file"},
 }

@@ -90,12 +90,15 @@ def evaluate(args: Namespace) -> None:
 
     if args.picture is not None and args.picture == args.looks:
         raise InputError(f"--picture and --looks are both {args.picture}: name two files.")
-    model = find_model(args.model)
+    of_graph = graphs.is_graph(args.model)
+    model: Any = graphs.measured(args) if of_graph else find_model(args.model)
+    if of_graph and (args.looks or (args.picture and not model.config.classifies)):
+        raise InputError("Where a model looks and what it draws is pictured of its checkpoint, not of its graph.")
     _check_pictures(args, model.config)
     train, test = splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
-    found = evaluate(model, test, by_glimpse=True, by_class=True, fit=train)
+    found = evaluate(model, test, by_glimpse=True, by_class=True, fit=None if of_graph else train)
     show(args, found)
     some = data.aligned(test.take(slice(0, 8)), model.config)
     pixels = to_unit(some.images[:])

@@ -7,13 +7,13 @@ from typing import Any
 
 from stawm.cli import values
 from stawm.cli.printing import show, show_json
+from stawm.cli.shown import CALIBRATED, shown
 from stawm.errors import InputError
 
 MODEL = "a checkpoint, a folder with one, a preset whose weights come with the package, or user/name on the hub"
 """What stands for a trained model."""
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
-SHOWN = 1000
-"""How many images half precision is judged by."""
+DATA = "images to judge the graph by, of its test part: a data set, or folder:PATH"
 
 
 def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -24,6 +24,7 @@ def add_parsers(add: Callable[..., argparse.ArgumentParser]) -> None:
     """
     _export(add(export, "export", "write a model as verified ONNX"))
     _verify(add(verify, "verify", "prove that an ONNX file is equal to a model"))
+    _bench(add(bench, "bench", "compare a model in every format: size, time, error, agreement"))
     _run(add(run_images, "run", "run an ONNX file or a model over images"))
 
 
@@ -38,6 +39,7 @@ def export(args: argparse.Namespace) -> None:
     if args.triton is not None and args.graph != "rollout":
         raise InputError("Triton serves a rollout, not a step graph: leave out --triton, or take --graph rollout.")
     model = find_model(args.model)
+    images, labels, calibration = shown(model, args)
     try:
         report = to_onnx(
             model,
@@ -51,7 +53,10 @@ def export(args: argparse.Namespace) -> None:
             sample=args.sample,
             steered=args.steered,
             sidecar=args.sidecar,
-            images=_images(model, args),
+            images=images,
+            labels=labels,
+            calibration=calibration,
+            bounds=_bounds(args),
             device=args.device,
         )
     except VerificationError as error:
@@ -75,11 +80,26 @@ def verify(args: argparse.Namespace) -> None:
     from stawm.storage.pretrained import find_model
 
     model = find_model(args.model)
+    images, labels, _ = shown(model, args)
+    options: Any = {"images": images, "labels": labels, "bounds": _bounds(args)}
     try:
-        show(args, verify(args.graph, model, device=args.device, images=_images(model, args)))
+        show(args, verify(args.graph, model, device=args.device, **options))
     except VerificationError as error:
         show(args, error.report)
         raise
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Compare a model in every format, and fail where one does not answer as the model does."""
+    from stawm.export.formats.bench import bench, check
+    from stawm.storage.pretrained import find_model
+
+    model = find_model(args.model)
+    images, labels, calibration = shown(model, args)
+    options: Any = {"images": images, "labels": labels, "calibration": calibration, "bounds": _bounds(args)}
+    found = bench(model, formats=args.formats, rounds=args.rounds, threads=args.threads, **options)
+    show(args, found)
+    check(found)
 
 
 def run_images(args: argparse.Namespace) -> None:
@@ -105,6 +125,14 @@ def _runnable(args: argparse.Namespace) -> Any:
     return LiveModel(find_model(args.graph), args.device)
 
 
+def measured(args: argparse.Namespace) -> Any:
+    """Open a graph as what is measured."""
+    from stawm.export.serve.measured import MeasuredGraph
+    from stawm.export.serve.session import OnnxModel
+
+    return MeasuredGraph(OnnxModel(args.model))
+
+
 def inspect(args: argparse.Namespace) -> None:
     """Show what the file of a graph is."""
     from stawm.export.file.inspection import inspect
@@ -122,19 +150,28 @@ def is_graph(given: str) -> bool:
     return path.suffix.lower() == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
-def _images(model: Any, args: argparse.Namespace) -> Any:
-    """Return the first test images of some data as the model takes them, or nothing where none is named."""
-    if args.data is None:
+def _bounds(args: argparse.Namespace) -> Any:
+    """Return how far a graph may be from its model, where that is asked for."""
+    if args.agreement is None:
         return None
-    from stawm.models.pixels import to_unit
-    from stawm.training import data
+    from stawm.export.proof.behaviour import Bounds
 
-    held = data.load(args.data, image=model.config.image, **values.data_fields(args)).test.images[:SHOWN]
-    return model.normalise(to_unit(held))
+    return Bounds(agreement=args.agreement)
+
+
+def _judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", help=DATA)
+    words = "the share of images whose class, poses and drawing must be the model's (default: 0.995)"
+    parser.add_argument("--agreement", type=values.certainty, metavar="P", help=words)
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _calibrating(parser: argparse.ArgumentParser) -> None:
+    words = f"in int8, on how many training images ranges are measured (default: {CALIBRATED}; 0: convolutions in fp32)"
+    parser.add_argument("--calibrate", type=values.at_least(0), metavar="N", help=words)
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
@@ -144,12 +181,13 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--glimpses", type=values.at_least(1), metavar="N", help="how many are taken; the model's number if left out"
     )
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="how they are stored")
     parser.add_argument("--opset", type=values.at_least(1), metavar="N", default=18)
     parser.add_argument("--outputs", type=_names, help="fields of the output, commas between, or all")
     parser.add_argument("--sidecar", action="store_true", help="also write what the file says of itself as JSON")
-    parser.add_argument("--data", help="images to judge half precision by: a data set, or folder:PATH")
+    _judging(parser)
+    _calibrating(parser)
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
     parser.add_argument("--steered", action="store_true", help="of a step graph: make poses and writes inputs too")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
@@ -162,7 +200,17 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
     parser.add_argument("model", help=MODEL)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the graph is run")
-    parser.add_argument("--data", help="images to judge half precision by: a data set, or folder:PATH")
+    _judging(parser)
+
+
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(precision="int8")  # which one of the formats is: its ranges are measured too
+    parser.add_argument("model", help=MODEL)
+    _judging(parser)
+    _calibrating(parser)
+    parser.add_argument("--formats", type=_names, help="their names, commas between; all if left out")
+    parser.add_argument("--rounds", type=values.at_least(1), metavar="N", default=15, help="how often each is timed")
+    parser.add_argument("--threads", type=values.at_least(1), metavar="N", help="how many threads a run takes")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

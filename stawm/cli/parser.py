@@ -253,7 +253,7 @@ def _plain_types(hint: Any) -> list[Any]:
 
 
 def _eval(parser: Parser) -> None:
-    _model(parser)
+    parser.add_argument("model", help=f"an ONNX file, the folder of a step graph, or {graphs.MODEL}")
     _data(parser)
     parser.add_argument(
         "--validation", type=values.at_least(0), default=0, metavar="N", help="measure on the last N training images"

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from stawm.export.file.inspection import GraphFacts as GraphFacts
     from stawm.export.file.inspection import inspect as inspect
     from stawm.export.file.metadata import GraphInfo as GraphInfo
+    from stawm.export.formats.bench import Bench as Bench
+    from stawm.export.formats.bench import bench as bench
     from stawm.export.graphs.fields import OnnxOutput as OnnxOutput
+    from stawm.export.proof.behaviour import Bounds as Bounds
     from stawm.export.proof.report import Check as Check
     from stawm.export.proof.report import Comparison as Comparison
     from stawm.export.proof.report import Report as Report
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from stawm.export.write.verifying import verify as verify
 
 _HOMES = {
+    "Bench": "stawm.export.formats.bench",
+    "Bounds": "stawm.export.proof.behaviour",
     "Check": "stawm.export.proof.report",
     "Comparison": "stawm.export.proof.report",
     "DeviceError": "stawm.export.run.providers",
@@ -33,6 +38,7 @@ _HOMES = {
     "OnnxOutput": "stawm.export.graphs.fields",
     "Report": "stawm.export.proof.report",
     "VerificationError": "stawm.export.proof.report",
+    "bench": "stawm.export.formats.bench",
     "inspect": "stawm.export.file.inspection",
     "to_onnx": "stawm.export.write.exporting",
     "verify": "stawm.export.write.verifying",

@@ -16,6 +16,7 @@ from stawm import cli, registry, training
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser, option
 from stawm.export import triton
+from stawm.export.proof.behaviour import Bounds
 from stawm.export.serve import folder, session
 from stawm.export.write import exporting, verifying
 from stawm.storage import pretrained
@@ -223,6 +224,9 @@ EXPORT = {
     "sample": False,
     "sidecar": False,
     "images": None,
+    "labels": None,
+    "calibration": None,
+    "bounds": None,
     "device": "cpu",
 }
 
@@ -234,6 +238,8 @@ EXPORT = {
         (["--graph", "step"], {"graph": "step"}),
         (["--glimpses", 3], {"glimpses": 3}),
         (["--precision", "fp16"], {"precision": "fp16"}),
+        (["--precision", "int8"], {"precision": "int8"}),
+        (["--agreement", 0.9], {"bounds": Bounds(agreement=0.9)}),
         (["--weights", "fp16"], {"weights": "fp16"}),
         (["--sidecar"], {"sidecar": True}),
         (["--outputs", "all"], {"outputs": "all"}),
@@ -259,24 +265,29 @@ def test_triton_arrives(heard: Any, digits: Any, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.count("Said(") == 2
 
 
+JUDGED = {"images": None, "labels": None, "bounds": None}
+
+
 def test_what_is_verified_arrives(heard: Any, digits: Any):
     calls = heard(verifying, "verify")
     run("verify", "x.onnx", "m")
-    assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", "images": None}
+    assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", **JUDGED}
     run("verify", "x.onnx", "m", "--device", "tensorrt")
     assert calls["device"] == "tensorrt"
 
 
 @pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])
-def test_half_precision_is_judged_on_test_images_as_the_model_takes_them(
+def test_a_graph_is_judged_on_test_images_as_the_model_takes_them(
     command: str, args: tuple[str, str], heard: Any, monkeypatch: pytest.MonkeyPatch
 ):
     model = stawm.build("stawm-digits", glimpses=1, memory_size=8, hidden_size=16)
     monkeypatch.setattr(pretrained, "find_model", lambda given: model)
     calls = heard(*{"export": (exporting, "to_onnx"), "verify": (verifying, "verify")}[command])
     run(command, *args, "--data", "digits")
-    expected = model.normalise(data.load("digits").test.images.float() / 255)
-    assert torch.equal(calls["images"], expected)
+    test = data.load("digits").test
+    assert torch.equal(calls["images"], model.normalise(test.images.float() / 255))
+    assert torch.equal(calls["labels"], test.labels)
+    assert calls.get("calibration") is None
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def _models_are_exported_anew_once() -> Iterator[None]:
             str(model.config),
             info.plan,
             info.precision,
+            str(info.ranges),
             opset_of(next(iter(files.values())).proto),
         )
         if key not in known:

@@ -9,6 +9,8 @@ from stawm.configuration.names import is_class_name, is_model_name
 from stawm.errors import shown
 from stawm.export.file.contents import NAME
 
+FLOAT = 3.4e38
+"""How large a number of single precision may be."""
 LISTS = ("fields", "inputs", "outputs")
 """What the metadata of a graph lists by name."""
 
@@ -32,6 +34,7 @@ def malformed(read: Mapping[str, Any]) -> list[str]:
         (_is_list(config["class_names"], is_class_name), "class_names is no list of names", config["class_names"]),
         (_is_list(config["heads"], _is_head), "heads is no list of heads with a name", config["heads"]),
         (_is_texts(read["versions"]), "versions are no texts by name", read["versions"]),
+        (_is_ranges(graph.get("ranges")), "ranges are no pairs of numbers by name", graph.get("ranges")),
         *((_is_list(graph[key], _is_name), f"{key} is no list of names", graph[key]) for key in LISTS),
     ]
     return [f"{fault}; got {shown(value)}" for holds, fault, value in rules if not holds] or oversized(config)
@@ -60,6 +63,14 @@ def _is_name(value: Any) -> bool:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_ranges(value: Any) -> bool:
+    """Whether a value is ranges by name, from the lesser number to the greater, or nothing."""
+    if value is None:
+        return True
+    pairs = value.values() if isinstance(value, dict) else [value]
+    return all(_is_list(pair, _is_number, 2) and -FLOAT <= pair[0] <= pair[1] <= FLOAT for pair in pairs)
 
 
 def _is_head(value: Any) -> bool:

@@ -19,6 +19,7 @@ from stawm.export.file.form import LISTS, is_count, malformed
 from stawm.export.file.proto import in_brackets
 from stawm.export.graphs.fields import AXES, is_output
 from stawm.export.graphs.plan import Kind, Plan
+from stawm.export.graphs.precision import PRECISIONS, one_of
 from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import PARTS
@@ -50,7 +51,7 @@ class GraphInfo:
         kind: ``"rollout"``, or ``"step"``.
         part: Of a step graph ``"init"``, ``"glimpse"`` or ``"read"``.
         glimpses: How many glimpses it takes, or has room for; None in a baseline.
-        precision: ``"fp32"`` or ``"fp16"``.
+        precision: ``"fp32"``, ``"fp16"`` or ``"int8"``.
         fields: The outputs that were asked for, of all parts together.
         sample: Whether random numbers are inputs.
         stored: How weights are stored, ``"fp32"`` or ``"fp16"``; files of before say nothing of it.
@@ -62,6 +63,8 @@ class GraphInfo:
         weights: A hash over the model's weights.
         version: The stawm that wrote it.
         versions: The libraries that it was written with.
+        ranges: In int8 the least and the greatest number of each activation of a convolution, as they were measured;
+            None where convolutions are in float32.
     """
 
     kind: str
@@ -78,6 +81,7 @@ class GraphInfo:
     versions: Mapping[str, str]
     stored: Literal["fp32", "fp16"] = "fp32"
     steered: bool = False
+    ranges: Mapping[str, tuple[float, float]] | None = None
 
     @property
     def plan(self) -> Plan:
@@ -129,13 +133,14 @@ class GraphInfo:
     @property
     def series(self) -> tuple[Any, ...]:
         """What the parts of a step graph have in common."""
-        return (self.plan, self.precision, self.config, self.weights)
+        return (self.plan, self.precision, self.config, self.weights, self.ranges)
 
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
         graph = {key: getattr(self, key) for key in _GRAPH}
         graph |= {"stored": self.stored} if self.stored != "fp32" else {}
         graph |= {"steered": True} if self.steered else {}
+        graph |= {"ranges": dict(self.ranges)} if self.ranges is not None else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
@@ -230,6 +235,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 versions=read["versions"],
                 stored=graph.get("stored", "fp32"),
                 steered=graph.get("steered", False),
+                ranges=_ranges(graph.get("ranges")),
             )
             faults = _illegal(info)
             if not faults:
@@ -242,6 +248,10 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
     raise ExportError(f"{path}: its metadata is not legal: {'; '.join(faults)[:2000]}.")
 
 
+def _ranges(written: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]] | None:
+    return None if written is None else {name: (low, high) for name, (low, high) in written.items()}
+
+
 def _illegal(info: GraphInfo) -> list[str]:
     """Return what no file that stawm writes says of itself."""
     channels, classes, names = info.image[0], info.classes, info.class_names
@@ -249,7 +259,8 @@ def _illegal(info: GraphInfo) -> list[str]:
     rules = [
         (info.kind in ("rollout", "step"), f"kind must be 'rollout' or 'step'; got {shown(info.kind)}"),
         (info.part in (PARTS if info.kind == "step" else (None,)), f"part is {shown(info.part)} in a {info.kind}"),
-        (info.precision in ("fp32", "fp16"), f"precision must be 'fp32' or 'fp16'; got {shown(info.precision)}"),
+        (info.precision in PRECISIONS, f"precision must be {one_of(PRECISIONS)}; got {shown(info.precision)}"),
+        (info.ranges is None or info.precision == "int8", f"there are ranges in {shown(info.precision)}"),
         (info.stored in ("fp32", "fp16"), f"stored must be 'fp32' or 'fp16'; got {shown(info.stored)}"),
         (info.glimpses is None or is_count(info.glimpses), f"glimpses must be at least 1; got {shown(info.glimpses)}"),
         (

@@ -136,7 +136,7 @@ def _work(node: onnx.NodeProto, shapes: Shapes) -> int:
     first, second, out = (*given, (), ())[0], (*given, (), ())[1], prod((*gives, ())[0])
     values = {a.name: a for a in node.attribute}
     match node.op_type:
-        case "MatMul" | "Gemm":
+        case "MatMul" | "MatMulInteger" | "Gemm":
             return moved + out * max(first[-2:], default=1)
         case "Conv":
             return moved + out * prod(second[1:])

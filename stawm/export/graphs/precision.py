@@ -1,10 +1,10 @@
-"""Half precision where it pays: convolutions, the RNNs' products, projections and the decoder.
+"""Less than float32 where it pays: convolutions, the RNNs' products, projections and the decoder.
 
 Poses, grid, sampling, what x where, the memory with its reads, and the layers that make the outputs stay
 in float32; so do the gates and cells of the RNNs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,19 @@ from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
 from stawm.models.model import Model, Stawm
 from stawm.nn.recurrent import LSTMCell
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return what a message says of some legal names.
+
+    Examples:
+        >>> one_of(("fp32", "fp16", "int8"))
+        "'fp32', 'fp16' or 'int8'"
+    """
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}"
 
 
 def lower(model: Model) -> Model:
@@ -47,6 +60,12 @@ def round_weights(model: Model) -> None:
                 f"{name} holds {weight.abs().max().item():.3g}, which fp16 cannot store: use weights='fp32'."
             )
         weight.data.copy_(rounded)
+
+
+def parts_of(model: Model) -> tuple[str, ...]:
+    """Return the names of the parts of a model that may be computed in less than float32."""
+    parts = {id(part) for part in _parts(model)}
+    return tuple(name for name, module in model.named_modules() if id(module) in parts)
 
 
 def _parts(model: Model) -> Iterator[nn.Module]:

@@ -72,12 +72,12 @@ class Report(Readable):
     Attributes:
         path: The file, or the folder of a step graph.
         graph: ``"rollout"`` or ``"step"``.
-        precision: ``"fp32"`` or ``"fp16"``.
+        precision: ``"fp32"``, ``"fp16"`` or ``"int8"``.
         opset: The ONNX opset.
         nodes: How many nodes there are, by file.
         size: Bytes, of all files.
         checks: What was checked.
-        comparisons: The outputs against PyTorch.
+        comparisons: The outputs against PyTorch; none in int8, which is judged by what it does on images.
     """
 
     path: Path

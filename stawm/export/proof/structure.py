@@ -25,6 +25,9 @@ UNWANTED = {
     ),
 }
 
+TOLD = 5
+"""How many nodes without a kernel are told one by one."""
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -142,5 +145,8 @@ def _shared(proto: onnx.ModelProto) -> Check:
 def _kernels(proto: onnx.ModelProto, device: str) -> Check:
     """Whether a GPU runs every node; on the CPU that does not matter."""
     missing = [f"none for {node}" for node in kernels.without_kernel(proto)]
+    if len(missing) > TOLD:
+        counted = Counter(fault.partition("(")[0] for fault in missing)
+        missing = [f"{fault} ({count} nodes)" for fault, count in counted.items()]
     fine = f"one for each node in onnxruntime-gpu {kernels.table()['onnxruntime']}"
     return replace(_check("CUDA kernels", missing, fine), severity="warning" if device == "cpu" else "error")

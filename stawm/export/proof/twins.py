@@ -159,6 +159,11 @@ def _is_float(array: np.ndarray) -> bool:
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
+def _is_weight(array: np.ndarray) -> bool:
+    """Whether a constant holds numbers that a model learned: with fractions, or whole ones that stand for such."""
+    return _is_float(array) or (array.dtype in (np.int8, np.int32) and array.size > 1)
+
+
 def _idle(parts: Parts, reached: set[str]) -> Iterator[str]:
     """Yield what leads to no output."""
     nodes = [node for node in parts.proto.graph.node if not reached & set(node.output)]
@@ -173,7 +178,7 @@ def foreign(proto: onnx.ModelProto, wanted: onnx.ModelProto) -> list[str]:
     """Return what a graph is made of that the wanted one is not made of.
 
     This is what can be told of a graph that another version wrote, whose nodes may be others for the same values. All
-    constants with fractions have to be the model's, perhaps in another layout, and an operator that does more than
+    constants that are learned have to be the model's, perhaps in another layout, and an operator that does more than
     move numbers, or multiply them by weights and add them, must not be there more often than in the wanted graph. So
     nothing can be in the graph that acts on some images only.
     """
@@ -187,7 +192,7 @@ def foreign(proto: onnx.ModelProto, wanted: onnx.ModelProto) -> list[str]:
     strange = [
         name
         for name, array in ours.constants.items()
-        if _is_float(array)
+        if _is_weight(array)
         and not any(_relaid(array, other) for other in known.get((array.dtype.name, array.size), ()))
     ]
     return found + (

@@ -56,3 +56,14 @@ def agreement(comparisons: Sequence[Comparison], reference: Reference, found: Se
     same = exact.argmax(dim=1) == got.argmax(dim=1)
     detail = f"the class is the same for {int(same.sum())} of {len(same)} images"
     return Check("classes", bool(same[sure].all()), detail)
+
+
+def forms(reference: Reference, found: Sequence[Named]) -> Check:
+    """Whether every output has PyTorch's shape, which is all that is asked of numbers that are rounded on purpose."""
+    faults = [
+        f"{name} is {tuple(value.shape)} and not {tuple(exact[name].shape)}"
+        for exact, given in zip(reference.exact, found, strict=True)
+        for name, value in given.items()
+        if name in exact and value.shape != exact[name].shape
+    ]
+    return Check("forms", not faults, "; ".join(faults) if faults else "every output has the shape that PyTorch gives")

@@ -1,13 +1,12 @@
 """The proof that graphs are equal to their model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from torch import Tensor
 
 from stawm.errors import StawmError
 from stawm.export.file.files import GraphFile
@@ -16,10 +15,11 @@ from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes, reads_every_glimpse
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof import structure
+from stawm.export.proof.behaviour import Trial, in_int8, on_images
 from stawm.export.proof.halves import half_precision
 from stawm.export.proof.reference import refer
 from stawm.export.proof.report import Check, Comparison, Report
-from stawm.export.proof.verdicts import live_memory, values
+from stawm.export.proof.verdicts import forms, live_memory, values
 from stawm.export.run.providers import DeviceError, open_session
 from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named, roll
@@ -36,7 +36,7 @@ def examine(
     batches: Sequence[int],
     device: str = "cpu",
     prepared: Prepared | None = None,
-    images: Tensor | None = None,
+    trial: Trial | None = None,
 ) -> Report:
     """Find out all that holds and all that does not.
 
@@ -47,8 +47,7 @@ def examine(
         batches: The sizes of the batches that it is run with.
         device: Where it is run: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
         prepared: The model made ready for this export, where that is done already.
-        images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
-            does to them.
+        trial: Real images to judge it by, and how far it may be from the model.
     """
     first = next(iter(files.values()))
     checks = [_same_model(first, model)]
@@ -58,9 +57,9 @@ def examine(
         checks += _structure(files, prepared, device)
         found, comparisons = _behaviour(files, prepared, batches, device)
         checks += found
-        if "fp16" in (prepared.precision, prepared.plan.weights) and comparisons:
+        if found[0].ok:
             run = partial(_run, _sessions(files, prepared, device), files=files)
-            checks += half_precision(run, model, prepared.plan, batches, images)
+            checks += _judged(run, model, prepared, batches, trial or Trial())
     return Report(
         path=path,
         graph=first.info.kind,
@@ -71,6 +70,18 @@ def examine(
         checks=tuple(checks),
         comparisons=tuple(comparisons),
     )
+
+
+def _judged(
+    run: Callable[[Named], Named], model: Model, prepared: Prepared, batches: Sequence[int], trial: Trial
+) -> list[Check]:
+    """Compare with the model as it is, where the graph is rounded or there are real images."""
+    if prepared.precision == "int8":
+        return in_int8(run, model, prepared.plan, trial)
+    if "fp16" in (prepared.precision, prepared.plan.weights):
+        found = half_precision(run, model, prepared.plan, batches, trial.images)
+        return found if trial.labels is None else [*found, *on_images(run, model, prepared.plan, trial)]
+    return on_images(run, model, prepared.plan, trial)
 
 
 def _is_of(file: GraphFile, model: Model) -> bool:
@@ -119,9 +130,11 @@ def _behaviour(
         raise
     except Exception as error:  # ONNX Runtime raises errors of many kinds
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
-    comparisons = reference.compare(found)
     alive = [live_memory(reference)] if names else []
     runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
+    if prepared.precision == "int8":  # which is judged by what it does, as no bound follows from its rounding
+        return [runs, *alive, forms(reference, found)], []
+    comparisons = reference.compare(found)
     return [runs, *alive, *values(comparisons, reference, found)], comparisons
 
 

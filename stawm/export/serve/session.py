@@ -70,7 +70,8 @@ class OnnxModel:
 
         Args:
             path: What `to_onnx` wrote.
-            device: ``"auto"`` is a GPU where there is one that ONNX Runtime can use, else the CPU.
+            device: ``"auto"`` is a GPU where there is one that ONNX Runtime can use, else the CPU; of a graph in int8
+                the CPU.
             allow_fallback: Whether the CPU may stand in for a GPU that was asked for and cannot be used.
             threads: How many threads a run on the CPU takes; ONNX Runtime's choice where left out.
             spinning: Whether these threads stay awake within a run, which answers single images sooner where the
@@ -96,7 +97,8 @@ class OnnxModel:
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
         self._pose_size = fixed(shapes[POSE])[0] if self.info.steered else None
         self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
-        chosen = choose_device(device)
+        on_cpu = device == "auto" and self.info.precision == "int8"  # for which GPUs have no kernels
+        chosen = "cpu" if on_cpu else choose_device(device)
         options: dict[str, Any] = {
             "allow_fallback": allow_fallback,
             "threads": None if threads is None else as_count(threads, "threads"),

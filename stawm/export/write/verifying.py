@@ -12,6 +12,7 @@ from stawm.export.file.files import GraphFile, read_graphs
 from stawm.export.file.metadata import GraphInfo, describe
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.prepared import prepare
+from stawm.export.proof.behaviour import Bounds, as_trial
 from stawm.export.proof.report import Check, Report, VerificationError
 from stawm.export.proof.twins import by_part, differences, foreign
 from stawm.export.proof.verification import BATCHES, examine
@@ -31,6 +32,8 @@ def verify(
     batches: Sequence[int] = BATCHES,
     device: Device = "cpu",
     images: Tensor | None = None,
+    labels: Tensor | None = None,
+    bounds: Bounds | None = None,
 ) -> Report:
     """Prove that a file, or the folder of a step graph, is equal to a model.
 
@@ -46,8 +49,10 @@ def verify(
         batches: The sizes of the batches that it is run with.
         device: Where ONNX Runtime runs it: ``"cpu"``, ``"cuda"``, ``"tensorrt"``, or ``"auto"`` for a GPU where
             there is one. What only matters on a GPU, a node without a CUDA kernel, is a warning on the CPU.
-        images: Real images, normalised, (b, c, h, w): where anything is in half precision, the report says what that
-            does to them.
+        images: Real images, normalised, (b, c, h, w), that the graph is judged by beside the model. In half precision
+            the report says what that does to them; else the graph must agree with the model as the ``bounds`` say.
+        labels: Their classes: the graph must not err more often than the model, by the ``bounds``.
+        bounds: How far a graph may be from its model on ``images``.
 
     Raises:
         ExportError: A file is damaged or not ours; or, as a `VerificationError` with a report, it is not
@@ -65,11 +70,10 @@ def verify(
     """
     if not isinstance(model, Model):
         raise InputError(f"verify takes a model that stawm.build or stawm.load made; got {type(model).__name__}.")
-    if images is not None:
-        model.check_shape(images)
+    trial = as_trial(model, images, labels, bounds)
     place = as_path(path, "A graph")
     files = read_graphs(place)
-    report = examine(place, files, model, batches, choose_device(device), images=images)
+    report = examine(place, files, model, batches, choose_device(device), trial=trial)
     if report.ok:
         report = replace(report, checks=(*report.checks, compare(files, model)))
     if not report.ok:
@@ -101,7 +105,7 @@ def export_anew(files: Mapping[str, GraphFile], model: Model) -> tuple[dict[str,
     """Export a model as it was exported to files; return the graphs by part, and what they say of themselves."""
     first = next(iter(files.values()))
     prepared = prepare(model, first.info.plan, first.info.precision)
-    infos = describe(model, prepared)
+    infos = {part: replace(info, ranges=first.info.ranges) for part, info in describe(model, prepared).items()}
     data = build(prepared, infos, opset_of(first.proto))
     return {part: onnx.load_model_from_string(value) for part, value in data.items()}, next(iter(infos.values()))
 

@@ -207,7 +207,7 @@ def test_a_folder_of_other_things_is_left_alone(graph: Any, tmp_path: Path, clas
         ({"outputs": ["canvas"]}, "has no output 'canvas'"),
         ({"outputs": []}, "at least one output"),
         ({"glimpses": 0}, "at least 1 glimpse; got 0"),
-        ({"precision": "int8"}, "'fp32' or 'fp16'; got 'int8'"),
+        ({"precision": "int4"}, "'fp32', 'fp16' or 'int8'; got 'int4'"),
         ({"graph": "both"}, "'rollout' or 'step'; got 'both'"),
     ],
 )

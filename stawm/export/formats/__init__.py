@@ -1,0 +1,1 @@
+"""A model in every format that runs it, one beside the other."""
