@@ -3,6 +3,7 @@
 Types and shapes of every function of stawm are checked; the hook has to see the first import.
 """
 
+import gc
 import os
 import random
 
@@ -23,12 +24,20 @@ install_import_hook("stawm", f"{tests.typechecking.__name__}.checked")
 SLOW_SHARED_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(
-    "ci", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_SHARED_MACHINE
+    "ci", max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_SHARED_MACHINE
 )
 settings.register_profile("long", max_examples=500, deadline=None, suppress_health_check=SLOW_SHARED_MACHINE)
 settings.load_profile("ci")
 
 torch.set_num_threads(1)  # the tests are many and small: threads that wait for each other cost more than they give
+
+
+gc.disable()  # what is imported and collected stays: searching it for garbage, again and again, is in vain
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

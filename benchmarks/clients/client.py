@@ -4,8 +4,10 @@ This file stands alone: it needs numpy and the client, and runs where neither Py
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -63,6 +65,47 @@ def tract(path: Path, given: Arrays) -> Arrays:
     return {name: value.to_numpy() for name, value in zip(names, runnable.run(list(given.values())), strict=True)}
 
 
+@cache
+def _compiled_by_iree(path: Path) -> Any:
+    """The graph as a function, compiled for this machine's processor; once for all batches."""
+    graph = path.with_suffix(".mlir")
+    subprocess.run([sys.executable, "-m", "iree.compiler.tools.import_onnx", str(path), "-o", str(graph)], check=True)
+    compiler: Any = import_module("iree.compiler.tools")
+    host = ["--iree-llvmcpu-target-cpu=host"]
+    code = compiler.compile_file(str(graph), input_type="onnx", target_backends=["llvm-cpu"], extra_args=host)
+    runtime: Any = import_module("iree.runtime")
+    config = runtime.Config("local-sync")
+    module = runtime.VmModule.copy_buffer(config.vm_instance, code)
+    (name,) = (name for name in module.function_names if not name.startswith("__") and "$" not in name)
+    return runtime.load_vm_module(module, config)[name]
+
+
+def iree(path: Path, given: Arrays) -> Arrays:
+    """IREE, compiled by LLVM."""
+    names = json.loads(path.with_name("case.json").read_text())["outputs"]  # as for tract
+    found = _compiled_by_iree(path)(*given.values())
+    values = found if isinstance(found, (tuple, list)) else [found]
+    return {name: np.asarray(value.to_host()) for name, value in zip(names, values, strict=True)}
+
+
+@cache
+def _compiled_by_tvm(path: Path) -> Any:
+    """The graph as a function, compiled for this machine's processor; once for all batches."""
+    tvm: Any = import_module("tvm")
+    proto = import_module("onnx").load(str(path))
+    module = import_module("tvm.relax.frontend.onnx").from_onnx(proto)
+    return import_module("tvm.relax").VirtualMachine(tvm.compile(module, target="llvm"), tvm.cpu())["main"]
+
+
+def tvm(path: Path, given: Arrays) -> Arrays:
+    """TVM, by its importer of ONNX into Relax."""
+    names = json.loads(path.with_name("case.json").read_text())["outputs"]
+    tensor: Any = import_module("tvm").runtime.tensor
+    found = _compiled_by_tvm(path)(*(tensor(np.ascontiguousarray(value)) for value in given.values()))
+    values = [found] if hasattr(found, "numpy") else list(found)
+    return {name: value.numpy() for name, value in zip(names, values, strict=True)}
+
+
 CLIENTS: dict[str, tuple[str, Callable[[Path, Arrays], Arrays]]] = {
     "onnxruntime": ("onnxruntime", onnxruntime),
     "openvino": ("openvino", openvino),
@@ -70,6 +113,8 @@ CLIENTS: dict[str, tuple[str, Callable[[Path, Arrays], Arrays]]] = {
     "onnx-reference": ("onnx", onnx),
     "onnxslim": ("onnxslim", onnxslim),
     "tract": ("tract", tract),
+    "iree": ("iree", iree),
+    "tvm": ("tvm", tvm),
 }
 """Each client's module, and how it runs a graph."""
 
