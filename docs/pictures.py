@@ -5,9 +5,10 @@
     python docs/pictures.py seeing stawm-mnist-sketchpad mnist:ROOT
     python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
+    python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
 
-Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` one that draws,
-`looking` one that classifies. `looking` also prints what it measured.
+Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
+one that draws, `looking` one that classifies. `looking` also prints what it measured.
 """
 
 import sys
@@ -85,6 +86,15 @@ def seeing(model: Model, source: str) -> None:
     sheet.save(viz.evaluation(measured), IMAGES / "evaluation.png")
 
 
+def latents(model: Model, source: str) -> None:
+    """Draw how canvases grow, beside another model's, what the numbers of a latent do, and what the prior gives."""
+    pixels = to_unit(shuffled_test(model, source).images[:3])
+    beside = [model, find_model("stawm-mnist-sketchpad")]
+    sheet.save(viz.canvases(beside, pixels[:2]), IMAGES / "canvases.png")
+    sheet.save(viz.traversals(model, pixels[1:2]), IMAGES / "walk.png")
+    sheet.save(viz.generated(model, pixels), IMAGES / "prior.png")
+
+
 @contextmanager
 def looking_at(model: Stawm, poses: Tensor) -> Iterator[None]:
     """Make a model look where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
@@ -138,4 +148,5 @@ def looking(model: Stawm, source: str) -> None:
 
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking}[what](find_model(given), *rest)
+    ways = {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking, "latents": latents}
+    ways[what](find_model(given), *rest)

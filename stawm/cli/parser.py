@@ -293,7 +293,7 @@ def _some_images(parser: Parser) -> None:
     )
     ways = parser.add_mutually_exclusive_group()
     for way, words in drawing.WAYS.items():
-        ways.add_argument(f"--{way}", dest="way", action="store_const", const=way, help=words)
+        ways.add_argument(way, dest="way", action="store_const", const=way.removeprefix("--"), help=words)
     parser.add_argument("--beside", action="append", default=[], metavar="MODEL", help="another model to show with it")
     words = "of which sketch --traverse sets a number, from 1; of all if left out"
     parser.add_argument("--glimpse", type=values.at_least(1), metavar="N", help=words)
