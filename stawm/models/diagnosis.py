@@ -175,7 +175,7 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
         glimpses=tuple(generic),
         looks=tuple(looks),
         untrained=untrained,
-        advice=(*_advice(generic, lawful), *([] if untrained else _advice_on_looks(looks, max(images.shape[2:]))),
+        advice=(*_advice(generic, lawful), *([] if untrained else _advice_on_looks(looks, max(images.shape[2:])))),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.export.graphs import steering
 from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
@@ -38,6 +39,7 @@ class Rollout(Graph):
         """
         super().__init__()
         self.model: Any = model  # a model, or where no glimpses are taken a baseline
+        self.sides = model.config.sides
         self.glimpses = glimpses
         self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
         self.outputs = tuple(outputs)
@@ -58,7 +60,8 @@ class Rollout(Graph):
         if "matrix" in outputs:
             named["matrix"] = matrix()
         if "corners" in outputs:
-            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
+            size = (extent(given["image"]),) if self.sides else ()
+            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
 
