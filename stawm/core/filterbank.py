@@ -9,14 +9,24 @@
 Positions and σ count in pixels, the first of which is 1. A glimpse of one pixel has no neighbours: there
 δ takes g - 1 as 1, and moves nothing.
 
+In images of any size, `average` reads the same filters from a window of fixed cost: 2g x 2g means of what lies around
+them, R = (g/2 + 1) δ + 3σ to each side, of a pyramid. There positions, δ and σ count in pixels of the size that a model
+is made for, and an image of another size counts as so many by its longer side. Means of a width s are blurred by a
+variance of s²/4 already, which is taken from σ², down to the s²/4 that keeps every filter between them.
+
 Numbers of a pose beyond what tells filters apart count as the nearest that does, so that single precision holds all
 that is computed, and every gradient, whatever the pose: for images of 16,384 pixels a side, (a - μ)² stays below e³⁹,
 1/2σ² and γ below e⁴⁰ and e³⁰, and a gradient, of the order of γ/σ², below e⁷⁰ (the largest float is e⁸⁸).
 """
 
+from math import log
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from stawm.core import affine, pyramid
+from stawm.core.pyramid import Pyramid
 
 FAR = 1e4
 """|g̃|: how far a centre may be from the middle of the image, in halves of the image."""
@@ -60,6 +70,51 @@ def read(
     along, down = filters(pose, glimpse, image.shape[2], image.shape[3])
     seen = down[:, None] @ image @ along[:, None].transpose(2, 3)
     return seen * pose[:, 4:].clamp(*LOG_GAIN).exp().unflatten(1, (1, 1, 1))
+
+
+def widened(pose: Float[Tensor, "b 5"], doublings: int) -> Float[Tensor, "b 5"]:
+    """Return the pose of a view of the same centre that is twice as wide, so often: δ and σ are doubled."""
+    return pose + doublings * log(2) * pose.new_tensor((0, 0, 2, 1, 0))
+
+
+def average(
+    whole: Pyramid,
+    pose: Float[Tensor, "b 5"],
+    base: Float[Tensor, "3 _vn _n"],
+    glimpse: int,
+    made_for: tuple[int, int],
+    *,
+    views: int = 1,
+) -> Float[Tensor, "b c {views}*{glimpse} {glimpse}"]:
+    """Return γ F_y image F_xᵀ of concentric views, one below the other, from means around the filters.
+
+    Args:
+        whole: The pyramid of the image, with what is outside continuing its border.
+        pose: The pose of the first view.
+        base: The pixels of the windows of all views, as `stawm.core.affine.concentric` gives them.
+        glimpse: g, the side of a glimpse in pixels.
+        made_for: The height and width that positions and σ count by.
+        views: v, how many views there are.
+    """
+    (height, width), count = made_for, base.shape[2]
+    delta, variance = spacing(pose, glimpse, height, width), pose[:, 2:3].clamp(*LOG_VARIANCE).exp()
+    reach = (glimpse / 2 + 1) * delta + 3 * variance.sqrt()
+    window = _window(pose, reach, height, width)
+    seen = pyramid.read(whole, affine.squared(window, whole.size), base, views=views, padding="border")
+    blur = (reach / count).square()  # s²/4 of s = 2R/n
+    falloff = -0.5 / torch.maximum(variance - blur, blur)
+    steps = torch.arange(glimpse, dtype=pose.dtype, device=pose.device) - (glimpse - 1) / 2
+    gaps = (reach * base[0, 0])[:, None] - (delta * steps)[:, :, None]
+    bank = (gaps.square() * falloff[:, :, None]).softmax(dim=-1)[:, None, None]
+    read = bank @ seen.unflatten(2, (views, -1)) @ bank.transpose(3, 4)
+    return read.flatten(2, 3) * pose[:, 4:].clamp(*LOG_GAIN).exp().unflatten(1, (1, 1, 1))
+
+
+def _window(pose: Tensor, reach: Float[Tensor, "b 1"], height: int, width: int) -> Float[Tensor, "b 6"]:
+    """Return the affine pose of a window that is square in an image whose longer side counts as a side."""
+    x, y = centre(pose, height, width)
+    half, zero = reach * (2 / max(height, width)), torch.zeros_like(reach)
+    return torch.cat([half, zero, (2 * x - 1) / width - 1, zero, half, (2 * y - 1) / height - 1], dim=1)
 
 
 def place(

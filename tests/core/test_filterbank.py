@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stawm.core import affine, pyramid
 from stawm.core import filterbank as fast
 from stawm.core.naive import filterbank as naive
 from tests.core.twins import EXACT, assert_twins
@@ -161,3 +162,49 @@ def test_gradients_are_those_of_finite_differences():
     leaves = [x.requires_grad_() for x in (image, sketch, poses / 2)]
     run = lambda image, sketch, poses: (fast.read(image, poses, 3), fast.place(sketch, poses, 4, 5))  # noqa: E731
     assert torch.autograd.gradcheck(run, leaves)
+
+
+WINDOW = affine.concentric(affine.base_grid(12, 12, dtype=torch.float64), 2)
+
+
+def scenery(height: int, width: int) -> Tensor:
+    """Waves that are as long for every size, and a slope."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    x, y = 40 * x.double() / max(height, width), 40 * y.double() / max(height, width)
+    return torch.stack([torch.sin(x / 4) + torch.cos(y / 6 + x / 9), x - 2 * y])[None]
+
+
+@settings(max_examples=10)
+@given(seed=seeds)
+def test_wider_views_are_their_twins(seed: int):
+    (poses,) = normal(seed, (2, 5))
+    assert_twins(*both(lambda m, p: (m.widened(p, 2),)), poses)
+
+
+@pytest.mark.parametrize("size", [(40, 40), (60, 80)])
+@pytest.mark.parametrize("log_variance", [-0.5, 0.7])
+def test_averages_are_near_the_filters_over_every_pixel(size: tuple[int, int], log_variance: float):
+    """Inside the image, with filters that are as wide as the gaps between them, or wider."""
+    image, where = scenery(*size), pose(0.05, -0.03, log_variance, -2.5, 0.2)
+    whole = pyramid.build(image, "border")
+    ours, twin = (m.average(whole, where, WINDOW, 6, (40, 40), views=2) for m in (fast, naive))
+    assert ours.shape == (1, 2, 12, 6)
+    assert_near(ours[:, 1], twin[:, 1], 0.01)
+    assert_near(ours[:, 0], twin[:, 0], 0.05)
+
+
+def test_averages_are_alike_whatever_the_size_of_the_image():
+    where = pose(0.1, 0.1, 0.0, -2.0)
+    small, large = (
+        fast.average(pyramid.build(scenery(side, side), "border"), where, WINDOW[:, :12], 6, (40, 40))
+        for side in (80, 320)
+    )
+    assert_near(small, large, 0.02)
+
+
+def test_averages_have_gradients_in_every_number_of_the_pose():
+    whole, where = pyramid.build(scenery(64, 48), "border"), pose(0.1, -0.2, 0.5, -1.7, 0.3).requires_grad_()
+    run = partial(fast.average, whole, base=WINDOW[:, :12], glimpse=6, made_for=(40, 40))
+    assert torch.autograd.gradcheck(run, (where,))
+    (slope,) = torch.autograd.grad(run(where).square().sum(), where)
+    assert slope.ne(0).all()

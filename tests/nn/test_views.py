@@ -1,5 +1,6 @@
 """Glimpses of several scales, averaged, and square in images that are not: what locators have in common there."""
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from stawm.core.pyramid import Pyramid
 from stawm.errors import ConfigError
 from stawm.nn.locators.affine import Affine
 from stawm.nn.locators.crop import Crop
+from stawm.nn.locators.filterbank import FilterBank
 from stawm.nn.testing import check_locator
 from tests.core.twins import EXACT
 from tests.strategies import assert_near, normal
@@ -33,6 +35,21 @@ def window(cls: Any, x: float, y: float, scale: float) -> Tensor:
 )
 def test_the_contract_holds(cls: Any, fields: dict[str, Any]):
     check_locator(cls, config=cls.Config(**fields), seeds=(0,), export=False)
+
+
+@pytest.mark.parametrize("fields", [{"scales": 3}, {"antialias": True}, {"scales": 2, "antialias": True}])
+def test_the_contract_of_the_filters_holds(fields: dict[str, Any]):
+    check_locator(FilterBank, config=FilterBank.Config(**fields), seeds=(0,), export=False)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_each_view_of_the_filters_is_that_of_a_pose_twice_as_wide(antialias: bool):
+    (image,) = normal(0, (1, 2, 16, 16))
+    several, single = made(FilterBank, scales=2, antialias=antialias), made(FilterBank, antialias=antialias)
+    pose = torch.tensor([[0.1, -0.2, 0.3, -1.5, 0.1]], dtype=torch.float64)
+    wider = torch.tensor([[0.1, -0.2, 0.3 + 2 * math.log(2), -1.5 + math.log(2), 0.1]], dtype=torch.float64)
+    expected = torch.cat([single.glimpse(image, pose), single.glimpse(image, wider)], dim=1)
+    assert_near(several.glimpse(image, pose), expected, EXACT)
 
 
 @each

@@ -107,6 +107,15 @@ def _tent(distance: Tensor) -> Tensor:
     return (1 - distance.abs()).clamp(min=0)
 
 
+def inside(grid: Float[Tensor, "b i j 2"], padding: Padding) -> Float[Tensor, "b i j 2"]:
+    """Bring points outside the image back in, as a padding other than zeros says; its edges are at -1 and 1."""
+    if padding == "border":
+        return grid.clamp(-1, 1)
+    while padding == "reflection" and grid.abs().max() > 1:
+        grid = torch.where(grid > 1, 2 - grid, torch.where(grid < -1, -2 - grid, grid))
+    return grid
+
+
 def transform(pose: Float[Tensor, "b 6"], points: Float[Tensor, "q 2"]) -> Float[Tensor, "b q 2"]:
     """Return where the pose takes points (x', y')."""
     taken = [[row.view(2, 3) @ torch.cat([point, point.new_ones(1)]) for point in points] for row in pose]

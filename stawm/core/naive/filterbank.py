@@ -1,8 +1,12 @@
 """The slow, obvious twin of `stawm.core.filterbank`."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from stawm.core.pyramid import Pyramid
 
 
 def _bounded(pose: Float[Tensor, "b 5"]) -> Float[Tensor, "b 5"]:
@@ -62,6 +66,43 @@ def read(
             for j in range(glimpse):
                 seen = [down[b, i, v] * image[b, :, v, u] * along[b, j, u] for v in range(height) for u in range(width)]
                 out[b, :, i, j] = torch.exp(_bounded(pose)[b, 4]) * sum(seen)
+    return out
+
+
+def widened(pose: Float[Tensor, "b 5"], doublings: int) -> Float[Tensor, "b 5"]:
+    """Return the pose of a view of the same centre that is twice as wide, so often."""
+    rows = []
+    for x, y, variance, spacing, gain in pose:
+        rows.append(torch.stack([x, y, variance + math.log(4**doublings), spacing + math.log(2**doublings), gain]))
+    return torch.stack(rows)
+
+
+def average(
+    whole: Pyramid,
+    pose: Float[Tensor, "b 5"],
+    base: Float[Tensor, "3 _vn _n"],
+    glimpse: int,
+    made_for: tuple[int, int],
+    *,
+    views: int = 1,
+) -> Float[Tensor, "b c {views}*{glimpse} {glimpse}"]:
+    """Return γ F_y image F_xᵀ of concentric views: every filter over every pixel of the image itself."""
+    image = whole.levels[0]
+    (_, channels, height, width), (high, wide) = image.shape, made_for
+    out = torch.zeros(len(pose), channels, views * glimpse, glimpse, dtype=image.dtype)
+    for view in range(views):
+        rows = _bounded(widened(pose, view))
+        delta = spacing(rows, glimpse, high, wide)
+        x, y = centre(rows, high, wide)
+        for b, row in enumerate(rows):
+            # A filter's place, counted in pixels of the size that it is made for, and from there in the image's own.
+            times = max(height, width) / max(high, wide)
+            middle_x, middle_y = (x[b, 0] - 0.5) * (width / wide) + 0.5, (y[b, 0] - 0.5) * (height / high) + 0.5
+            variance = torch.exp(row[2]) * times**2
+            along = _bank(middle_x, delta[b, 0] * times, variance, glimpse, width)
+            down = _bank(middle_y, delta[b, 0] * times, variance, glimpse, height)
+            place = slice(view * glimpse, (view + 1) * glimpse)
+            out[b, :, place] = torch.exp(row[4]) * torch.einsum("iv,cvu,ju->cij", down, image[b], along)
     return out
 
 

@@ -72,21 +72,13 @@ def sample(
             seen = torch.zeros(())
             for number, image in enumerate(pyramid.levels):
                 if abs(depth - number) < 1:
-                    points = _brought_in(grid[b : b + 1, view * rows : (view + 1) * rows], padding)
+                    points = affine.inside(grid[b : b + 1, view * rows : (view + 1) * rows], padding)
                     there = (points + 1) * pyramid.shares[number] - 1
                     looked = affine.sample(image[b : b + 1], there, padding=padding)
                     seen = seen + (1 - abs(depth - number)) * looked
             views.append(seen)
         out.append(torch.cat(views, dim=2))
     return torch.cat(out)
-
-
-def _brought_in(points: Tensor, padding: str) -> Tensor:
-    if padding == "border":
-        return points.clamp(-1, 1)
-    while padding == "reflection" and points.abs().max() > 1:
-        points = torch.where(points > 1, 2 - points, torch.where(points < -1, -2 - points, points))
-    return points
 
 
 def read(

@@ -111,7 +111,7 @@ class GridLocator(Locator):
         """Take a glimpse of each image, or of what `prepare` made of it."""
         whole, pose = self.prepare(image) if isinstance(image, Tensor) else image, full_precision(pose)
         seen = self._averages(whole, pose) if isinstance(whole, Pyramid) else self._points(whole, pose)
-        return seen if self.views == 1 else _side_by_side(seen, self.views)
+        return side_by_side(seen, self.views)
 
     def _points(self, image: Float[Tensor, "b c h w"], pose: Float[Tensor, "b p"]) -> Float[Tensor, "b c vg g"]:
         outside = self.config.outside
@@ -167,6 +167,8 @@ def corners(like: Tensor) -> Float[Tensor, "4 2"]:
     return like.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 
 
-def _side_by_side(seen: Float[Tensor, "b c vg g"], views: int) -> Float[Tensor, "b _vc g g"]:
+def side_by_side(seen: Float[Tensor, "b c vg g"], views: int) -> Float[Tensor, "b _vc g g"]:
     """Make views that lie one below the other channels."""
+    if views == 1:
+        return seen
     return seen.unflatten(2, (views, -1)).transpose(1, 2).flatten(1, 2)
