@@ -6,9 +6,10 @@
     python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
     python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
+    python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
 
 Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
-one that draws, `looking` one that classifies. `looking` also prints what it measured.
+one that draws, `looking` and `scenes` one that classifies. `looking` also prints what it measured.
 """
 
 import sys
@@ -146,7 +147,14 @@ def looking(model: Stawm, source: str) -> None:
     sheet.save(figure, IMAGES / "looking.png")
 
 
+def scenes(model: Stawm, source: str) -> None:
+    """Draw how the gaze finds digits in clutter."""
+    test = shuffled_test(model, source).take(slice(0, 4))
+    title = "a thumbnail of 24x24 says where to look, and a few glimpses of 12x12 find the digit"
+    sheet.save(viz.looks(model, to_unit(test.images[:]), test.labels, title=title), IMAGES / "scenes.png")
+
+
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    ways = {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking, "latents": latents}
+    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, scenes)}
     ways[what](find_model(given), *rest)
