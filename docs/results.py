@@ -18,7 +18,7 @@ from stawm.training import recipes
 PAGE = Path(__file__).with_suffix(".md")
 RECORDS = Path(__file__).with_suffix("")
 START, END = "<!-- tables: docs/results.py -->", "<!-- end of tables -->"
-GROUPS = ("classification", "drawing", "memory against memory", "ablation", "figure-ground")
+GROUPS = ("classification", "drawing", "memory against memory", "ablation", "figure-ground", "scenes")
 PAPER = {
     "stawm-mnist-8": "0.41 % ± 0.03",
     "stawm-mnist-28": "0.35 % ± 0.02",
@@ -44,6 +44,7 @@ SAME = (
     "recipe",
     "recipe_changes",
     "data",
+    "data_fields",
     "train_images",
     "epochs",
     "hardware",
@@ -75,6 +76,7 @@ def record(run: Path, *, group: str | None = None, hardware: str | None = None) 
         "recipe": note["recipe"]["name"],
         "recipe_changes": changes(own, {key: value for key, value in note["recipe"].items() if key in own}),
         "data": note["data"],
+        **({"data_fields": note["data_fields"]} if note.get("data_fields") else {}),
         "train_images": note.get("train_images"),
         "seed": note["seed"],
         "precision": note["precision"],
@@ -122,6 +124,8 @@ def guess_group(found: Record) -> str:
     """Return the experiment that a run is of, told from what was changed."""
     if found["data"].startswith("figure-ground"):
         return "figure-ground"
+    if found["data"].startswith("clutter"):
+        return "scenes"
     if set(found["overrides"]) == {"memory"}:
         return "memory against memory"
     if found["overrides"] or set(found["recipe_changes"]) - {"epochs"}:
@@ -154,7 +158,8 @@ def command(found: Record, name: str) -> str:
     words += ["--validation", str(found["held_out"]["images"])] if found["held_out"] else []
     words += found["options"]
     kept = {key: value for key, value in found["overrides"].items() if key != "resize"}  # an option says it
-    fields = kept | {f"recipe.{key}": value for key, value in found["recipe_changes"].items()}
+    fields = {f"data.{key}": value for key, value in found.get("data_fields", {}).items()} | kept
+    fields |= {f"recipe.{key}": value for key, value in found["recipe_changes"].items()}
     return shlex.join(words + [f"{key}={_value(value)}" for key, value in fields.items()])
 
 
@@ -179,7 +184,7 @@ def over_seeds(records: Iterable[Record]) -> list[list[Record]]:
     """Put runs together that only differ by their seed."""
     found: dict[str, list[Record]] = {}
     for one in records:
-        found.setdefault(json.dumps([one[key] for key in SAME]), []).append(one)
+        found.setdefault(json.dumps([one.get(key) for key in SAME]), []).append(one)
     return [sorted(seeds, key=lambda one: one["seed"]) for seeds in found.values()]
 
 

@@ -69,7 +69,7 @@ def test_our_locators_pass(name: str) -> None:
     assert check_locator(registry.find("locator", name).load(), export=False) == ["config", *LOCATOR_CHECKS]
 
 
-@pytest.mark.parametrize("name", ["conv", "timm:resnet18"])
+@pytest.mark.parametrize("name", ["conv", "spatial-softmax", "timm:resnet18"])
 def test_our_backbones_pass(name: str) -> None:
     cls = registry.find("backbone", name).load()
     assert check_backbone(cls, config=cls.Config(name=name), export=False) == ["config", *BACKBONE_CHECKS]

@@ -14,7 +14,7 @@ from stawm.training.data.sets import (
     split,
     take_first,
 )
-from stawm.training.data.sources import channels_of, load
+from stawm.training.data.sources import channels_of, load, open_source
 from stawm.training.data.torch_datasets import as_image_set, as_splits
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "hold_out_last",
     "known_labels",
     "load",
+    "open_source",
     "read_image",
     "shuffled_batches",
     "split",
