@@ -20,6 +20,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from stawm._version import __version__
 from stawm.errors import CheckpointError, InputError, StawmError, shown
 from stawm.models.cite import cite
+from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.network import hub_is_reachable, origin_of, unreachable
 from stawm.storage import checkpoint
@@ -47,6 +48,7 @@ model = stawm.hub.from_pretrained("{{ repository }}")
 out = model(model.normalise(pixels))  # pixels in [0, 1], of shape (b, {{ shape }})
 ```
 
+{{ sizes }}
 {{ provenance }}
 Cite:
 
@@ -87,10 +89,19 @@ class HubModel(
             summary=f"A model of stawm, version {__version__}, for: {parts}.",
             repository=repository,
             shape=", ".join(map(str, config.image)),
+            sizes=_sizes(config),
             provenance=noted and f"What was noted when it was saved:\n\n{noted}",
             citation=cite(self.wrapped),
             **kwargs,
         )
+
+
+def _sizes(config: SharedConfig) -> str:
+    """Return what a card says of images of other sizes; nothing where they are not taken."""
+    if config.sides is None:
+        return ""
+    least, most = config.sides
+    return f"Images may be of any height and width from {least} to {most:,} pixels, each call its own.\n"
 
 
 def save_pretrained(model: Model, folder: str | PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:

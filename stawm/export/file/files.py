@@ -120,7 +120,7 @@ def open_graph(path: Path, data: bytes) -> GraphFile:
         raise ExportError(f"{path} is damaged: it cannot be parsed as ONNX ({error}).") from error
     check_contents(proto, path)
     info = from_entries(entries_of(proto), path)
-    check_sizes(proto, path)
+    check_sizes(proto, path, info.image[1:] if info.any_size else ())
     return GraphFile(path, data, proto, info)
 
 

@@ -93,6 +93,16 @@ class GraphInfo:
         return channels, height, width
 
     @property
+    def any_size(self) -> bool:
+        """Whether images of any height and width are taken; ``image`` is then what the model is trained with."""
+        return self.config.get("context_size") is not None and all(h["name"] != "drawing" for h in self.config["heads"])
+
+    @property
+    def least_side(self) -> int:
+        """How many pixels a side of an image has at least, where it may be of any size."""
+        return max(int(self.config["context_size"]), int(self.config["glimpse_size"]))
+
+    @property
     def mean(self) -> tuple[float, ...]:
         """What is taken from the pixels in [0, 1], one number or one for each channel."""
         return tuple(map(float, self.config["mean"]))
@@ -136,6 +146,7 @@ class GraphInfo:
         sizes = {"channels": channels, "height": height, "width": width}
         pixels = {**sizes, "range": [0.0, 1.0], "mean": list(self.mean), "std": list(self.std)}
         pixels |= {"resize": self.config["resize"]} if "resize" in self.config else {}
+        pixels |= {"free": ["height", "width"], "least": self.least_side} if self.any_size else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
 
 
@@ -284,7 +295,8 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
         faults.append(f"the graph has no {', '.join(missing)}")
     if beside := [name for name in shapes if name not in named]:
         faults.append(f"the graph has {', '.join(beside)}, and the metadata does not")
-    dynamic = [name for name, shape in shapes.items() if any(isinstance(axis, str) for axis in shape[1:])]
+    free = {"image"} if info.any_size else set()
+    dynamic = [n for n, shape in shapes.items() if n not in free and any(isinstance(axis, str) for axis in shape[1:])]
     faults += [f"{name} is {in_brackets(shapes[name])}, where only the batch may be dynamic" for name in dynamic]
     for name, letters in (("image", "b c h w"), *AXES.items()):
         if name in shapes and name not in dynamic:
@@ -299,7 +311,8 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
     """Return whether an input or output has a shape that the metadata rules out; other axes may be of any size."""
     if info.kind == "step" and name not in REGISTERS:
         letters = [letter for letter in letters if letter != "n"]  # it is of one glimpse
-    sizes = {"c": info.image[0], "h": info.image[1], "w": info.image[2], "classes": info.classes}
+    height, width = ("h", "w") if info.any_size else info.image[1:]
+    sizes = {"c": info.image[0], "h": height, "w": width, "classes": info.classes}
     fitting = [sizes.get(letter) or size for letter, size in zip(letters, shape, strict=False)]
     if len(shape) != len(letters):
         return [f"{name} is {in_brackets(shape)}, where its axes are {in_brackets(letters)}"]

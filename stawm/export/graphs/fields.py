@@ -18,7 +18,7 @@ AXES: Mapping[str, str] = {
     "pose": "b n p",
     "inverse_pose": "b n p",
     "corners": "b n 4 2",
-    "glimpses": "b n c g g",
+    "glimpses": "b n vc g g",
     "memory_input": "b n m",
     "mu": "b n k",
     "logvar": "b n k",

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.export.graphs.fields import RECALL, flatten
 from stawm.export.graphs.graph import Graph, State
 from stawm.heads.output import Noise
@@ -27,6 +28,7 @@ class Rollout(Graph):
         """
         super().__init__()
         self.model: Any = model  # a model, or where no glimpses are taken a baseline
+        self.sides = model.config.sides
         self.glimpses = glimpses
         self.inputs = ("image", *(f"noise_{name}" for name in noise))
         self.outputs = tuple(outputs)
@@ -44,7 +46,8 @@ class Rollout(Graph):
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
         if "corners" in outputs:
-            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
+            size = (extent(given["image"]),) if self.sides else ()
+            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import RECALL, flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
@@ -71,7 +72,7 @@ class Part(Graph):
 
     def __init__(self, model: Stawm, slots: int) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.sides = model, model.config.sides
         self.memory = MemoryForm(model.memory, slots)
         self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
         self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
@@ -162,7 +163,8 @@ class Glimpse(Part):
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
-        seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
+        size = (extent(given["image"]),) if self.sides else ()
+        seen |= {"corners": loop.locator.frame(full_precision(look.pose), *size)} if self.frames else {}
         parts: Any = (None if part is None else part[:, None] for part in look)
         one = Look(*parts)
         for name, head in self.each.items():

@@ -14,7 +14,7 @@ from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes
-from stawm.export.graphs.prepared import Prepared, prepare
+from stawm.export.graphs.prepared import Prepared, example_sizes, prepare
 from stawm.export.proof import structure
 from stawm.export.proof.halves import half_precision
 from stawm.export.proof.reference import refer
@@ -121,7 +121,10 @@ def _behaviour(
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
     comparisons = reference.compare(found)
     alive = [live_memory(reference)] if names else []
-    runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
+    sizes = example_sizes(prepared.model.config)
+    of = [f" of {'x'.join(map(str, sizes[i % len(sizes)]))}" if len(sizes) > 1 else "" for i in range(len(batches))]
+    counts = ", ".join(f"{count}{size}" for count, size in zip(batches, of, strict=True))
+    runs = Check("batches", True, f"runs with {counts} images")
     return [runs, *alive, *values(comparisons, reference, found)], comparisons
 
 
