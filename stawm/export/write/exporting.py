@@ -24,6 +24,7 @@ from stawm.export.write.sidecar import check_sidecar, write_sidecar
 from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
 from stawm.nn.backbones.timm_network import TimmNetwork
+from stawm.storage.hashing import check_stopping
 
 
 def to_onnx(
@@ -85,6 +86,7 @@ def to_onnx(
         raise InputError(f"precision must be 'fp32' or 'fp16'; got {precision!r}.")
     if weights not in ("fp32", "fp16"):
         raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
+    check_stopping(model)
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
     if sidecar:

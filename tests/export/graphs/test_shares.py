@@ -33,5 +33,5 @@ def test_shares_are_an_output_where_they_are_asked_for_and_there():
 
 def test_a_step_graph_sends_who_asks_for_shares_to_a_rollout():
     assert "shares" not in choose(tiny(), "all", "step")
-    with pytest.raises(InputError, match="A step graph has no output 'shares'.*use a rollout"):
+    with pytest.raises(InputError, match=r"A step graph has no output 'shares'.*use a rollout"):
         choose(tiny(), ["logits", "shares"], "step")
