@@ -1,6 +1,5 @@
 """What a graph says of itself: read and written as the entries ``stawm.*`` of the file's metadata."""
 
-import hashlib
 import json
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import onnx
-import torch
 
 from stawm._version import __version__
 from stawm.configuration.limits import SIZES, read_json
@@ -24,10 +22,14 @@ from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
+from stawm.models import stopping
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.resizing import Resize
-from stawm.storage.checkpoint import former_names, library_versions
+from stawm.models.stopping import Stopping
+from stawm.storage.checkpoint import library_versions
+from stawm.storage.hashing import weights_hash as weights_hash
+from stawm.storage.info import STOPPING
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -65,6 +67,7 @@ class GraphInfo:
         versions: The libraries that it was written with.
         ranges: In int8 the least and the greatest number of each activation of a convolution, as they were measured;
             None where convolutions are in float32.
+        stopping: When the model has looked enough; None where that was not tuned, or the graph is not in fp32.
     """
 
     kind: str
@@ -82,6 +85,7 @@ class GraphInfo:
     stored: Literal["fp32", "fp16"] = "fp32"
     steered: bool = False
     ranges: Mapping[str, tuple[float, float]] | None = None
+    stopping: Stopping | None = None
 
     @property
     def plan(self) -> Plan:
@@ -143,7 +147,7 @@ class GraphInfo:
     @property
     def series(self) -> tuple[Any, ...]:
         """What the parts of a step graph have in common."""
-        return (self.plan, self.precision, self.config, self.weights, self.ranges)
+        return (self.plan, self.precision, self.config, self.weights, self.ranges, self.stopping)
 
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
@@ -152,6 +156,7 @@ class GraphInfo:
         graph |= {"steered": True} if self.steered else {}
         graph |= {"ranges": dict(self.ranges)} if self.ranges is not None else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
+        values |= {} if self.stopping is None else {STOPPING.removeprefix("stawm."): self.stopping.as_dict()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
 
@@ -186,6 +191,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             versions=library_versions() | libraries,
             stored=plan.weights,
             steered=plan.steered,
+            stopping=model.stopping if (prepared.precision, plan.weights) == ("fp32", "fp32") else None,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -194,18 +200,6 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
 def plain(config: SharedConfig) -> dict[str, Any]:
     """Return a configuration as a file gives it back."""
     return json.loads(json.dumps(config.to_dict()))
-
-
-def weights_hash(model: Model) -> str:
-    """Return a hash over the names, types, shapes and values of a model's weights.
-
-    A tensor that was renamed counts under its former name, so that graphs of the first version still verify.
-    """
-    digest, former = hashlib.sha256(), former_names(model)
-    for name, tensor in sorted((former.get(name, name), tensor) for name, tensor in model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
@@ -247,6 +241,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 stored=graph.get("stored", "fp32"),
                 steered=graph.get("steered", False),
                 ranges=_ranges(graph.get("ranges")),
+                stopping=stopping.from_mapping(read_json(entries[STOPPING])) if STOPPING in entries else None,
             )
             faults = _illegal(info)
             if not faults:
@@ -295,6 +290,10 @@ def _illegal(info: GraphInfo) -> list[str]:
         (
             all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
             f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
+        ),
+        (
+            info.stopping is None or info.stopping.weights == info.weights,
+            "its thresholds to stop by are of a model with other weights",
         ),
         (resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(resize)}"),
     ]

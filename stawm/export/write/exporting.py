@@ -28,6 +28,7 @@ from stawm.export.write.sidecar import check_sidecar, write_sidecar
 from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
 from stawm.nn.backbones.timm_network import TimmNetwork
+from stawm.storage.hashing import check_stopping
 
 
 def to_onnx(
@@ -103,6 +104,7 @@ def to_onnx(
         raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
     if steered and graph != "step":
         raise InputError("Only a step graph can be steered: take graph='step', or leave out steered.")
+    check_stopping(model)
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
     if sidecar:
