@@ -23,6 +23,7 @@ LAYERS = (
     ("viz",),
     ("training",),
     ("export",),
+    ("web",),
     ("nn.testing",),
     ("cli", "__main__", "__init__"),
 )

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, graphs, values
+from stawm.cli import commands, drawing, graphs, values, web
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -157,6 +157,7 @@ def make_parser() -> Parser:
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     graphs.add_parsers(add)
+    web.add_arguments(add(web.web, "web", "write a page for browsers on which models look"))
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
     return parser
 

@@ -1,0 +1,1 @@
+export{t as Model,c as StawmError,r as checkBrowser,a as drawn,n as load}from"./stawm2.js";
