@@ -93,7 +93,7 @@ describe("a viewer", () => {
     await viewer.look(pixels);
     await first;
     expect([viewer.shown, viewer.busy]).toEqual([3, false]);
-    const stopped = new Viewer(model, 2, () => undefined, async () => (stopped.shown === 2 ? stopped.goTo(1) : undefined));
+    const stopped: Viewer = new Viewer(model, 2, () => undefined, async () => (stopped.shown === 2 ? stopped.goTo(1) : undefined));
     await stopped.look(pixels);
     expect([stopped.shown, stopped.at, stopped.busy]).toEqual([2, 1, false]);
   });
