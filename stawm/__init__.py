@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stawm.models.cite import cite as cite
     from stawm.models.describe import describe as describe
     from stawm.models.diagnosis import diagnose as diagnose
+    from stawm.models.explaining import explain as explain
     from stawm.models.resolve import config as config
     from stawm.registry import list_names as list_names
     from stawm.registry import register as register
@@ -40,6 +41,7 @@ _HOMES = {
     "config": "stawm.models.resolve",
     "describe": "stawm.models.describe",
     "diagnose": "stawm.models.diagnosis",
+    "explain": "stawm.models.explaining",
     "inspect": "stawm.storage.checkpoint",
     "list_names": "stawm.registry",
     "load": "stawm.storage.checkpoint",

@@ -8,7 +8,7 @@ from stawm.cli.printing import show_json, show_lines
 from stawm.errors import InputError
 
 COUNT = 4
-"""How many images of a set are drawn where nobody says."""
+"""How many images of a set are shown where nobody says."""
 
 
 def draw(args: Namespace) -> None:
@@ -21,7 +21,7 @@ def draw(args: Namespace) -> None:
 
     model = find_model(args.model)
     check_draws(model)
-    pixels, labels = _images(args, model)
+    pixels, labels = images_of(args, model)
     if args.out.suffix.lower() == ".gif":
         viz.animate(model, pixels, labels).save(args.out)
     else:
@@ -33,7 +33,7 @@ def draw(args: Namespace) -> None:
         show_lines([f"{args.out}: what {model.config.name} draws of {len(pixels)} images"])
 
 
-def _images(args: Namespace, model: Any) -> tuple[Any, Any]:
+def images_of(args: Namespace, model: Any) -> tuple[Any, Any]:
     """Return pixel values in [0, 1], and the classes where they are known and the model tells them apart."""
     import torch
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, graphs, values, web
+from stawm.cli import commands, drawing, explaining, graphs, stopping, values, web
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -155,7 +155,9 @@ def make_parser() -> Parser:
     _train(add(commands.train, "train", "train a model", overrides=RECIPE))
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
+    _explain(add(explaining.explain, "explain", "say which glimpses speak for which class"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
+    _tune_stop(add(stopping.tune_stop, "tune-stop", "find when a model is sure enough to stop looking, and keep it"))
     graphs.add_parsers(add)
     web.add_arguments(add(web.web, "web", "write a page for browsers on which models look"))
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
@@ -260,11 +262,20 @@ def _eval(parser: Parser) -> None:
 
 
 def _draw(parser: Parser) -> None:
+    _some_images(parser)
+    parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
+
+
+def _explain(parser: Parser) -> None:
+    _some_images(parser)
+    parser.add_argument("--out", type=values.picture, metavar="FILE", help="also draw it: a picture (.png, .svg, ...)")
+
+
+def _some_images(parser: Parser) -> None:
     parser.intermixed = True
     _model(parser)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
     _data(parser, required=False)
-    parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
     parser.add_argument(
         "--count",
         type=values.at_least(1),
@@ -288,6 +299,21 @@ def _diagnose(parser: Parser) -> None:
     parser.add_argument(
         "--picture", type=values.picture, metavar="FILE", help="also draw the measures over the glimpses"
     )
+
+
+def _tune_stop(parser: Parser) -> None:
+    _model(parser)
+    _data(parser)
+    goals = parser.add_mutually_exclusive_group(required=True)
+    words = "the greatest error, say 0.5%%, or +0.05%% for so much above that of all glimpses"
+    goals.add_argument("--error", type=stopping.error, metavar="E", help=words)
+    goals.add_argument("--glimpses", type=float, metavar="N", help="the greatest mean number of glimpses, say 2.5")
+    words = "tune on the last N training images, 0 for the test images (default: those held out from its training)"
+    parser.add_argument("--validation", type=values.at_least(0), metavar="N", help=words)
+    words = "change the images as in training, which brings those it was trained on nearer to new ones"
+    parser.add_argument("--augment", action="store_true", help=words)
+    words = "the checkpoint to write; in place of the one that is given if left out"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=words)
 
 
 def _inspect(parser: Parser) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.chunks import earlier, in_chunks, unit_lower_inverse
-from stawm.core.stacks import attend, check_stack
+from stawm.core.stacks import attend, check_stack, retraced
 
 CHUNK = 32
 
@@ -68,6 +68,19 @@ def unroll(
     """Write a whole stack and read after chosen writes, as `stawm.core` says, of keys K, values V and β of each."""
     check_stack(K, Q, reads)
     return in_chunks(_chunk, (K, V, beta), Q, reads, state, CHUNK)
+
+
+def contributions(
+    K: Float[Tensor, "b n m"],
+    V: Float[Tensor, "b n d"],
+    beta: Float[Tensor, "b n"],
+    q: Float[Tensor, "b m"],
+) -> Float[Tensor, "b n d"]:
+    """Return what each write gives to the read of q, as `stawm.core` says: βₛ vₛ (kₛ · Π_{r>s} (I - βᵣ kᵣ kᵣᵀ) q).
+
+    A value that a later write replaced altogether gives nothing any more.
+    """
+    return retraced(K, V, beta, torch.ones_like(beta), q)
 
 
 def bound(t: int, v: float, beta: float, k: float = 1.0, start: float = 0.0) -> float:

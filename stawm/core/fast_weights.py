@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stawm.core.stacks import Form, Scalar, as_scalar, attend, check_stack, decay_rows, is_factored, step_through
+from stawm.core.stacks import Form, Scalar, as_scalar, attend, check_stack, decay_rows, is_factored, step_through, terms
 
 
 class Rates(NamedTuple):
@@ -117,6 +117,11 @@ def unroll(
         return Q, FactoredState(after)
     before = after.shape[1] - E.shape[1]
     return attend(Q, after, after, _weights(after, rates, [before + r for r in reads])), FactoredState(after)
+
+
+def contributions(E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b n m"]:
+    """Return what each write gives to the read of q, as `stawm.core` says: η λ^(n-1-s) eₛ (eₛ·q)."""
+    return terms(q, E, E, _weights(E, rates, [E.shape[1]]))
 
 
 def bound(t: int, e: float, decay: float, eta: float, start: float = 0.0) -> float:

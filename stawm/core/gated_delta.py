@@ -18,7 +18,7 @@ from torch import Tensor
 from stawm.core import delta
 from stawm.core.chunks import in_chunks, unit_lower_inverse
 from stawm.core.delta import State, init_state, matrix, read
-from stawm.core.stacks import check_stack
+from stawm.core.stacks import check_stack, retraced
 
 CHUNK = 32
 
@@ -56,6 +56,17 @@ def unroll(
     if K.shape[1] == 0:
         return delta.unroll(K, V, beta, Q, reads, state)
     return in_chunks(_chunk, (K, V, beta, alpha), Q, reads, state, CHUNK)
+
+
+def contributions(
+    K: Float[Tensor, "b n m"],
+    V: Float[Tensor, "b n d"],
+    beta: Float[Tensor, "b n"],
+    alpha: Float[Tensor, "b n"],
+    q: Float[Tensor, "b m"],
+) -> Float[Tensor, "b n d"]:
+    """Return what each write gives to the read of q, as `stawm.core` says: of the delta rule's, what did not fade."""
+    return retraced(K, V, beta, alpha, q)
 
 
 def bound(t: int, v: float, beta: float, alpha: float, k: float = 1.0, start: float = 0.0) -> float:
@@ -105,4 +116,4 @@ def _left(alpha: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-__all__ = ["State", "bound", "init_state", "matrix", "read", "unroll", "write"]
+__all__ = ["State", "bound", "contributions", "init_state", "matrix", "read", "unroll", "write"]

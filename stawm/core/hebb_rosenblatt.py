@@ -27,6 +27,7 @@ from stawm.core.stacks import (
     is_factored,
     powers,
     step_through,
+    terms,
 )
 
 Orientation: TypeAlias = Literal["paper", "appendix"]
@@ -163,6 +164,18 @@ def unroll(
     rows = after.E.shape[1]
     D = decay_rows(1 - as_scalar(rates.delta, E), rows, [rows - E.shape[1] + r for r in reads])
     return attend(Q, *_keys_values(after, orientation), as_scalar(rates.eta, E) * D), after
+
+
+def contributions(
+    E: Float[Tensor, "b n m"],
+    q: Float[Tensor, "b m"],
+    rates: Rates,
+    orientation: Orientation = "paper",
+    phi: Phi = relu6,
+) -> Float[Tensor, "b n m"]:
+    """Return what each write gives to the read of q, as `stawm.core` says: η (1-δ)^(n-1-s) eₛ (fₛ·q)."""
+    state = FactoredState(E, _responses(E, rates, None, orientation, phi))
+    return terms(q, *_keys_values(state, orientation), _weights(E, rates))
 
 
 def _append(state: FactoredState, E: Tensor, F: Tensor) -> FactoredState:

@@ -76,6 +76,11 @@ def unroll(
     return _retrieve(Q, after.E, valid, rates), after
 
 
+def contributions(E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b n m"]:
+    """Return what each pattern gives to the read of q, as `stawm.core` says: softmaxₛ(β eₛ·q) eₛ."""
+    return _weights(q[:, None], E, torch.ones_like(E[:, None, :, 0]), rates)[:, 0, :, None] * E
+
+
 def bound(e: float, beta: float) -> float:
     """Return what the read's derivative by the query, |∂y/∂q|, cannot exceed: β |e|² of the greatest |e|.
 
@@ -90,8 +95,11 @@ def _append(state: State, E: Tensor) -> State:
 
 
 def _retrieve(Q: Tensor, E: Tensor, valid: Tensor, rates: Rates) -> Tensor:
+    return _weights(Q, E, valid, rates) @ E
+
+
+def _weights(Q: Tensor, E: Tensor, valid: Tensor, rates: Rates) -> Tensor:
     """Attend with scores of what is not there set to the lowest number, and its weight to zero."""
     scores = as_scalar(rates.beta, Q) * (Q @ E.mT)
     lowest = torch.finfo(scores.dtype).min
-    weights = scores.masked_fill(valid == 0, lowest).softmax(dim=-1)
-    return (weights * valid) @ E
+    return scores.masked_fill(valid == 0, lowest).softmax(dim=-1) * valid

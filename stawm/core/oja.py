@@ -56,6 +56,21 @@ def unroll(
     return in_chunks(part, (E,), Q, reads, state, CHUNK)
 
 
+def contributions(
+    E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], start: Float[Tensor, "d m"], rates: Rates
+) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b d"]]:
+    """Return what each write gives to the read of q, as `stawm.core` says, and what is left of S₀ q.
+
+    A write is S ← (I - η y yᵀ) S + η y xᵀ: it stores η y xᵀ, and takes its own direction y away from all before it.
+    """
+    eta, met = as_scalar(rates.eta, E), E @ q[:, :, None]
+    found = (q @ start.mT)[:, None]  # of S₀ first, then of each write
+    for t, y in enumerate(_answers(E, start, eta)[0].unbind(1)):
+        left = found - eta * (found @ y[:, :, None]) * y[:, None]
+        found = torch.cat([left, eta * met[:, t, :, None] * y[:, None]], dim=1)
+    return found[:, 1:], found[:, 0]
+
+
 def bound(c: float, start: float) -> float:
     """Return what |S|, its largest singular value, cannot exceed, for ever.
 
@@ -75,20 +90,25 @@ def bound(c: float, start: float) -> float:
 
 def _chunk(X: Tensor, Q: Tensor, reads: Sequence[int], S: Tensor, rates: Rates) -> tuple[Tensor, State]:
     """A short stack from S, which is (m, m) for the whole batch or one for each image."""
-    n, eta = X.shape[1], as_scalar(rates.eta, X)
+    Y, Z = _answers(X, S, as_scalar(rates.eta, X))
+    after = State(S + Y.mT @ Z)
+    if not reads:
+        return Q @ S.mT, after
+    seen = earlier(X.shape[1], X)
+    return Q @ S.mT + ((Q @ Z.mT) * torch.stack([seen[r] for r in reads])) @ Y, after
+
+
+def _answers(X: Tensor, S: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+    """What each write of a short stack adds: y zᵀ."""
     X0 = X @ S.mT
     Y, Z = X0[:, :0], X[:, :0]
-    for t in range(n):
+    for t in range(X.shape[1]):
         x, y = X[:, t : t + 1], X0[:, t : t + 1]
         y = y + (x @ Z.mT) @ Y if t else y
         back = y @ S + (y @ Y.mT) @ Z if t else y @ S
         z = eta * (x - back)
         Y, Z = (torch.cat([Y, y], dim=1), torch.cat([Z, z], dim=1)) if t else (y, z)
-    after = State(S + Y.mT @ Z)
-    if not reads:
-        return Q @ S.mT, after
-    seen = earlier(n, X)
-    return Q @ S.mT + ((Q @ Z.mT) * torch.stack([seen[r] for r in reads])) @ Y, after
+    return Y, Z
 
 
-__all__ = ["Rates", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]
+__all__ = ["Rates", "State", "bound", "contributions", "init_state", "matrix", "read", "unroll", "write"]

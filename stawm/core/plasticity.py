@@ -115,6 +115,18 @@ def unroll(
     return in_chunks(part, (E,), Q, reads, state, CHUNK)
 
 
+def contributions(
+    E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], weights: Weights, rates: Rates, *, trace: Trace = "hebb"
+) -> Float[Tensor, "b n m"]:
+    """Return what each write gives to the read of q, as `stawm.core` says; the rest of the read is w q."""
+    w, alpha = weights
+    Z = E[:, :0]
+    for t in range(E.shape[1]):
+        y = _recall(E[:, t], E[:, :t], Z, 1.0, w, alpha, None).tanh()
+        Z = torch.cat([Z * _kept(y, rates, trace).mT, (as_scalar(rates.eta, y) * y)[:, None]], dim=1)
+    return Z * ((E * q[:, None]) @ alpha.mT)
+
+
 def bound(t: int, x: float, y: float, eta: float, start: float = 0.0, *, trace: Trace = "hebb") -> float:
     """Return what no |Hᵢⱼ| can exceed after t writes.
 

@@ -74,6 +74,35 @@ def attend(
     return ((Q @ keys.mT) * D) @ values
 
 
+def terms(
+    q: Float[Tensor, "b m"],
+    keys: Float[Tensor, "b t m"],
+    values: Float[Tensor, "b t d"],
+    weights: Float[Tensor, "#b t"],
+) -> Float[Tensor, "b t d"]:
+    """Return wₛ (kₛ·q) vₛ of each row: what `attend` sums up for a single query."""
+    return ((keys @ q[:, :, None])[:, :, 0] * weights)[:, :, None] * values
+
+
+def retraced(
+    K: Float[Tensor, "b n m"],
+    V: Float[Tensor, "b n d"],
+    beta: Float[Tensor, "b n"],
+    alpha: Float[Tensor, "b n"],
+    q: Float[Tensor, "b m"],
+) -> Float[Tensor, "b n d"]:
+    """Return what each write gives to a read of S where every write is S ← α S (I - β k kᵀ) + β v kᵀ.
+
+    The query goes back from the last write to the first, and loses at each what that one erased.
+    """
+    found: list[Tensor] = []
+    for t in reversed(range(K.shape[1])):
+        k, met = K[:, t], beta[:, t, None] * (K[:, t] * q).sum(dim=1, keepdim=True)
+        found.append(met * V[:, t])
+        q = alpha[:, t, None] * (q - met * k)
+    return torch.stack(found[::-1], dim=1) if found else V
+
+
 def step_through(
     stacks: Sequence[Tensor],
     Q: Float[Tensor, "b k m"],

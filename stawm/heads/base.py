@@ -68,12 +68,15 @@ class Head(nn.Module, ABC):
             None where it needs none.
         Config: The head's own configuration. Where losses are summed over the batch, its ``summed_losses``
             names them; those that it does not name are averaged.
+        learns_early: Whether its losses are also of the reads that it gives where all are asked for, so that all are
+            made while training.
         query: From the context features to q.
     """
 
     fields: ClassVar[Mapping[str, str]] = {}
     targets: ClassVar[Literal["classes", "values", "flags"] | None] = None
     Config: ClassVar[type[Config]]
+    learns_early: bool = False
     query: Query
 
     @abstractmethod

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stawm import configuration as base
-from stawm.configuration import FRACTION, SIZE
+from stawm.configuration import FRACTION, NON_NEGATIVE, SIZE
 from stawm.errors import InputError
 from stawm.heads.base import Carried, Fields, LastRead, Scene
 from stawm.heads.losses import classification_loss
@@ -45,17 +46,21 @@ class ClassificationHead(LastRead):
         """The rate on the query; the model's where null."""
         reduction: Literal["mean", "sum"] = "mean"
         """How the loss is taken over the batch; the sketchpad sums, to match its other losses."""
+        early: Annotated[float, NON_NEGATIVE] = 0.0
+        """The weight of a further loss, that of the reads before the last, averaged over them. A model that shall stop
+        when it is sure learns by it to answer early; 0 trains the last read alone, as the paper does."""
 
         @property
         def summed_losses(self) -> tuple[str, ...]:
             """The losses that are summed over the batch and not averaged."""
-            return ("classification",) if self.reduction == "sum" else ()
+            return ("classification", "early") if self.reduction == "sum" else ()
 
     def __init__(
         self, config: Config | None = None, *, context_features: int, memory_size: int, dropout: float = 0.0
     ) -> None:
         super().__init__(config or self.Config(), context_features, memory_size, dropout)
         self.classifier = Classifier(memory_size, self.config.classes)
+        self.learns_early = self.config.early > 0
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
         """Read once, after the last glimpse, unless every glimpse is asked for."""
@@ -69,8 +74,13 @@ class ClassificationHead(LastRead):
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
-        """Return the cross entropy."""
-        return classification_losses(self.config, output, targets)
+        """Return the cross entropy; where early reads are learned from, also theirs."""
+        parts = classification_losses(self.config, output, targets)
+        logits = output.glimpse_logits
+        if not self.learns_early or logits is None or logits.shape[1] < 2:
+            return parts
+        early = [classification_loss(read, targets, self.config.reduction) for read in logits[:, :-1].unbind(1)]
+        return parts | {"early": self.config.early * torch.stack(early).mean()}
 
 
 def classification_losses(

@@ -11,7 +11,7 @@ from stawm.errors import InputError
 from stawm.heads.base import Fields, Head
 from stawm.heads.output import Output, Trace
 
-RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "image")
+RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "shares", "image")
 """What no head may call a field: outputs and graphs have these of their own."""
 
 

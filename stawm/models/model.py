@@ -88,6 +88,11 @@ class Stawm(Model):
         """The heads by name, typed."""
         return cast(dict[str, Head], dict(self.heads.items()))
 
+    @property
+    def learns_early(self) -> bool:
+        """Whether a head learns, at present, from the reads after every glimpse."""
+        return self.training and any(head.learns_early for head in self.named_heads.values())
+
     def train(self, mode: bool = True) -> "Stawm":
         """Set training mode; a frozen glimpse loop stays in evaluation mode, unless ``frozen_loop`` says otherwise."""
         super().train(mode)
@@ -128,7 +133,7 @@ class Stawm(Model):
         drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
         seen = self.look(images, n, pose_clip=pose_clip)
         output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
-        return output if glimpse_logits else replace(output, glimpse_logits=None)
+        return output if glimpse_logits or self.learns_early else replace(output, glimpse_logits=None)
 
     def start(self, images: Tensor | int) -> State:
         """Return the state before anything was seen: an empty memory.
@@ -202,8 +207,9 @@ class Stawm(Model):
 
         Args:
             glimpses: n, how many writes there are.
-            every: Whether heads that read once read after every glimpse.
+            every: Whether heads that read once read after every glimpse, as they do while they learn from it.
         """
+        every = every or self.learns_early
         return {name: tuple(head.reads(glimpses, every=every)) for name, head in self.named_heads.items()}
 
     def recall(

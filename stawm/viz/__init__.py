@@ -16,6 +16,7 @@ from stawm.viz.animation import Animation as Animation
 from stawm.viz.animation import animate as animate
 from stawm.viz.drawings import drawings as drawings
 from stawm.viz.evaluation import evaluation as evaluation
+from stawm.viz.evidence import evidence as evidence
 from stawm.viz.health import health as health
 from stawm.viz.looks import looks as looks
 from stawm.viz.memories import matrices as matrices

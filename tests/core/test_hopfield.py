@@ -36,7 +36,7 @@ def whole(rule: Any, reads: list[int], state: State | None = None) -> Any:
 
 
 def test_the_twin_has_the_same_functions():
-    assert_same_functions(fast, naive)
+    assert_same_functions(fast, naive, "contributions")
 
 
 def empty_slots(b: int, m: int, slots: int) -> State:

@@ -52,7 +52,7 @@ def spectral(S: Tensor) -> Tensor:
 
 
 def test_the_twin_has_the_same_functions():
-    assert_same_functions(fast, naive)
+    assert_same_functions(fast, naive, "contributions")
 
 
 @given(stacks(n=1, m=4, b=2, least_n=1), RATES, NEURONS)

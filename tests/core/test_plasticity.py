@@ -53,7 +53,7 @@ def unroll(rule: Any, reads: list[int], trace: Trace) -> Any:
 
 
 def test_the_twin_has_the_same_functions():
-    assert_same_functions(fast, naive, "respond", "imprint")
+    assert_same_functions(fast, naive, "respond", "imprint", "contributions")
 
 
 @both

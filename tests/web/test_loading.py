@@ -73,7 +73,8 @@ def _cut_graph(site: Path) -> None:
 
 def _altered_runtime(site: Path) -> None:
     path = site / "runtime" / "ort-wasm-simd-threaded.bin"
-    replace(path, path.read_bytes()[:-1] + b"\0")
+    data = path.read_bytes()
+    replace(path, data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def _no_onnx(site: Path) -> None:

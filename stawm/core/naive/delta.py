@@ -56,6 +56,22 @@ def unroll(
     return torch.stack([read(after[r], Q[:, k]) for k, r in enumerate(reads)], dim=1), after[-1]
 
 
+def contributions(
+    K: Float[Tensor, "b n m"],
+    V: Float[Tensor, "b n d"],
+    beta: Float[Tensor, "b n"],
+    q: Float[Tensor, "b m"],
+) -> Float[Tensor, "b n d"]:
+    """Return what q reads where one write alone stores its value, and later ones store zeros."""
+    batch, n, m = K.shape
+    empty = init_state(batch, m, dtype=K.dtype)
+    alone: list[State] = []
+    for t in range(n):
+        k, v, strength = K[:, t], V[:, t], beta[:, t]
+        alone = [write(own, k, 0 * v, strength) for own in alone] + [write(empty, k, v, strength)]
+    return torch.stack([read(own, q) for own in alone], dim=1)
+
+
 def bound(t: int, v: float, beta: float, k: float = 1.0, start: float = 0.0) -> float:
     """Return the bound, write by write: of |S|² while β|k|² ≤ 1, of |S| while it is ≤ 2."""
     share = beta * k**2

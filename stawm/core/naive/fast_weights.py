@@ -77,6 +77,17 @@ def unroll(
     return torch.stack(answers, dim=1), after[-1]
 
 
+def contributions(E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b n m"]:
+    """Return what q reads where one write alone stores something, and later ones let it fade."""
+    batch, n, m = E.shape
+    empty = init_dense(batch, m, dtype=E.dtype).A
+    alone: list[Tensor] = []
+    for t in range(n):
+        e = E[:, t]
+        alone = [_changed(own, 0 * e, rates) for own in alone] + [_changed(empty, e, rates)]
+    return torch.stack([read(DenseState(own), q, rates) for own in alone], dim=1)
+
+
 def bound(t: int, e: float, decay: float, eta: float, start: float = 0.0) -> float:
     """Return the bound, write by write."""
     norm = start

@@ -48,6 +48,23 @@ def unroll(
     return torch.stack([read(after[r], Q[:, k]) for k, r in enumerate(reads)], dim=1), after[-1]
 
 
+def contributions(
+    K: Float[Tensor, "b n m"],
+    V: Float[Tensor, "b n d"],
+    beta: Float[Tensor, "b n"],
+    alpha: Float[Tensor, "b n"],
+    q: Float[Tensor, "b m"],
+) -> Float[Tensor, "b n d"]:
+    """Return what q reads where one write alone stores its value, and later ones store zeros."""
+    batch, n, m = K.shape
+    empty = init_state(batch, m, dtype=K.dtype)
+    alone: list[State] = []
+    for t in range(n):
+        k, v, rest = K[:, t], V[:, t], (beta[:, t], alpha[:, t])
+        alone = [write(own, k, 0 * v, *rest) for own in alone] + [write(empty, k, v, *rest)]
+    return torch.stack([read(own, q) for own in alone], dim=1)
+
+
 def bound(t: int, v: float, beta: float, alpha: float, k: float = 1.0, start: float = 0.0) -> float:
     """Return the bound, write by write: of |S|² while β|k|² ≤ 1, of |S| while it is ≤ 2."""
     share = beta * k**2
@@ -59,4 +76,4 @@ def bound(t: int, v: float, beta: float, alpha: float, k: float = 1.0, start: fl
     return squared**0.5 if share <= 1 else norm
 
 
-__all__ = ["State", "bound", "init_state", "matrix", "read", "unroll", "write"]
+__all__ = ["State", "bound", "contributions", "init_state", "matrix", "read", "unroll", "write"]

@@ -91,6 +91,24 @@ def normalise(e: Float[Tensor, "*b m"], rates: Rates, c: float) -> Float[Tensor,
     return torch.stack(vectors).view(e.shape)
 
 
+def contributions(
+    E: Float[Tensor, "b n m"],
+    q: Float[Tensor, "b m"],
+    rates: Rates,
+    orientation: Orientation = "paper",
+    phi: Phi = relu6,
+) -> Float[Tensor, "b n m"]:
+    """Return what q reads where one write alone stores something, and later ones let it fade."""
+    batch, n, m = E.shape
+    W = empty = init_dense(batch, m, dtype=E.dtype).W
+    alone: list[Tensor] = []
+    for t in range(n):
+        e, f = E[:, t], respond(DenseState(W), E[:, t], rates, orientation, phi)
+        alone = [_changed(own, e, 0 * f, rates) for own in alone] + [_changed(empty, e, f, rates)]
+        W = _changed(W, e, f, rates)
+    return torch.stack([read(DenseState(own), q, rates, orientation) for own in alone], dim=1)
+
+
 def unroll(
     E: Float[Tensor, "b n m"],
     Q: Float[Tensor, "b k m"],

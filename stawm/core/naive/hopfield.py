@@ -34,11 +34,18 @@ def _held(state: State, b: int) -> list[Tensor]:
 
 
 def _retrieve(patterns: list[Tensor], q: Tensor, rates: Rates) -> Tensor:
-    if not patterns:
-        return 0 * q
+    return torch.stack(_weighed(patterns, q, rates)).sum(dim=0) if patterns else 0 * q
+
+
+def _weighed(patterns: list[Tensor], q: Tensor, rates: Rates) -> list[Tensor]:
     scores = [torch.stack([x * y for x, y in zip(e, q, strict=True)]).sum() * rates.beta for e in patterns]
     weights = [1 / sum(torch.exp(other - score) for other in scores) for score in scores]
-    return torch.stack([p * e for p, e in zip(weights, patterns, strict=True)]).sum(dim=0)
+    return [p * e for p, e in zip(weights, patterns, strict=True)]
+
+
+def contributions(E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b n m"]:
+    """Return p_s e_s of each pattern."""
+    return torch.stack([torch.stack(_weighed([*E[b]], q[b], rates)) for b in range(len(E))])
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:

@@ -43,6 +43,28 @@ def unroll(
     return torch.stack([read(after[r], Q[:, k]) for k, r in enumerate(reads)], dim=1), after[-1]
 
 
+def contributions(
+    E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], start: Float[Tensor, "d m"], rates: Rates
+) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b d"]]:
+    """Return what q reads where one write alone stores something, or the start does, and later ones take away."""
+    state = init_state(E.shape[0], start)
+    alone = [state.S]
+    for t in range(E.shape[1]):
+        x, y = E[:, t], read(state, E[:, t])
+
+        def met(S: Tensor, b: int, j: int, y: Tensor = y) -> "Tensor | float":
+            return sum(y[b, h] * S[b, h, j] for h in range(S.shape[1]))
+
+        def left(S: Tensor, y: Tensor = y) -> Tensor:
+            return table(lambda b, i, j: S[b, i, j] - rates.eta * y[b, i] * met(S, b, j), *S.shape)
+
+        stored = table(lambda b, i, j, x=x, y=y: rates.eta * y[b, i] * x[b, j], *state.S.shape)
+        alone = [*map(left, alone), stored]
+        state = write(state, x, rates)
+    begun, *each = (read(State(S), q) for S in alone)
+    return torch.stack(each, dim=1), begun
+
+
 def bound(c: float, start: float) -> float:
     """Return the root of the least bound of |S|² that a write keeps: 1 + c/2, or |S₀|² up to 2."""
     squared = start**2
@@ -51,4 +73,4 @@ def bound(c: float, start: float) -> float:
     return (squared if squared > 1 + c / 2 else 1 + c / 2) ** 0.5
 
 
-__all__ = ["Rates", "State", "bound", "init_state", "matrix", "read", "unroll", "write"]
+__all__ = ["Rates", "State", "bound", "contributions", "init_state", "matrix", "read", "unroll", "write"]

@@ -73,6 +73,22 @@ def unroll(
     return torch.stack([read(after[r], Q[:, k], weights) for k, r in enumerate(reads)], dim=1), after[-1]
 
 
+def contributions(
+    E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"], weights: Weights, rates: Rates, *, trace: Trace = "hebb"
+) -> Float[Tensor, "b n m"]:
+    """Return what q reads where one write alone leaves a trace, and later ones let it fade; without w q."""
+    batch, n, m = E.shape
+    state = empty = init_state(batch, m, dtype=E.dtype)
+    alone: list[State] = []
+    for t in range(n):
+        x, y = E[:, t], respond(state, E[:, t], weights)
+        alone = [imprint(own, 0 * x, y, rates, trace=trace) for own in alone]
+        alone.append(imprint(empty, x, y, rates, trace=trace))
+        state = imprint(state, x, y, rates, trace=trace)
+    traces = weights._replace(w=0 * weights.w)
+    return torch.stack([read(own, q, traces) for own in alone], dim=1)
+
+
 def bound(t: int, x: float, y: float, eta: float, start: float = 0.0, *, trace: Trace = "hebb") -> float:
     """Return the bound of |H_ij|, write by write."""
     legal = 0 <= eta <= 1 if trace == "hebb" else 0 <= eta * y * y <= 2

@@ -1,6 +1,5 @@
 """What a graph says of itself: read and written as the entries ``stawm.*`` of the file's metadata."""
 
-import hashlib
 import json
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import onnx
-import torch
 
 from stawm._version import __version__
 from stawm.configuration.limits import SIZES, read_json
@@ -23,10 +21,14 @@ from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
+from stawm.models import stopping
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.resizing import Resize
-from stawm.storage.checkpoint import former_names, library_versions
+from stawm.models.stopping import Stopping
+from stawm.storage.checkpoint import library_versions
+from stawm.storage.hashing import weights_hash as weights_hash
+from stawm.storage.info import STOPPING
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -36,7 +38,7 @@ MAX_ENTRY = 10_000_000
 LARGEST = 1e6
 """How large the numbers may be that pixels are normalised by, and one over how small."""
 NOISE = "noise_"
-REGISTERS = ("canvases", "masks")
+REGISTERS = ("canvases", "masks", "shares")
 """What a step graph gives of all glimpses together: of as many as its state has slots."""
 LEAST_SLOTS = 2
 """How many slots the state of a step graph has at least; see `stawm.export.graphs.step.parts`."""
@@ -62,6 +64,7 @@ class GraphInfo:
         weights: A hash over the model's weights.
         version: The stawm that wrote it.
         versions: The libraries that it was written with.
+        stopping: When the model has looked enough; None where that was not tuned, or the graph is not in fp32.
     """
 
     kind: str
@@ -78,6 +81,7 @@ class GraphInfo:
     versions: Mapping[str, str]
     stored: Literal["fp32", "fp16"] = "fp32"
     steered: bool = False
+    stopping: Stopping | None = None
 
     @property
     def plan(self) -> Plan:
@@ -123,7 +127,7 @@ class GraphInfo:
     @property
     def series(self) -> tuple[Any, ...]:
         """What the parts of a step graph have in common."""
-        return (self.plan, self.precision, self.config, self.weights)
+        return (self.plan, self.precision, self.config, self.weights, self.stopping)
 
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
@@ -131,6 +135,7 @@ class GraphInfo:
         graph |= {"stored": self.stored} if self.stored != "fp32" else {}
         graph |= {"steered": True} if self.steered else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
+        values |= {} if self.stopping is None else {STOPPING.removeprefix("stawm."): self.stopping.as_dict()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
 
@@ -164,6 +169,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             versions=library_versions() | libraries,
             stored=plan.weights,
             steered=plan.steered,
+            stopping=model.stopping if (prepared.precision, plan.weights) == ("fp32", "fp32") else None,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -172,18 +178,6 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
 def plain(config: SharedConfig) -> dict[str, Any]:
     """Return a configuration as a file gives it back."""
     return json.loads(json.dumps(config.to_dict()))
-
-
-def weights_hash(model: Model) -> str:
-    """Return a hash over the names, types, shapes and values of a model's weights.
-
-    A tensor that was renamed counts under its former name, so that graphs of the first version still verify.
-    """
-    digest, former = hashlib.sha256(), former_names(model)
-    for name, tensor in sorted((former.get(name, name), tensor) for name, tensor in model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
@@ -224,6 +218,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 versions=read["versions"],
                 stored=graph.get("stored", "fp32"),
                 steered=graph.get("steered", False),
+                stopping=stopping.from_mapping(read_json(entries[STOPPING])) if STOPPING in entries else None,
             )
             faults = _illegal(info)
             if not faults:
@@ -267,6 +262,10 @@ def _illegal(info: GraphInfo) -> list[str]:
         (
             all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
             f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
+        ),
+        (
+            info.stopping is None or info.stopping.weights == info.weights,
+            "its thresholds to stop by are of a model with other weights",
         ),
         (resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(resize)}"),
     ]

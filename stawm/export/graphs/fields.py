@@ -12,6 +12,7 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import RESERVED
+from stawm.models.evidence import sums_up
 from stawm.models.model import Model, Stawm
 
 AXES: Mapping[str, str] = {
@@ -27,6 +28,7 @@ AXES: Mapping[str, str] = {
     "canvas": "b c h w",
     "glimpse_logits": "b n classes",
     "confidence": "b n",
+    "shares": "b n classes",
     "logits": "b classes",
     "matrix": "b m m",
 }
@@ -49,18 +51,27 @@ class OnnxOutput(Output):
         corners: The corners (x, y) of each glimpse in the image, clockwise from its top left, where the graph has
             them; x to the right and y down, the image from -1 to 1.
         matrix: The memory after the last write as the matrix W, where the graph has it.
+        shares: What each glimpse gives to each of the logits, where the graph has it; see `stawm.explain`. What is
+            left of the logits is no glimpse's.
     """
 
     confidence: Float[Tensor, "b n"] | None = None
     corners: Float[Tensor, "b n 4 2"] | None = None
     matrix: Float[Tensor, "b m m"] | None = None
+    shares: Float[Tensor, "b n classes"] | None = None
 
 
 torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
 
 
-def available(model: Model) -> tuple[str, ...]:
-    """Return the outputs that a model's graph can have, in the order in which they are computed."""
+def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
+    """Return the outputs that a model's graph can have, in the order in which they are computed.
+
+    Args:
+        model: The model.
+        kind: The graph, ``"rollout"``, ``"step"`` or ``"steered"``; a step graph does not see all writes together, and
+            so no shares, but one that is steered keeps them.
+    """
     config = model.config
     found: set[str] = set()
     loops = config.glimpses is not None
@@ -72,6 +83,8 @@ def available(model: Model) -> tuple[str, ...]:
         found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
     if config.masked:
         found |= {"masks"}
+    if kind != "step" and sums_up(model):
+        found |= {"shares"}
     return (*(name for name in AXES if name in found), *_further(model))
 
 
@@ -93,17 +106,18 @@ def is_output(name: object, heads: Iterable[str]) -> bool:
     return isinstance(name, str) and (name in AXES or (bool(others) and name.isidentifier() and name not in RESERVED))
 
 
-def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
+def choose(model: Model, asked: Sequence[str] | None, kind: str = "rollout") -> tuple[str, ...]:
     """Return the outputs that a graph shall have.
 
     Args:
         model: The model.
         asked: Names, in any order; ``"all"`` for every one; the defaults where left out.
+        kind: The graph, ``"rollout"`` or ``"step"``.
 
     Raises:
         InputError: A name that the model has no such output for, or none at all.
     """
-    legal = available(model)
+    legal = available(model, kind)
     if asked is None:
         answers = [name for name, axes in _further(model).items() if "n" not in axes.split()]
         return tuple(name for name in (*DEFAULTS, *answers) if name in legal)
@@ -111,6 +125,10 @@ def choose(model: Model, asked: Sequence[str] | None) -> tuple[str, ...]:
     if chosen == ("all",):
         return legal
     for name in chosen:
+        if name not in legal and name in available(model):
+            raise InputError(
+                f"A {kind} graph has no output {name!r}, which is of all glimpses together: use a rollout."
+            )
         if name not in legal:
             hint = did_you_mean(nearest(str(name), legal))
             raise InputError(f"{model.config.name} has no output {name!r}.{hint} It has {', '.join(legal)}.")

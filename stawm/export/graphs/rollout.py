@@ -10,6 +10,7 @@ from stawm.export.graphs.fields import RECALL, flatten
 from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.steering import STEER, Steering
 from stawm.heads.output import Noise
+from stawm.models.evidence import evidence
 from stawm.models.model import Model
 from stawm.nn.glimpse_loop import flatten_time
 from stawm.nn.precision import full_precision
@@ -54,6 +55,8 @@ class Rollout(Graph):
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
         if "matrix" in outputs:
             named["matrix"] = matrix()
+        if "shares" in outputs:
+            named["shares"] = self._shares(given, seen)
         if "corners" in outputs:
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
@@ -68,6 +71,11 @@ class Rollout(Graph):
         seen = steering.look(self.model, given["image"], steer)
         recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
         return seen, recalled, lambda: matrix
+
+    def _shares(self, given: State, seen: Any) -> Tensor:
+        """Return what each glimpse gives to each logit; what was not written gives nothing, and comes first."""
+        steer = Steering.of(given)
+        return evidence(self.model, seen).shares if steer is None else steering.shares(self.model, seen, steer.written)
 
 
 def _floats(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -88,6 +88,8 @@ def _same_model(file: GraphFile, model: Model) -> Check:
     if strange:
         return Check("model", False, f"the model has no output {', '.join(strange)}")
     same = file.info.weights == weights_hash(model)
+    if same and file.info.stopping not in (None, model.stopping):
+        return Check("model", False, "made of this model with other thresholds to stop by")
     return Check("model", same, "made of this model" if same else "made of a model with other weights")
 
 

@@ -40,6 +40,10 @@ class Walk:
         """Go on with some of the images only."""
         self.known = {name: value[rows.to(value.device)] for name, value in self.known.items()}
 
+    def join(self, other: "Walk") -> None:
+        """Go on with the images of another walk too; how many glimpses each image was given need not be the same."""
+        self.known = {name: torch.cat([value, other.known[name]]) for name, value in self.known.items()}
+
     def _given(self, part: str, known: Named) -> Named:
         return {name: known[name] for name in self.takes[part]}
 
@@ -76,7 +80,7 @@ def gather(seen: Sequence[Named], answers: Sequence[Named]) -> Named:
     """Put what single glimpses gave together."""
     named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
     for name, last in answers[-1].items():
-        if name in ("canvases", "masks"):
+        if name in ("canvases", "masks", "shares"):
             named[name] = last[:, -len(seen) :]
         elif name == "confidence" or name.startswith(RECALL):
             named[name] = torch.stack([one[name] for one in answers], dim=1)

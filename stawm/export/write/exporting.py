@@ -24,6 +24,7 @@ from stawm.export.write.sidecar import check_sidecar, write_sidecar
 from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
 from stawm.nn.backbones.timm_network import TimmNetwork
+from stawm.storage.hashing import check_stopping
 
 
 def to_onnx(
@@ -90,13 +91,15 @@ def to_onnx(
         raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
     if steered and graph != "step":
         raise InputError("Only a step graph can be steered: take graph='step', or leave out steered.")
+    check_stopping(model)
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
     if sidecar:
         check_sidecar(path)
     if images is not None:
         model.check_shape(images)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs), sample, weights, steered)
+    named = fields.choose(model, outputs, "steered" if steered else graph)
+    plan = Plan(graph, count_glimpses(model, glimpses), named, sample, weights, steered)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset)
     files = {part: open_graph(path, value) for part, value in data.items()}

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, final
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, final
 
 import torch
 from jaxtyping import Float
@@ -14,15 +14,34 @@ from stawm.errors import InputError
 from stawm.nn.precision import full_precision, without_autocast
 
 S = TypeVar("S", bound=tuple[Any, ...])
-_FINAL = {"write": "_write", "read": "_read", "unroll": "_unroll", "with_room": "_settle"}
+_FINAL = {
+    "write": "_write",
+    "read": "_read",
+    "unroll": "_unroll",
+    "with_room": "_settle",
+    "contributions": "_contributions",
+}
+
+
+class Contributions(NamedTuple):
+    """A read as the sum that it is.
+
+    Attributes:
+        writes: What each write gives to it.
+        rest: What no write gives: what the memory starts with, or a bias.
+    """
+
+    writes: Float[Tensor, "b n m"]
+    rest: Float[Tensor, "b m"]
 
 
 class Memory(nn.Module, ABC, Generic[S]):
     """A memory that is written while an image is looked at.
 
     A rule defines `init_state`, `matrix`, ``_write`` and ``_read``, and ``_unroll`` where it has something
-    faster than one write after the other. The public `write`, `read` and `unroll` are final: they check what
-    they are given, widen half precision, switch autocast off, and call the rule's.
+    faster than one write after the other. Where what is read is a sum over the writes, it says in
+    ``_contributions`` what each of them gives. The public calls are final: they check what they are given, widen
+    half precision, switch autocast off, and call the rule's.
 
     The state is a named tuple of tensors with the batch first, passed in and out: nothing is kept on
     ``self``, so a memory is re-entrant, can be split anywhere, and exports as a step graph. Parameters (rates,
@@ -88,6 +107,10 @@ class Memory(nn.Module, ABC, Generic[S]):
         state = self.init_state(E.shape[0], device=E.device, dtype=E.dtype) if state is None else state
         return step_through((E,), Q, reads, state, self._write, self._read)
 
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        """Return what each write gives to a read, and what none does; for rules whose read is such a sum."""
+        raise NotImplementedError
+
     def _settle(self, state: S, writes: int) -> S:
         """Return the same memory in the form that it has after further writes, for rules with several."""
         return state
@@ -141,6 +164,36 @@ class Memory(nn.Module, ABC, Generic[S]):
         E, Q = full_precision(E), full_precision(Q)
         with without_autocast(E):
             return self._unroll(E, Q, reads, state)
+
+    @property
+    def sums_up(self) -> bool:
+        """Whether what is read is a sum over the writes, so that there are `contributions`."""
+        return type(self)._contributions is not Memory._contributions
+
+    @final
+    def contributions(self, E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"]) -> Contributions:
+        """Return what each write gives to the read of a query after all of them, from the empty memory.
+
+        The terms add up to what `read` gives. A write's term is what is left of it at the end: less where later
+        writes let it fade, nothing where they replaced it.
+
+        Args:
+            E: What is written, one entry a glimpse.
+            q: The query.
+
+        Raises:
+            InputError: What this memory reads is no sum over its writes, or shapes do not fit.
+        """
+        if not self.sums_up:
+            raise InputError(
+                f"What the memory {self.config.name!r} reads is no sum over its writes, so it cannot be said how much "
+                "each of them gives."
+            )
+        self._check("E", E, "(b, n, m)", None)
+        self._check("q", q, "(b, m)", None)
+        E, q = full_precision(E), full_precision(q)
+        with without_autocast(E):
+            return self._contributions(E, q)
 
     @final
     def with_room(self, state: S, slots: int) -> S:

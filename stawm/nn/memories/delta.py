@@ -13,7 +13,7 @@ from stawm.configuration import Config as BaseConfig
 from stawm.configuration import Interval
 from stawm.core import delta
 from stawm.core.delta import State
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.projections import EPSILON, project, unit
 from stawm.nn.precision import full_precision, without_autocast
 
@@ -70,6 +70,9 @@ class Delta(Memory[State]):
 
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         return self.rule.unroll(*self._terms(E), self._asked(Q), reads, state)
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        return Contributions(self.rule.contributions(*self._terms(E), self._asked(q)), torch.zeros_like(q))
 
     def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
         """What the rule writes: k, v, β."""

@@ -13,7 +13,7 @@ from stawm.configuration import Config as BaseConfig
 from stawm.core import fast_weights as core
 from stawm.core.fast_weights import Rates, State
 from stawm.core.stacks import Form
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.rates import fraction, positive, raw_fraction, raw_positive
 from stawm.nn.precision import full_precision, without_autocast
 
@@ -85,6 +85,16 @@ class FastWeights(Memory[State]):
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         Y, state = core.unroll(E, Q, reads, self.rates, state, form=self.form)
         return self._normed(Y), state
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        writes = core.contributions(E, q, self.rates)
+        if self.norm is None:
+            return Contributions(writes, torch.zeros_like(q))
+        # The layer norm divides the sum by one number, and so each of its terms; its bias is no write's.
+        spread = (writes.sum(dim=1, keepdim=True).var(dim=2, keepdim=True, correction=0) + self.norm.eps).sqrt()
+        centred = writes - writes.mean(dim=2, keepdim=True)
+        bias = full_precision(self.norm.bias).expand_as(q)
+        return Contributions(full_precision(self.norm.weight) * centred / spread, bias)
 
     def _settle(self, state: State, writes: int) -> State:
         return core.settle(state, self.form, writes, self.rates)

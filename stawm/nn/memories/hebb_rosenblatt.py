@@ -14,7 +14,7 @@ from stawm.core import hebb_rosenblatt as core
 from stawm.core.activations import ACTIVATIONS
 from stawm.core.hebb_rosenblatt import Rates, State
 from stawm.core.stacks import Form
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.rates import fraction, positive, raw_fraction, raw_positive
 from stawm.nn.precision import full_precision, without_autocast
 
@@ -117,6 +117,11 @@ class HebbRosenblatt(Memory[State]):
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         rates, options = self.rates, {"orientation": self.config.orientation, "phi": self.phi, "form": self.form}
         return core.unroll(self._scaled(E, rates), Q, reads, rates, state, **options)
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        rates = self.rates
+        writes = core.contributions(self._scaled(E, rates), q, rates, self.config.orientation, self.phi)
+        return Contributions(writes, torch.zeros_like(q))
 
     def _settle(self, state: State, writes: int) -> State:
         return core.settle(state, self.form, writes, self.rates)

@@ -12,7 +12,7 @@ from stawm.configuration import POSITIVE
 from stawm.configuration import Config as BaseConfig
 from stawm.core import hopfield as core
 from stawm.core.hopfield import Rates, State
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.rates import positive, raw_positive
 from stawm.nn.precision import full_precision, without_autocast
 
@@ -61,3 +61,6 @@ class Hopfield(Memory[State]):
 
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         return core.unroll(E, Q, reads, self.rates, state)
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        return Contributions(core.contributions(E, q, self.rates), torch.zeros_like(q))

@@ -12,7 +12,7 @@ from stawm.configuration import Config as BaseConfig
 from stawm.configuration import Interval
 from stawm.core import oja as core
 from stawm.core.oja import Rates, State
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.projections import unit
 from stawm.nn.memories.rates import fraction, raw_fraction
 from stawm.nn.precision import full_precision
@@ -73,6 +73,9 @@ class Oja(Memory[State]):
 
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         return core.unroll(self._seen(E), Q, reads, full_precision(self.start), self.rates, state)
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        return Contributions(*core.contributions(self._seen(E), q, full_precision(self.start), self.rates))
 
     def _seen(self, e: Tensor) -> Tensor:
         return unit(e) if self.config.normalise else e

@@ -12,7 +12,7 @@ from stawm.configuration import FRACTION
 from stawm.configuration import Config as BaseConfig
 from stawm.core import plasticity as core
 from stawm.core.plasticity import Rates, State, Weights
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.memories.rates import fraction, raw_fraction
 from stawm.nn.precision import full_precision
 
@@ -77,3 +77,7 @@ class Plasticity(Memory[State]):
 
     def _unroll(self, E: Tensor, Q: Tensor, reads: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         return core.unroll(E, Q, reads, self.weights, self.rates, state, trace=self.config.trace)
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        writes = core.contributions(E, q, self.weights, self.rates, trace=self.config.trace)
+        return Contributions(writes, q @ self.weights.w.mT)

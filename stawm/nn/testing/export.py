@@ -51,7 +51,8 @@ def export_as(part: str, *, channels: int, image: tuple[int, int], glimpse: int)
 
 def export_fault(model: Stawm, kind: GraphKind) -> str:
     """Return why a model cannot be exported as a kind of graph, or nothing where it can."""
-    plan = Plan(kind, GLIMPSES, fields.choose(model, None), False)
+    shares = ["shares"] if "shares" in fields.available(model, kind) else []
+    plan = Plan(kind, GLIMPSES, (*fields.choose(model, None, kind), *shares), False)
     prepared = prepare(model, plan, "fp32")
     data = build(prepared, describe(model, prepared), 18)
     files = {part: open_graph(Path(f"{part}.onnx"), value) for part, value in data.items()}

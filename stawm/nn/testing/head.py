@@ -104,7 +104,7 @@ def exports(head: nn.Module) -> None:
     kinds: list[Literal["rollout", "step"]] = ["rollout", "step"] if reads in ([3], [1, 2, 3]) else ["rollout"]
     with TemporaryDirectory() as folder:
         for kind in kinds:
-            to_onnx(shaken(model), Path(folder) / f"{kind}.onnx", graph=kind, outputs=available(model))
+            to_onnx(shaken(model), Path(folder) / f"{kind}.onnx", graph=kind, outputs=available(model, kind))
 
 
 def shaken(model: Model) -> Model:

@@ -234,6 +234,26 @@ def empty_slots_change_nothing(build: Build, seed: int) -> None:
         plain, roomy = memory.write(plain, e), memory.write(roomy, e)
 
 
+def contributions_sum_up(build: Build, seed: int) -> None:
+    """Where it says what each write gives to a read, these add up to the read; else the call is an InputError."""
+    memory = build()
+    E, Q = inputs(seed)
+    if not memory.sums_up:
+        try:
+            memory.contributions(E, Q[:, 0])
+        except InputError:
+            return
+        require(False, "it has no contributions, and the call is no InputError")
+    for writes in (0, 1, WRITES):
+        found = memory.contributions(E[:, :writes], Q[:, 0])
+        require(found.writes.shape == (BATCH, writes, SIZE), f"of {writes} writes it gives {tuple(found.writes.shape)}")
+        read = memory.read(written(memory, E[:, :writes]), Q[:, 0])
+        require_equal(f"the sum of {writes} contributions", found.writes.sum(dim=1) + found.rest, read, ROUNDING)
+    alone = memory.contributions(E[:1], Q[:1, 0])
+    for name, got, expected in zip(alone._fields, alone, memory.contributions(E, Q[:, 0]), strict=True):
+        require_equal(f"{name} of the first sample alone", got, expected[:1], ROUNDING)
+
+
 def matrix_is_the_read(build: Build, seed: int) -> None:
     """`matrix` is the derivative of `read` at the query zero."""
     memory = build()
@@ -288,6 +308,7 @@ MEMORY_CHECKS = by_name(
     refuses_wrong_reads,
     grows_as_declared,
     empty_slots_change_nothing,
+    contributions_sum_up,
     matrix_is_the_read,
     does_not_explode,
     learns,
