@@ -34,7 +34,7 @@ from stawm.web.selftest import self_test
 FORMAT = "1"
 MARK = "stawm.web"
 INDEX = "site.json"
-WANTED = ("logits", "canvas", "pose", "corners", "glimpses", "confidence", "matrix")
+WANTED = ("logits", "canvas", "pose", "corners", "glimpses", "confidence", "matrix", "shares")
 """The outputs that the page shows, of those that a model has."""
 
 
@@ -66,7 +66,6 @@ def write_site(
     models: Sequence[Model],
     out: Path,
     *,
-    precision: Literal["fp32"] = "fp32",
     weights: Literal["fp32", "fp16"] = "fp16",
     title: str = "",
     pictures: Sequence[Path] = (),
@@ -82,7 +81,6 @@ def write_site(
     Args:
         models: Models that classify or draw, in the order in which they are offered.
         out: The folder; one that holds another site is replaced.
-        precision: How the models compute.
         weights: How their weights are stored. ``"fp16"`` halves the files; where the weights are no halves already, it
             rounds them.
         title: What the page is called.
@@ -118,7 +116,7 @@ def write_site(
             name = _free_name(as_file_name(model.config.name), sizes)
             place = folder / "models" / name
             place.parent.mkdir(exist_ok=True)
-            _write_model(model, place, pictures, until, precision=precision, weights=weights, batches=batches)
+            _write_model(model, place, pictures, until, weights=weights, batches=batches)
             sizes[name] = _size(place)
         said = {"title": title, "version": __version__, "project": project(), "command": command}
         said |= {"models": list(sizes)}
@@ -192,7 +190,7 @@ def _write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: flo
         **options: What `to_onnx` is told besides.
     """
     names, pixels = samples(model.config, pictures)
-    outputs = [name for name in WANTED if name in available(model)]
+    outputs = [name for name in WANTED if name in available(model, "steered")]
     report = to_onnx(model, place, graph="step", outputs=outputs, steered=True, **options)
     info = inspect(place).info
     fields = (*info.plan.fields, "glimpse_logits") if model.config.classifies else info.plan.fields

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import stawm
 from stawm.export.graphs import steering
 from stawm.export.graphs.rollout import Rollout
 from stawm.export.graphs.steering import Steering
@@ -209,6 +210,13 @@ def test_without_a_write_the_answer_is_what_python_says(page: Browser, model: An
     page.find("#strip li:nth-child(2) input").click()
     assert page.settled() == "done"
     np.testing.assert_allclose(probabilities(page), before, atol=1e-7)
+
+
+def test_the_evidence_is_that_of_python(page: Browser, model: Any) -> None:
+    found = stawm.explain(model, samples(model.config, [])[1][:1])
+    shares, _ = found.of(found.labels)
+    shown = page.run("return [...document.querySelectorAll('#strip .share')].map((bar) => bar.dataset.share)")
+    np.testing.assert_allclose([float(share) for share in shown], shares[0], atol=10 * CLOSE)
 
 
 def test_a_glimpse_is_placed_by_hand(page: Browser, model: Any) -> None:

@@ -37,6 +37,23 @@ export interface Answer {
   canvas?: Float32Array;
   /** The memory as a square matrix, row by row. */
   matrix?: Float32Array;
+  /**
+   * What each write gives to each logit, class by class: the newest write last, and before the first as many rows of
+   * zeros as there is room for further ones. `sharesOf` finds the rows of glimpses.
+   */
+  shares?: Float32Array;
+}
+
+/** Return what each glimpse gives to each logit; nothing where it was not written, or the graph does not say. */
+export function sharesOf(answer: Answer, glimpses: readonly Glimpse[]): (Float32Array | undefined)[] {
+  const { shares, logits } = answer;
+  if (!shares) return glimpses.map(() => undefined);
+  const written = glimpses.filter(({ steer }) => steer.written !== false);
+  return glimpses.map((glimpse) => {
+    const age = written.length - written.indexOf(glimpse);
+    const start = shares.length - age * logits.length;
+    return written.includes(glimpse) ? shares.slice(start, start + logits.length) : undefined;
+  });
 }
 
 /** The three graphs of a model. */
@@ -163,5 +180,6 @@ function answered(found: Tensors): Answer {
     confidence: probabilities[best] ?? 0,
     ...(part("canvas") && { canvas: part("canvas")! }),
     ...(part("matrix") && { matrix: part("matrix")! }),
+    ...(part("shares") && { shares: part("shares")! }),
   };
 }

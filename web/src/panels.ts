@@ -1,7 +1,7 @@
 /** The parts of the page that show what a viewer knows. All words are put in as text, never as markup. */
 
 import type { About } from "./about";
-import type { Answer, Glimpse } from "./looking";
+import { type Answer, type Glimpse, sharesOf } from "./looking";
 import { paintFrames, paintMatrix, paintPicture } from "./paint";
 import type { Viewer } from "./viewer";
 
@@ -58,6 +58,9 @@ export function showBars(answer: Answer | undefined, about: About): void {
 /** Show each glimpse: what was seen, what was sketched of it, what the answer was after it. */
 export function showStrip(viewer: Viewer, about: About): void {
   const rows = rowsOf(element("strip"), viewer.glimpses.length, (i) => card(viewer, i));
+  const answer = viewer.answers[viewer.at];
+  const shares = answer ? sharesOf(answer, viewer.glimpses.slice(0, viewer.at)).map((share) => share?.[answer.best]) : [];
+  const most = Math.max(...shares.map((share) => Math.abs(share ?? 0)), 1e-6);
   rows.forEach((row, i) => {
     const glimpse = viewer.glimpses[i]!;
     const written = glimpse.steer.written !== false;
@@ -65,6 +68,7 @@ export function showStrip(viewer: Viewer, about: About): void {
     showPictures(row.querySelector(".pictures")!, glimpse, viewer.sketch(i + 1), about);
     row.querySelector(".words")!.textContent = wordsOf(viewer.answers[i + 1], glimpse, about, i);
     row.querySelector("input")!.checked = written;
+    showShare(row.querySelector(".share")!, shares[i], most, about.classes[answer?.best ?? -1]);
   });
 }
 
@@ -82,8 +86,23 @@ function card(viewer: Viewer, i: number): HTMLElement {
   box.setAttribute("aria-label", `Glimpse ${i + 1} is written to the memory`);
   box.addEventListener("change", () => void viewer.setWritten(i, box.checked));
   label.append(box, "written");
-  row.append(show, make("div", "words"), label);
+  row.append(show, make("div", "words"), make("div", "share"), label);
   return row;
+}
+
+/** Show how much a glimpse speaks for the answer, or against it. */
+function showShare(place: HTMLElement, share: number | undefined, most: number, name: string | undefined): void {
+  place.hidden = share === undefined || name === undefined;
+  if (share === undefined || name === undefined) return;
+  const bar = rowsOf(place, 1, () => make("i", ""))[0]!;
+  const width = (50 * Math.abs(share)) / most;
+  bar.className = share < 0 ? "against" : "";
+  bar.style.left = `${share < 0 ? 50 - width : 50}%`;
+  bar.style.width = `${width}%`;
+  place.dataset["share"] = String(share);
+  place.title = `${share < 0 ? "" : "+"}${share.toFixed(2)} for ${name}`;
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", place.title);
 }
 
 function showPictures(place: Element, glimpse: Glimpse, sketch: { pixels: Float32Array; channels: number } | undefined, about: About): void {

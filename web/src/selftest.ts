@@ -43,7 +43,7 @@ export async function runSelfTest(file: unknown, begin: (pixels: Float32Array) =
     for (const [i, steer] of one.steer.entries()) {
       const glimpse = await looking.step(steer);
       const answer = await looking.ask();
-      const found: Found = { pose: glimpse.pose, logits: answer.logits, canvas: answer.canvas, matrix: answer.matrix };
+      const found: Found = { pose: glimpse.pose, logits: answer.logits, canvas: answer.canvas, shares: answer.shares };
       for (const [output, expected] of Object.entries(one.expected)) {
         if (expected[i]) compare(worst, output, i + 1, found[output], expected[i]);
       }

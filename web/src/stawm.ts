@@ -30,6 +30,7 @@ export type { Answer, Glimpse, Looking, Steer } from "./looking";
 export type { SelfTest } from "./selftest";
 export type { Stroke } from "./ink";
 export { drawn } from "./ink";
+export { sharesOf } from "./looking";
 export { StawmError } from "./errors";
 export { checkBrowser } from "./runtime";
 

@@ -1,1 +1,1 @@
-export{t as Model,c as StawmError,r as checkBrowser,a as drawn,n as load}from"./stawm2.js";
+export{t as Model,l as StawmError,o as checkBrowser,i as drawn,n as load,a as sharesOf}from"./stawm2.js";
