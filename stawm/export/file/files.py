@@ -152,12 +152,12 @@ def write_graphs(path: Path, graphs: Mapping[str, bytes]) -> None:
         for part, data in graphs.items():
             write_atomically(folder / f"{part}.onnx", data)
         folder.chmod(0o755)
-        _put(folder, path)
+        put_in_place(folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: Path, path: Path) -> None:
+def put_in_place(folder: Path, path: Path) -> None:
     """Give a folder its name; what had it goes away afterwards."""
     if not path.exists():
         folder.rename(path)

@@ -39,7 +39,7 @@ MAX_ENTRY = 10_000_000
 LARGEST = 1e6
 """How large the numbers may be that pixels are normalised by, and one over how small."""
 NOISE = "noise_"
-REGISTERS = ("canvases", "masks")
+REGISTERS = ("canvases", "masks", "shares")
 """What a step graph gives of all glimpses together: of as many as its state has slots."""
 LEAST_SLOTS = 2
 """How many slots the state of a step graph has at least; see `stawm.export.graphs.step.parts`."""

@@ -55,10 +55,10 @@ class Rollout(Graph):
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
-        if "shares" in outputs:
-            named["shares"] = evidence(self.model, seen).shares
         if "matrix" in outputs:
             named["matrix"] = matrix()
+        if "shares" in outputs:
+            named["shares"] = self._shares(given, seen)
         if "corners" in outputs:
             size = (extent(given["image"]),) if self.sides else ()
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
@@ -74,6 +74,11 @@ class Rollout(Graph):
         seen = steering.look(self.model, given["image"], steer)
         recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
         return seen, recalled, lambda: matrix
+
+    def _shares(self, given: State, seen: Any) -> Tensor:
+        """Return what each glimpse gives to each logit; what was not written gives nothing, and comes first."""
+        steer = Steering.of(given)
+        return evidence(self.model, seen).shares if steer is None else steering.shares(self.model, seen, steer.written)
 
 
 def _floats(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -94,6 +94,7 @@ def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str
         labels: Those of the model's heads that have one.
     """
     registers = {f"{start}{name}" for start in ("", *(f"{x}_" for x in labels)) for name in ("canvases", "masks")}
+    registers |= {"shares"}
     by_glimpse = {f"{label}_glimpse_logits" for label in labels}
     named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
     for name, last in answers[-1].items():

@@ -112,7 +112,8 @@ def to_onnx(
     trial = as_trial(model, images, labels, bounds)
     if calibration is not None:
         check_calibration(model, precision, calibration)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs, graph), sample, weights, steered)
+    named = fields.choose(model, outputs, "steered" if steered else graph)
+    plan = Plan(graph, count_glimpses(model, glimpses), named, sample, weights, steered)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset, calibration)
     files = {part: open_graph(path, value) for part, value in data.items()}
