@@ -164,6 +164,7 @@ def make_parser() -> Parser:
     graphs.add_parsers(add)
     exploring.add_parser(add)
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
+    add(commands.env, "env", "print versions, devices, providers and plug-ins, as reports of bugs need them")
     return parser
 
 
