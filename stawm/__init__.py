@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stawm.configuration.config import Config as Config
     from stawm.heads.output import Noise as Noise
     from stawm.heads.output import Output as Output
+    from stawm.installation import environment as environment
     from stawm.large.exploring import explore as explore
     from stawm.models.cite import cite as cite
     from stawm.models.describe import describe as describe
@@ -42,6 +43,7 @@ _HOMES = {
     "config": "stawm.models.resolve",
     "describe": "stawm.models.describe",
     "diagnose": "stawm.models.diagnosis",
+    "environment": "stawm.installation",
     "explain": "stawm.models.explaining",
     "explore": "stawm.large.exploring",
     "inspect": "stawm.storage.checkpoint",

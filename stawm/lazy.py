@@ -16,6 +16,14 @@ EXTRAS = {
     "zarr": "large",
 }
 """Which extra brings a package that may lack."""
+NEEDED = {"sklearn": "scikit-learn"} | {
+    name: name
+    for name in (
+        *("torch", "torchvision", "timm", "numpy", "einops", "jaxtyping", "safetensors", "rich", "psutil"),
+        *("onnx", "onnxscript", "onnxruntime"),
+    )
+}
+"""What stawm is installed with, and by which name pip knows it."""
 
 
 def attach(
@@ -52,6 +60,7 @@ def _import(module: str) -> Any:
 def explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
     """Return what to raise where a package lacks: which extra brings it, or the error itself."""
     package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS or isinstance(error, MissingPackageError):
+    if isinstance(error, MissingPackageError) or package not in {**EXTRAS, **NEEDED}:
         return error
-    return MissingPackageError(f"this needs {package}: pip install 'stawm[{EXTRAS[package]}]'", name=error.name)
+    wanted = f"'stawm[{EXTRAS[package]}]'" if package in EXTRAS else NEEDED[package]
+    return MissingPackageError(f"this needs {package}: pip install {wanted}", name=error.name)

@@ -14,6 +14,7 @@ LAYERS = (
     ("_version", "errors", "lazy", "network", "text"),
     ("catalog",),
     ("registry",),
+    ("installation",),
     ("configuration",),
     ("core",),
     ("nn",),

@@ -13,7 +13,7 @@ import stawm
 
 PUBLIC = {
     *("build", "build_component", "config", "list_names", "describe", "cite", "register", "save", "load", "inspect"),
-    *("diagnose", "explain", "explore"),
+    *("diagnose", "environment", "explain", "explore"),
     *("Config", "Noise", "Output", "errors", "export", "hub", "interop", "training", "viz", "__version__"),
 }
 

@@ -17,6 +17,13 @@ def demo(args: Namespace) -> None:
     show(args, demo(args.data, args.out, quiet=args.json, **args.overrides))
 
 
+def env(args: Namespace) -> None:
+    """Print what stawm runs on."""
+    import stawm
+
+    show(args, stawm.environment())
+
+
 def list_names(args: Namespace) -> None:
     """List registered names, and what could not be plugged in."""
     from stawm import registry

@@ -166,6 +166,7 @@ def make_parser() -> Parser:
     exploring.add_parser(add)
     web.add_arguments(add(web.web, "web", "write a page for browsers on which models look"))
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
+    add(commands.env, "env", "print versions, devices, providers and plug-ins, as reports of bugs need them")
     return parser
 
 

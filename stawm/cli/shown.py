@@ -3,9 +3,6 @@
 import argparse
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from stawm.cli import values
 from stawm.errors import InputError
 
@@ -21,14 +18,14 @@ class Shown(NamedTuple):
     """Images as the model takes them; None where no data is named.
 
     Attributes:
-        images: What a graph is judged by, of the test part.
+        images: A tensor: what a graph is judged by, of the test part.
         labels: Their classes; None where they are none of the model's.
         calibration: What ranges are measured on, of the training part; None where that is not asked for.
     """
 
-    images: Tensor | None = None
-    labels: Tensor | None = None
-    calibration: Tensor | None = None
+    images: Any = None
+    labels: Any = None
+    calibration: Any = None
 
 
 def shown(model: Any, args: argparse.Namespace) -> Shown:
@@ -57,20 +54,22 @@ def shown(model: Any, args: argparse.Namespace) -> Shown:
 
 def some(images: Any, count: int) -> Any:
     """Return some images of a set, the same each time; all of a set that has no more."""
+    import torch
+
     if len(images) <= count:
         return images
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
     return images.take(drawn.sort().values)
 
 
-def normalised(model: Any, images: Any) -> Tensor:
+def normalised(model: Any, images: Any) -> Any:
     """Return the images of a set as the model takes them."""
     from stawm.models.pixels import to_unit
 
     return model.normalise(to_unit(images.images[:]))
 
 
-def labels_of(model: Any, images: Any) -> Tensor | None:
+def labels_of(model: Any, images: Any) -> Any:
     """Return the classes of a set by the model's numbers; None where it has others, or the model has none."""
     from stawm.training import data
 

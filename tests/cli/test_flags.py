@@ -89,6 +89,7 @@ def test_every_option_of_a_command_is_tried_here():
         "list": {"--exclude"},
         "describe": {"--kind"},
         "cite": set(),
+        "env": set(),
         "inspect": set(),
         "demo": {"--data", "--out"},
     }
