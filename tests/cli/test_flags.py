@@ -73,11 +73,25 @@ RULES = (([], False), (["--resize"], "crop"), (["--resize", "crop"], "crop"), ([
 """How images are resized, by what is typed."""
 
 
+PICTURES: list[tuple[str, str, list[str], dict[str, Any]]] = [
+    ("--reconstructions", "reconstructions", ["--beside", "a", "--beside", "b"], {}),
+    ("--canvases", "canvases", ["--beside", "a"], {}),
+    ("--sketches", "sketches", [], {}),
+    ("--segments", "segments", [], {}),
+    ("--traverse", "traversals", ["--glimpse", "2"], {"glimpse": 2}),
+    ("--generate", "generated", ["--seed", "3"], {"seed": 3}),
+]
+"""What asks for each picture of `stawm draw`, the function that makes it, further options, and how these arrive."""
+
+
 def test_every_option_of_a_command_is_tried_here():
     tried = {
         "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
         "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
-        "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "draw": {
+            *("--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed", "--beside", "--glimpse"),
+            *(flag for flag, *_ in PICTURES),
+        },
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
@@ -188,6 +202,30 @@ def test_what_follows_resize_alone_stays_what_it_is(heard: Any):
     assert (calls["options"]["resize"], calls["glimpses"]) == (True, 3)
     run("train", "--resize", "squeeze", "stawm-digits", "--data", "digits", "--out", "x")
     assert (calls["options"]["resize"], calls["args"]) == ("squeeze", ("stawm-digits",))
+
+
+@pytest.mark.parametrize(("flag", "name", "more", "arrives"), PICTURES, ids=[row[0] for row in PICTURES])
+def test_the_pictures_of_draw_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str, name: str, more: list[str], arrives: dict[str, Any]
+):
+    sizes: dict[str, Any] = {"glimpses": 1, "memory_size": 8, "hidden_size": 16}
+    model = stawm.build("stawm-digits", heads="drawing", class_names=[], canvas="bernoulli", **sizes).eval()
+    asked: list[Any] = []
+    monkeypatch.setattr(pretrained, "find_model", lambda given: asked.append(given) or model)
+    calls: dict[str, Any] = {}
+
+    def picture(models: Any, pixels: Any, **options: Any) -> Any:
+        calls.update(models=models, pixels=pixels, options=options)
+        return stawm.viz.health(stawm.diagnose(model, pixels))
+
+    monkeypatch.setattr(stawm.viz, name, picture)
+    run("draw", "m", "--data", "digits", "--count", 2, "--out", tmp_path / "p.png", flag, *more)
+    several = more.count("--beside")
+    assert calls["models"] == ([model] * (1 + several) if several else model)
+    assert asked == ["m", *"ab"[:several]]
+    assert calls["options"] == (arrives or ({"glimpse": None} if flag == "--traverse" else {}))
+    assert len(calls["pixels"]) == 2
+    assert (tmp_path / "p.png").is_file()
 
 
 def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
