@@ -161,6 +161,6 @@ def test_a_card_says_that_any_size_is_taken(tmp_path: Any):
 
 
 def test_without_a_thumbnail_nothing_is_new():
-    assert config("stawm-mnist-8").context_size is None
+    assert config("stawm-mnist-8").to_dict()["context_size"] is None
     with pytest.raises(InputError, match=r"of shape \(b, 1, 28, 28\)"):
         construct(config("stawm-mnist-8"))(torch.zeros(1, 1, 30, 30))
