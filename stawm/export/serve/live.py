@@ -12,6 +12,7 @@ from stawm.export.file.metadata import GraphInfo, plain, weights_hash
 from stawm.export.graphs.fields import choose
 from stawm.export.run.providers import INSTALL, DeviceError
 from stawm.export.serve.arguments import as_count, check_until
+from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import UNTIL, Looked
 from stawm.export.serve.pixels import Images, prepare
 from stawm.heads.output import Output
@@ -57,6 +58,7 @@ class LiveModel:
             versions={},
         )
 
+    @size_by_size
     def __call__(self, images: Images) -> Output:
         """Look at images, as a graph does: what is random is the most probable.
 
@@ -65,6 +67,7 @@ class LiveModel:
         """
         return self._run(images)
 
+    @size_by_size
     def look(self, images: Images, *, until: float = UNTIL) -> Looked:
         """Answer by the first glimpse after which the answer is certain enough.
 
