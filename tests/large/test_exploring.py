@@ -110,7 +110,10 @@ def test_a_thumbnail_of_a_coarser_level_differs_where_edges_cut_its_pixels(
 
 @pytest.mark.parametrize(
     ("locator", "form"),
-    [*((name, "array") for name in stawm.list_names("locator", origin="stawm")), *(("crop", x) for x in ("memmap", "floats", "tiff"))],
+    [
+        *((name, "array") for name in stawm.list_names("locator", origin="stawm")),
+        *(("crop", x) for x in ("memmap", "floats", "tiff")),
+    ],
 )
 def test_exploring_gives_what_the_model_gives(form: str, locator: str, tmp_path: Path) -> None:
     model, image = looker(locator=locator, **{"locator.antialias": True, "locator.scales": 2}), made(1, 131, 203)
