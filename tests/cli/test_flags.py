@@ -16,6 +16,7 @@ from stawm import cli, registry, training
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser, option
 from stawm.export import triton
+from stawm.export.formats import bench as benching
 from stawm.export.proof.behaviour import Bounds
 from stawm.export.serve import folder, session
 from stawm.export.write import exporting, verifying
@@ -274,6 +275,30 @@ def test_what_is_verified_arrives(heard: Any, digits: Any):
     assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", **JUDGED}
     run("verify", "x.onnx", "m", "--device", "tensorrt")
     assert calls["device"] == "tensorrt"
+
+
+def test_the_options_of_bench_arrive(heard: Any, digits: Any):
+    calls = heard(benching, "bench", Said(failures=()))
+    run("bench", "m", "--formats", "pytorch, onnx int8", "--rounds", 2, "--threads", 1, "--agreement", 0.9)
+    assert calls == {
+        "args": (digits,),
+        "formats": ["pytorch", "onnx int8"],
+        "rounds": 2,
+        "threads": 1,
+        "calibration": None,
+        **JUDGED,
+        "bounds": Bounds(agreement=0.9),
+    }
+    run("bench", "m")
+    assert (calls["formats"], calls["rounds"], calls["threads"], calls["bounds"]) == (None, 15, None, None)
+
+
+def test_a_format_that_does_not_agree_ends_with_status_1(heard: Any, digits: Any, capsys: pytest.CaptureFixture[str]):
+    heard(benching, "bench", Said(failures=(Said(format="OpenVINO"),)))
+    assert cli.main(["bench", "m"]) == 1
+    said = capsys.readouterr()
+    assert "OpenVINO does not answer as PyTorch does" in said.err
+    assert "Said(" in said.out
 
 
 @pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])
