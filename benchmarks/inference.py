@@ -50,8 +50,10 @@ def variants(model: Stawm, pixels: torch.Tensor, folder: Path) -> dict[str, Call
     }
 
 
-def files_of(model: Stawm, folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{model.config.name}.*.onnx"))
+def sizes_of(model: Stawm, folder: Path) -> dict[str, int]:
+    """Return the bytes of both files by their precision."""
+    name = model.config.name
+    return {precision: (folder / f"{name}.{precision}.onnx").stat().st_size for precision in ("fp32", "int8")}
 
 
 @torch.inference_mode()
@@ -64,10 +66,7 @@ def measure(quick: bool) -> list[Row]:
             pixels = torch.rand(batch, *model.config.image, generator=torch.Generator().manual_seed(1))
             timings = interleaved(variants(model, pixels, Path(folder)), rounds)
             row: Row = {"preset": preset, "batch": batch, "timings": {n: as_dict(t) for n, t in timings.items()}}
-            rows.append(
-                row
-                | {"sizes": {file.name.split(".")[-2]: file.stat().st_size for file in files_of(model, Path(folder))}}
-            )
+            rows.append(row | {"sizes": sizes_of(model, Path(folder))})
             print(preset, batch, {n: f"{t.median * 1e3:.1f} ms" for n, t in timings.items()}, flush=True)
     return rows
 

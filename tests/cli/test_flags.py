@@ -278,7 +278,7 @@ def test_what_is_verified_arrives(heard: Any, digits: Any):
 
 
 def test_the_options_of_bench_arrive(heard: Any, digits: Any):
-    calls = heard(benching, "bench", Said(failures=()))
+    calls = heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=()))
     run("bench", "m", "--formats", "pytorch, onnx int8", "--rounds", 2, "--threads", 1, "--agreement", 0.9)
     assert calls == {
         "args": (digits,),
@@ -294,11 +294,12 @@ def test_the_options_of_bench_arrive(heard: Any, digits: Any):
 
 
 def test_a_format_that_does_not_agree_ends_with_status_1(heard: Any, digits: Any, capsys: pytest.CaptureFixture[str]):
-    heard(benching, "bench", Said(failures=(Said(format="OpenVINO"),)))
+    rows = (benching.Row(format="PyTorch", ok=True), benching.Row(format="OpenVINO", ok=False))
+    heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=rows))
     assert cli.main(["bench", "m"]) == 1
     said = capsys.readouterr()
     assert "OpenVINO does not answer as PyTorch does" in said.err
-    assert "Said(" in said.out
+    assert "FAILED" in said.out
 
 
 @pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])
