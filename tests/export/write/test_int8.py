@@ -224,8 +224,6 @@ LEGAL = {"precision": "int8", "images": torch.zeros(4, 1, 12, 12)}
         ({"images": None, "labels": torch.zeros(4).long()}, "labels were given, and no images"),
         ({"labels": torch.zeros(3).long()}, r"for each of 4 images; got torch.int64 of shape \(3,\)"),
         ({"labels": torch.zeros(4)}, "for each of 4 images; got torch.float32"),
-        ({"labels": [0, 0, 0, 0]}, "for each of 4 images; got list"),
-        ({"bounds": 0.9}, "bounds must be a stawm.export.Bounds; got 0.9"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_traced(options: Any, said: str, model: Any, tmp_path: Path) -> None:
