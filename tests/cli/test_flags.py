@@ -18,6 +18,7 @@ from stawm import cli, registry, training
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser, option
 from stawm.export import triton
+from stawm.export.formats import bench as benching
 from stawm.export.proof.behaviour import Bounds
 from stawm.export.serve import folder, session
 from stawm.export.write import exporting, verifying
@@ -319,6 +320,31 @@ def test_what_is_verified_arrives(heard: Any, digits: Any):
     assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", **JUDGED}
     run("verify", "x.onnx", "m", "--device", "tensorrt")
     assert calls["device"] == "tensorrt"
+
+
+def test_the_options_of_bench_arrive(heard: Any, digits: Any):
+    calls = heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=()))
+    run("bench", "m", "--formats", "pytorch, onnx int8", "--rounds", 2, "--threads", 1, "--agreement", 0.9)
+    assert calls == {
+        "args": (digits,),
+        "formats": ["pytorch", "onnx int8"],
+        "rounds": 2,
+        "threads": 1,
+        "calibration": None,
+        **JUDGED,
+        "bounds": Bounds(agreement=0.9),
+    }
+    run("bench", "m")
+    assert (calls["formats"], calls["rounds"], calls["threads"], calls["bounds"]) == (None, 15, None, None)
+
+
+def test_a_format_that_does_not_agree_ends_with_status_1(heard: Any, digits: Any, capsys: pytest.CaptureFixture[str]):
+    rows = (benching.Row(format="PyTorch", ok=True), benching.Row(format="OpenVINO", ok=False))
+    heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=rows))
+    assert cli.main(["bench", "m"]) == 1
+    said = capsys.readouterr()
+    assert "OpenVINO does not answer as PyTorch does" in said.err
+    assert "FAILED" in said.out
 
 
 @pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])
