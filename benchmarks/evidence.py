@@ -21,7 +21,7 @@ PRESET, BATCH = "stawm-mnist-8", 500
 
 
 def count(found: Explanation, labels: Tensor, generator: torch.Generator) -> tuple[int, int]:
-    """Return for how many images either glimpse lowers the probability, and in how many the greatest share does so more.
+    """Return in how many images either glimpse lowers the probability, and in how many the greatest share more.
 
     Args:
         found: What `stawm.explain` gave.

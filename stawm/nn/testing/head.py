@@ -182,9 +182,8 @@ def reads_are_writes(build: Build, seed: int) -> None:
 def reads_alike_at_any_length(build: Build, seed: int) -> None:
     """A head that reads after each glimpse, or once after the last, does so however many there are: its step form."""
     head = build()
-    each, last = (
-        [tuple(form(n)) for n in range(1, GLIMPSES + 1)] for form in (lambda n: range(1, n + 1), lambda n: (n,))
-    )
+    each = [tuple(range(1, n + 1)) for n in range(1, GLIMPSES + 1)]
+    last = [(n,) for n in range(1, GLIMPSES + 1)]
     found = [tuple(head.reads(n)) for n in range(1, GLIMPSES + 1)]
     for n, form in ((n, form) for form in (each, last) for n in range(3, GLIMPSES + 1) if found[n - 1] == form[n - 1]):
         require(found == form, f"of {n} glimpses it reads after {form[n - 1]}, and of 1 to {GLIMPSES} after {found}")
