@@ -93,6 +93,11 @@ def test_every_option_of_a_command_is_tried_here():
             *("--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed", "--beside", "--glimpse"),
             *(flag for flag, *_ in PICTURES),
         },
+        "explain": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "tune-stop": {
+            *("--data", "--resize", "--download", "--held-out", "--error", "--glimpses", "--validation", "--augment"),
+            "--out",
+        },
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
