@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
-.PHONY: demo test test-long fuzz check format bench clean
+.PHONY: demo test test-long fuzz check format bench page web clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -43,5 +43,14 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# The page of `stawm web`, from its sources in web/; needs Node 20 or newer.
+page: $(STAMP)
+	cd web && npm ci && npx tsc && npx vitest run && npx vite build
+	$(BIN)/python tools/page.py
+
+# The page with the models that come with the package, on this machine.
+web: page
+	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad --out site --serve
+
 clean:
-	rm -rf .venv demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo site web/node_modules .pytest_cache .ruff_cache .hypothesis

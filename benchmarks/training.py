@@ -57,7 +57,7 @@ def authors_step(preset: str, batch: int, device: str = "cpu", **overrides: Any)
         optimiser.zero_grad()
         loss = model.loss(loop(images), images, labels)["total"]
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned, 5.0, foreach=False)
+        torch.nn.utils.clip_grad_value_(learned, 5.0, foreach=False)
         optimiser.step()
 
     return step

@@ -5,9 +5,11 @@
     python docs/pictures.py seeing stawm-mnist-sketchpad mnist:ROOT
     python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
+    python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
+    python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
 
-Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` one that draws,
-`looking` one that classifies. `looking` also prints what it measured.
+Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
+one that draws, `looking` and `scenes` one that classifies. `looking` also prints what it measured.
 """
 
 import sys
@@ -85,6 +87,15 @@ def seeing(model: Model, source: str) -> None:
     sheet.save(viz.evaluation(measured), IMAGES / "evaluation.png")
 
 
+def latents(model: Model, source: str) -> None:
+    """Draw how canvases grow, beside another model's, what the numbers of a latent do, and what the prior gives."""
+    pixels = to_unit(shuffled_test(model, source).images[:3])
+    beside = [model, find_model("stawm-mnist-sketchpad")]
+    sheet.save(viz.canvases(beside, pixels[:2]), IMAGES / "canvases.png")
+    sheet.save(viz.traversals(model, pixels[1:2]), IMAGES / "walk.png")
+    sheet.save(viz.generated(model, pixels), IMAGES / "prior.png")
+
+
 @contextmanager
 def looking_at(model: Stawm, poses: Tensor) -> Iterator[None]:
     """Make a model look where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
@@ -136,6 +147,14 @@ def looking(model: Stawm, source: str) -> None:
     sheet.save(figure, IMAGES / "looking.png")
 
 
+def scenes(model: Stawm, source: str) -> None:
+    """Draw how the gaze finds digits in clutter."""
+    test = shuffled_test(model, source).take(slice(0, 4))
+    title = "a thumbnail of 24x24 says where to look, and a few glimpses of 12x12 find the digit"
+    sheet.save(viz.looks(model, to_unit(test.images[:]), test.labels, title=title), IMAGES / "scenes.png")
+
+
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking}[what](find_model(given), *rest)
+    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, scenes)}
+    ways[what](find_model(given), *rest)

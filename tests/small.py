@@ -12,6 +12,8 @@ from stawm.models.model import Model
 PRESETS = stawm.list_names("preset", origin="stawm")
 BASELINES = ["bvae-cifar", "bvae-cifar-selfsup", "mnv2-cifar"]
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
+PHOTO = {"image": (3, 48, 48), "context_size": 24, "glimpse_size": 24, "backbone": "conv", "context": {"layers": None}}
+"""Of the preset for photographs, whose images are large."""
 TINY = {
     "image": (1, 12, 12),
     "glimpse_size": 6,
@@ -26,7 +28,7 @@ TINY = {
 
 def small(preset: str, **overrides: Any) -> Model:
     """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
-    sizes = {} if preset in BASELINES else SIZES
+    sizes = {} if preset in BASELINES else SIZES | (PHOTO if preset == "stawm-photo" else {})
     return stawm.build(preset, seed=0, **{**sizes, **overrides})
 
 

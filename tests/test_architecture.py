@@ -25,6 +25,7 @@ LAYERS = (
     ("viz",),
     ("training",),
     ("export",),
+    ("web",),
     ("nn.testing",),
     ("cli", "__main__", "__init__"),
 )

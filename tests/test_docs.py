@@ -139,7 +139,7 @@ def test_the_bounds_that_are_told_are_those_that_hold():
     assert table["a string of a configuration"] == f"{limits.MAX_STRING:,} characters"
     assert table["layers of a stack"] == f"{MOST_LAYERS}"
     assert table["`glimpses`"] == f"{limits.SIZES['glimpses']:,}"
-    assert table["`glimpse_size`, each side of `image`"] == f"{limits.SIZES['image']:,}"
+    assert table["`glimpse_size`, `context_size`, each side of `image`"] == f"{limits.SIZES['image']:,}"
     assert table["`memory_size`, `hidden_size`"] == f"{limits.SIZES['memory_size']:,}"
     assert table["`mean`"] == "{:,.0f} to {:,.0f}".format(*NORMALISATION["mean"])
     assert table["`std`"] == "{:f} to {:,.0f}".format(*NORMALISATION["std"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from stawm.catalog import recipes
 from stawm.catalog.entry import Entry
+from stawm.catalog.photo_presets import PHOTO_PRESETS
 from stawm.catalog.records import preset
 from stawm.catalog.scene_presets import SCENE_PRESETS
 
@@ -268,4 +269,5 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DIGITS,
     ),
     *SCENE_PRESETS,
+    *PHOTO_PRESETS,
 )

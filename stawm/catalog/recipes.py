@@ -122,3 +122,13 @@ SCENES: RecipeFields = {
 }
 """Of scenes, which are made afresh in every epoch, so that nothing has to be augmented."""
 SCENES_CNN: RecipeFields = {**SCENES, "epochs": 5, "pose_clip": None, "frozen_norm": 0.0}
+PHOTOS: RecipeFields = {
+    **CLASSES,
+    "epochs": 30,
+    "batch": 32,
+    "rate": 1e-3,
+    "frozen_norm": 0.3,
+    "average": 0.99,
+    "augmentation": {"flip": True, "rotation": 10, "shift": 0.08, "scale": 0.15, "jitter": 0.2},
+}
+"""Of photographs of people's own, which are few."""

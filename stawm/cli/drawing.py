@@ -10,12 +10,12 @@ from stawm.errors import InputError
 COUNT = 4
 """How many images of a set are drawn where nobody says."""
 WAYS = {
-    "reconstructions": "only the results, of several models above each other (--beside), over their targets",
-    "canvases": "how the canvas grows, of several models under each other (--beside)",
-    "sketches": "every sketch by itself, at its place and through its mask",
-    "segments": "what the last mask takes out of each image, of a model with masks",
-    "traverse": "what each number of the latent does, of one sketch (--glimpse) or of all",
-    "generate": "what is drawn from the prior: without images of a baseline, else at the places of images",
+    "--reconstructions": "only the results, of several models above each other (--beside), over their targets",
+    "--canvases": "how the canvas grows, of several models under each other (--beside)",
+    "--sketches": "every sketch by itself, at its place and through its mask",
+    "--segments": "what the last mask takes out of each image, of a model with masks",
+    "--traverse": "what each number of the latent does, of one sketch (--glimpse) or of all",
+    "--generate": "what is drawn from the prior: without images of a baseline, else at the places of images",
 }
 """Other pictures than what is seen, sketched and drawn, by the options that ask for them."""
 

@@ -218,7 +218,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, nargs="+", help="images, and folders of images")
     words = (
         "of a step graph or a model: look at each image until the answer is so certain, say 0.9; models trained with "
-        "smoothed labels are never 0.98 sure, and look on to the end"
+        "smoothed labels are never 0.98 sure, and look on to the end; 'tuned': as stawm tune-stop found"
     )
     parser.add_argument("--until", type=values.certainty, metavar="P", help=words)
     parser.add_argument("--save", type=values.folder, metavar="DIR", help="save what is drawn there")

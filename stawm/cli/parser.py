@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, explaining, exploring, graphs, values
+from stawm.cli import commands, drawing, explaining, exploring, graphs, stopping, values, web
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -161,8 +161,10 @@ def make_parser() -> Parser:
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _explain(add(explaining.explain, "explain", "say which glimpses speak for which class"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
+    _tune_stop(add(stopping.tune_stop, "tune-stop", "find when a model is sure enough to stop looking, and keep it"))
     graphs.add_parsers(add)
     exploring.add_parser(add)
+    web.add_arguments(add(web.web, "web", "write a page for browsers on which models look"))
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
     add(commands.env, "env", "print versions, devices, providers and plug-ins, as reports of bugs need them")
     return parser
@@ -294,7 +296,7 @@ def _some_images(parser: Parser) -> None:
     )
     ways = parser.add_mutually_exclusive_group()
     for way, words in drawing.WAYS.items():
-        ways.add_argument(f"--{way}", dest="way", action="store_const", const=way, help=words)
+        ways.add_argument(way, dest="way", action="store_const", const=way.removeprefix("--"), help=words)
     parser.add_argument("--beside", action="append", default=[], metavar="MODEL", help="another model to show with it")
     words = "of which sketch --traverse sets a number, from 1; of all if left out"
     parser.add_argument("--glimpse", type=values.at_least(1), metavar="N", help=words)
@@ -309,6 +311,21 @@ def _diagnose(parser: Parser) -> None:
     parser.add_argument(
         "--picture", type=values.picture, metavar="FILE", help="also draw the measures over the glimpses"
     )
+
+
+def _tune_stop(parser: Parser) -> None:
+    _model(parser)
+    _data(parser)
+    goals = parser.add_mutually_exclusive_group(required=True)
+    words = "the greatest error, say 0.5%%, or +0.05%% for so much above that of all glimpses"
+    goals.add_argument("--error", type=stopping.error, metavar="E", help=words)
+    goals.add_argument("--glimpses", type=float, metavar="N", help="the greatest mean number of glimpses, say 2.5")
+    words = "tune on the last N training images, 0 for the test images (default: those held out from its training)"
+    parser.add_argument("--validation", type=values.at_least(0), metavar="N", help=words)
+    words = "change the images as in training, which brings those it was trained on nearer to new ones"
+    parser.add_argument("--augment", action="store_true", help=words)
+    words = "the checkpoint to write; in place of the one that is given if left out"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=words)
 
 
 def _inspect(parser: Parser) -> None:

@@ -31,11 +31,13 @@ def at_least(least: int) -> Callable[[str], int]:
     return integer
 
 
-def certainty(given: str) -> float:
-    """Read a probability that an answer can reach: above 0 and at most 1."""
+def certainty(given: str) -> float | str:
+    """Read a probability that an answer can reach, above 0 and at most 1, or that it is as it was tuned."""
+    if given == "tuned":
+        return given
     value = _number(float, given)
     if value is None or not 0 < value <= 1:
-        raise ArgumentTypeError(f"must be a number above 0 and at most 1; got {given!r}")
+        raise ArgumentTypeError(f"must be a number above 0 and at most 1, or tuned; got {given!r}")
     return value
 
 

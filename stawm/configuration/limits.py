@@ -29,6 +29,7 @@ SIZES: Mapping[str, int] = {
     "memory_size": 65_536,
     "hidden_size": 65_536,
     "image": 16_384,
+    "context_size": 16_384,
 }
 """How large the sizes of a model may be; of an image each of its three numbers."""
 

@@ -4,7 +4,7 @@
 
 An image is constant on each of its pixels, so F is a sum of whole pixels and a part of one. The whole pixels before y
 are summed by the binary digits of y: for each digit that is one they are 2^l times a mean of 2^l pixels, and these
-means are made by halving. So no rounding piles up as in a running sum, and the cost is two additions for each pixel.
+means are made by halving. So no rounding piles up as in a running sum, and the cost is one addition for each pixel.
 """
 
 import torch
@@ -35,16 +35,10 @@ def _means(image: Tensor, axis: int, size: Float[Tensor, ""], side: int) -> Tens
     sums = _along(edges - whole[0], axis) * image.index_select(axis, last)
     for number in range(halvings):
         sums = sums + counts[number] * image.index_select(axis, places[number])
-        image = _halve(image, axis)
+        # Of an odd number the last is a mean by itself, which is never asked for.
+        image = F.avg_pool2d(image, (2, 1) if axis == 2 else (1, 2), ceil_mode=True)
     return (sums.narrow(axis, 1, side) - sums.narrow(axis, 0, side)) * (side / size)
 
 
 def _along(numbers: Float[Tensor, "*l n"], axis: int) -> Tensor:
     return numbers[..., None] if axis == 2 else numbers
-
-
-def _halve(image: Tensor, axis: int) -> Tensor:
-    """Return the mean of each two neighbours; of an odd number the last is a mean by itself, and never asked for."""
-    kernel = (2, 1) if axis == 2 else (1, 2)
-    last = image.narrow(axis, -1, 1)
-    return F.avg_pool2d(torch.cat([image, last], dim=axis), kernel)

@@ -147,7 +147,8 @@ def _tensors(kind: str, names: Sequence[str], shapes: Mapping[str, tuple[int | s
     lines = []
     for name in names:
         labels = ' label_filename: "labels.txt"' if name == labelled else ""
-        lines.append(f"{kind} {{ name: {_text(name)} data_type: TYPE_FP32 dims: {list(shapes[name][1:])}{labels} }}")
+        sides = [side if isinstance(side, int) else -1 for side in shapes[name][1:]]
+        lines.append(f"{kind} {{ name: {_text(name)} data_type: TYPE_FP32 dims: {sides}{labels} }}")
     return lines
 
 

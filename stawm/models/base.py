@@ -15,6 +15,7 @@ from stawm.heads.noise import Shapes
 from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.pixels import notice_pixels, to_unit
+from stawm.models.stopping import Stopping
 from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import HALVES, autocasts
@@ -28,10 +29,13 @@ class Model(nn.Module, ABC):
         mean: The configuration's mean, one number or one a channel, as a buffer.
         std: Its standard deviation, likewise.
         loaded: Where its weights came from (see `stawm.storage.fitting.Loaded`); None where they are random.
+        stopping: When it has looked enough (see `stawm.training.tune_stop`); None where that was not tuned. It is saved
+            and exported with the model.
     """
 
     config: SharedConfig
     loaded: Any = None
+    stopping: Stopping | None = None
     mean: Float[Tensor, "1 c 1 1"]
     std: Float[Tensor, "1 c 1 1"]
 

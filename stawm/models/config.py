@@ -111,19 +111,24 @@ class SharedConfig(Config):
         return 1
 
     @property
+    def sides(self) -> tuple[int, int] | None:
+        """How many pixels the sides of images have at least and at most; None where images are of one size."""
+        return (self.least_side, int(SIDE.high)) if self.any_size else None
+
+    @property
     def form(self) -> str:
         """The shape of a batch of images, as people write it."""
         channels, height, width = self.image
-        if not self.any_size:
+        if self.sides is None:
             return f"(b, {channels}, {height}, {width})"
-        return f"(b, {channels}, h, w) with h and w from {self.least_side} to {SIDE.high:,}"
+        return f"(b, {channels}, h, w) with h and w from {self.sides[0]} to {self.sides[1]:,}"
 
     def takes(self, form: Sequence[int]) -> bool:
         """Whether images of so many channels, of such a height and width, are taken."""
-        if not self.any_size:
+        if self.sides is None:
             return tuple(form) == tuple(self.image)
-        sides = form[1:]
-        return form[0] == self.image[0] and all(self.least_side <= side <= SIDE.high for side in sides)
+        least, most = self.sides
+        return form[0] == self.image[0] and all(least <= side <= most for side in form[1:])
 
     if TYPE_CHECKING:
 

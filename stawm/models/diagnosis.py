@@ -67,7 +67,8 @@ class Diagnosis(Readable):
         model: The model's name.
         memory: The memory's registered name.
         images: How many images were looked at.
-        rates: The memory's rates as they act, where it has any.
+        rates: The memory's rates as they act, where it has any; what they became where they are learned.
+        rates_at_start: What they were before training, as the configuration says.
         glimpses: The memory after each glimpse.
         looks: Where each glimpse was taken.
         untrained: Whether every glimpse is still the one that a model starts with.
@@ -78,6 +79,7 @@ class Diagnosis(Readable):
     memory: str
     images: int
     rates: Mapping[str, float]
+    rates_at_start: Mapping[str, float]
     glimpses: tuple[GlimpseHealth, ...]
     looks: tuple[LookHealth, ...]
     untrained: bool
@@ -98,11 +100,16 @@ class Diagnosis(Readable):
 
     def __str__(self) -> str:
         """Lay it out as a table of the memory and one of the looks, advice below."""
-        rates = ", ".join(f"{name} {value:.4g}" for name, value in self.rates.items())
+        rates = ", ".join(f"{name} {value:.4g}{self._before(name)}" for name, value in self.rates.items())
         head = f"{self.memory} of {self.model} over {self.images} images" + (f": {rates}" if rates else "")
         said = [f"! {line}" for line in self.advice] or [NOTHING]
         notes = [UNTRAINED] if self.untrained else []
         return "\n".join([head, *_table(self.glimpses), "where it looks", *_table(self.looks), *notes, *said])
+
+    def _before(self, name: str) -> str:
+        """Say from where a rate came, where it was learned."""
+        start = self.rates_at_start.get(name, self.rates[name])
+        return "" if math.isclose(start, self.rates[name], rel_tol=1e-5) else f" (from {start:.4g})"
 
 
 def _columns(rows: tuple[Any, ...]) -> list[str]:
@@ -152,9 +159,11 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     E = seen.memory_input
     queries = torch.stack([head.query(seen.context) for head in model.named_heads.values()], dim=1)
     generic = _states(model, E, queries)
-    rates: dict[str, float] = {}
+    rates = rates_of(model.memory)
+    known = {name: getattr(model.config.memory, name, None) for name in rates}
+    lawful: dict[str, float] = {}
     if isinstance(model.memory, HebbRosenblatt):
-        rates = {name: float(value) for name, value in model.memory.rates._asdict().items()}
+        lawful = rates
         own = _hebb_rosenblatt(model.memory, E)
         generic = [dataclasses.replace(health, **more) for health, more in zip(generic, own, strict=True)]
     return Diagnosis(
@@ -162,11 +171,20 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
         memory=model.config.memory.name,
         images=len(images),
         rates=rates,
+        rates_at_start={name: start for name, start in known.items() if isinstance(start, float)},
         glimpses=tuple(generic),
         looks=tuple(looks),
         untrained=untrained,
-        advice=(*_advice(generic, rates), *([] if untrained else _advice_on_looks(looks, max(images.shape[2:])))),
+        advice=(*_advice(generic, lawful), *([] if untrained else _advice_on_looks(looks, max(images.shape[2:])))),
     )
+
+
+def rates_of(memory: Any) -> dict[str, float]:
+    """Return the rates of a memory as they act, those of them that are single numbers."""
+    rates = getattr(memory, "rates", None)
+    named = rates._asdict() if hasattr(rates, "_asdict") else {}
+    single = {name: torch.as_tensor(rate).detach() for name, rate in named.items()}
+    return {name: rate.item() for name, rate in single.items() if rate.numel() == 1}
 
 
 def _states(model: Stawm, E: Tensor, queries: Tensor) -> list[GlimpseHealth]:

@@ -71,7 +71,19 @@ def evidence(model: Stawm, seen: Seen) -> Evidence:
     head = check_sums_up(model)
     with of_weights(model.loop.what.weight, seen.context):
         query = head.query(seen.context)
-    parts = model.memory.contributions(seen.memory_input, query)
+    return of_writes(model, seen.memory_input, query)
+
+
+def of_writes(model: Stawm, E: Float[Tensor, "b n m"], query: Float[Tensor, "b m"]) -> Evidence:
+    """Return each write's share of each logit, exact but for rounding.
+
+    Args:
+        model: A model that classifies, with a memory that sums up.
+        E: What was written, one entry a glimpse, from an empty memory on.
+        query: What the classification asks.
+    """
+    head = check_sums_up(model)
+    parts = model.memory.contributions(E, query)
     linear = head.classifier.linear
     with without_autocast(query):
         terms = (*parts, full_precision(linear.weight), full_precision(linear.bias))

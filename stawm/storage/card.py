@@ -77,8 +77,17 @@ def _what(config: SharedConfig) -> str:
         f"- gives: {', '.join(called(head) for head in config.heads)}\n{looks}"
         f"- takes: images of shape {_shape(config)}\n"
         f"{f'- classes: {names}' + chr(10) if names else ''}"
+        f"{_sizes(config)}"
         f"- learned numbers: {learned:,}"
     )
+
+
+def _sizes(config: SharedConfig) -> str:
+    """Return what is said of images of other sizes; nothing where they are not taken."""
+    if config.sides is None:
+        return ""
+    least, most = config.sides
+    return f"- Images may be of any height and width from {least} to {most:,} pixels, each call its own.\n"
 
 
 def _use(config: SharedConfig, load: str) -> str:

@@ -27,7 +27,8 @@ from stawm.registry import Kind, find
 from stawm.storage.file import pack, read, read_header, write_atomically
 from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
 from stawm.storage.fitting import former_names as former_names
-from stawm.storage.info import FLOATS, info_of
+from stawm.storage.hashing import check_stopping
+from stawm.storage.info import FLOATS, STOPPING, info_of
 from stawm.storage.info import CheckpointInfo as CheckpointInfo
 from stawm.storage.opening import as_path
 
@@ -59,7 +60,7 @@ def save(
 
     Raises:
         InputError: It is no stawm model, the provenance is no JSON or more than a file may hold, the type cannot
-            hold the weights, or the file cannot be written.
+            hold the weights, its thresholds to stop by are of other weights, or the file cannot be written.
 
     Examples:
         >>> import stawm, tempfile
@@ -73,7 +74,19 @@ def save(
     _check_float(dtype)
     fields = _fields(model, {} if provenance is None else provenance)
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
+    _check_stopping(model, tensors)
     write_atomically(path, pack(fields, tensors))
+
+
+def _check_stopping(model: Model, tensors: Mapping[str, Tensor]) -> None:
+    """Raise an InputError where thresholds to stop by are not those of the weights that are stored."""
+    check_stopping(model)
+    rounded = (not torch.equal(tensors[name].to(kept), kept.cpu()) for name, kept in model.state_dict().items())
+    if model.stopping is not None and any(rounded):
+        raise InputError(
+            "The thresholds in model.stopping were tuned for the weights as they are, and this type rounds them: leave "
+            "out dtype, or set model.stopping = None."
+        )
 
 
 def load(
@@ -84,6 +97,8 @@ def load(
     sha256: str | None = None,
 ) -> Model:
     """Read a model back, in evaluation mode; PyTorch's random numbers go on as if nothing had been built.
+
+    Thresholds to stop by come with it, unless its floating type is changed: they hold for the weights as they were.
 
     Args:
         path: The file.
@@ -108,6 +123,7 @@ def load(
     model.load_state_dict(renamed(tensors, model))
     model.config = info.config
     model.loaded = _loaded(model, info)
+    model.stopping = info.stopping if dtype in (None, FLOATS[info.dtype]) else None
     return model.to(device).eval()
 
 
@@ -215,6 +231,7 @@ def _fields(model: Model, provenance: Any) -> dict[str, str]:
         "stawm.dtype": str(dtype).removeprefix("torch."),
         "stawm.versions": json.dumps(library_versions(), sort_keys=True),
         "stawm.provenance": _noted(provenance),
+        **({} if model.stopping is None else {STOPPING: json.dumps(model.stopping.as_dict(), sort_keys=True)}),
     }
 
 

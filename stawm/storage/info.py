@@ -10,13 +10,17 @@ import torch
 from stawm import registry
 from stawm.configuration.limits import MAX_KEYS, read_json, too_much_for_config
 from stawm.errors import CheckpointError, ConfigError, UnknownNameError, shown
+from stawm.models import stopping
 from stawm.models.config import SharedConfig, from_mapping
+from stawm.models.stopping import Stopping
 from stawm.storage.file import Header
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 """The floating types that a model may be of."""
 _TYPES = frozenset(("F16", "BF16", "F32", "F64", "I64", "I32", "U8", "BOOL"))
 """What the tensors of a model are, in the words of the format."""
+STOPPING = "stawm.stopping"
+"""The field that holds thresholds to stop by, in checkpoints and graphs that have some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,7 @@ class CheckpointInfo:
         provenance: What the writer noted: seed, data, measured error.
         sha256: The hash over header and weights.
         tensors: Name to type and shape of every tensor.
+        stopping: When the model has looked enough; None where that was not tuned.
     """
 
     path: Path
@@ -44,6 +49,7 @@ class CheckpointInfo:
     provenance: Mapping[str, Any]
     sha256: str
     tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)
+    stopping: Stopping | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values; of the tensors their types and shapes."""
@@ -56,6 +62,7 @@ class CheckpointInfo:
             "dtype": self.dtype,
             "provenance": dict(self.provenance),
             "sha256": self.sha256,
+            **({} if self.stopping is None else {"stopping": self.stopping.as_dict()}),
             "config": self.config.to_dict(),
             "tensors": {name: {"dtype": dtype, "shape": [*shape]} for name, (dtype, shape) in self.tensors.items()},
         }
@@ -95,7 +102,17 @@ def info_of(path: Path, header: Header) -> CheckpointInfo:
         provenance=loaded["provenance"],
         sha256=header.seal,
         tensors=header.shapes,
+        stopping=_stopping(path, header),
     )
+
+
+def _stopping(path: Path, header: Header) -> Stopping | None:
+    if STOPPING not in header.fields:
+        return None
+    try:
+        return stopping.from_mapping(read_json(header.fields[STOPPING]))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}.") from error
 
 
 def _mappings(path: Path, header: Header) -> dict[str, dict[str, Any]]:

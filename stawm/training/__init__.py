@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stawm.training.recipes import Recipe as Recipe
     from stawm.training.seeds import SeededRuns as SeededRuns
     from stawm.training.seeds import train_seeds as train_seeds
+    from stawm.training.stopping import tune_stop as tune_stop
     from stawm.training.trainer import Result as Result
     from stawm.training.trainer import train as train
 
@@ -38,6 +39,7 @@ _HOMES = {
     "list_recipes": "stawm.training.listing",
     "train": "stawm.training.trainer",
     "train_seeds": "stawm.training.seeds",
+    "tune_stop": "stawm.training.stopping",
 }
 
 __getattr__, __dir__, __all__ = attach("stawm.training", _HOMES)

@@ -98,7 +98,7 @@ def meet(config: SharedConfig, splits: Splits, learned: ImageSet, fixed: Collect
 
 
 def _checked(images: ImageSet, config: SharedConfig, what: str) -> ImageSet:
-    if not len(images) or images.shape != tuple(config.image):
+    if not len(images) or not config.takes(images.shape):
         have, want = ("x".join(map(str, shape)) for shape in (images.shape, config.image))
         form = ",".join(map(str, images.shape))
         cure = f" Bring them to that size, or build the model with image={form}." if len(images) else ""
@@ -109,7 +109,8 @@ def _checked(images: ImageSet, config: SharedConfig, what: str) -> ImageSet:
 def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> SharedConfig:
     """Return a model's configuration with what the data says: channels, classes and their names, mean and std.
 
-    The size of the images stays the model's, as its glimpses are made for it. A model that does not normalise,
+    The size of the images stays the model's, as its glimpses are made for it; a model that takes images of any size is
+    said to be trained with the data's. A model that does not normalise,
     such as the paper's models that draw, still does not. Mean and std are those that pretrained weights of a network
     were learned with; without such weights, the usual ones of sets that have some; of others they are measured on the
     training images.
@@ -127,7 +128,8 @@ def adapt(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> Share
     if not len(splits.train):
         raise InputError("There are no images to train on.")
     check_pixels(splits.train.images, "the training images")
-    found = {"image": (splits.train.shape[0], *config.image[1:])} | _normalised(config, splits.train)
+    sizes = splits.train.shape if config.any_size else config.image
+    found = {"image": (splits.train.shape[0], *sizes[1:])} | _normalised(config, splits.train)
     changes = {key: value for key, value in found.items() if key not in fixed}
     return override(config, changes | _classes(config, splits, fixed))
 

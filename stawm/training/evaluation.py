@@ -181,9 +181,9 @@ def wilson(wrong: float, count: int, z: float = 1.959964) -> tuple[float, float]
 def _check_form(model: Model, images: ImageSet) -> None:
     if not len(images):
         raise InputError("There are no images to evaluate on.")
-    if images.shape != tuple(model.config.image):
+    if not model.config.takes(images.shape):
         have, want = ("x".join(map(str, s)) for s in (images.shape, model.config.image))
-        raise InputError(f"The images are {have}, the model takes {want}.")
+        raise InputError(f"The images are {have}, the model takes {model.config.form if model.config.sides else want}.")
 
 
 def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:

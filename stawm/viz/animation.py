@@ -109,7 +109,7 @@ def _sheet(
     figure, axes = sheet.panels([1.45] * len(pixels), widths, top=0.5 if title else 0.3)
     for row, panels in enumerate(axes):
         sheet.scene(panels[0], pixels[row], seen.frames(row), upto=step + 1)
-        sheet.show(panels[1], seen.model.denormalise(seen.trace.glimpses[row, step : step + 1])[0])
+        sheet.show(panels[1], seen.glimpses(row)[step])
         sheet.border(panels[1], sheet.colour(step, steps))
         if labels is not None:
             sheet.under(panels[0], seen.label(panels[0], int(labels[row])), sheet.FAINT)

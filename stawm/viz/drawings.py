@@ -79,7 +79,7 @@ def _stories(seen: Seen, row: int) -> list[Story]:
     output = seen.output
     assert output.canvases is not None
     assert output.sketches is not None
-    found = [Story("", seen.model.denormalise(seen.trace.glimpses[row]))]
+    found = [Story("", seen.glimpses(row))]
     shown = as_pixels(output.sketches[row], output.canvases.shape[2])
     if shown is not None:
         found.append(Story("it sketches", shown))

@@ -47,8 +47,8 @@ def looks(
         sheet.scene(panels[0], pixels[row], seen.frames(row))
         if label is not None:
             sheet.under(panels[0], seen.label(panels[0], label), sheet.FAINT)
-        for step in range(steps):
-            sheet.show(panels[1 + step], seen.model.denormalise(trace.glimpses[row, step : step + 1])[0])
+        for step, glimpse in enumerate(seen.glimpses(row)):
+            sheet.show(panels[1 + step], glimpse)
             sheet.border(panels[1 + step], sheet.colour(step, steps))
             if answers:
                 sheet.under(panels[1 + step], *seen.answer(panels[1 + step], chances[row, step], label))

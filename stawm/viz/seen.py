@@ -1,6 +1,7 @@
 """What the pictures show: a model that is run as it would answer."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.errors import InputError
 from stawm.heads.output import Output, Trace
 from stawm.models.model import Model, Stawm, evaluating
@@ -25,6 +27,7 @@ class Seen(NamedTuple):
         model: The model.
         output: What it gave.
         trace: Where it looked.
+        size: The images' width and height, where they may be of any.
         chances: The chance of each class after each glimpse; None in a model that does not classify.
     """
 
@@ -32,6 +35,7 @@ class Seen(NamedTuple):
     output: Output
     trace: Trace
     chances: Float[Tensor, "b n classes"] | None
+    size: Float[Tensor, "2"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,10 +70,17 @@ class Seen(NamedTuple):
         share = f"  {chances[best]:.0%}"
         return f"{self.class_name(best, room(axis), beside=share)}{share}", ink
 
+    def glimpses(self, row: int) -> Float[Tensor, "n c g g"]:
+        """Return one image's glimpses as pictures; the narrower of several views lie in the middle of the wider."""
+        channels = self.model.config.image[0]
+        views = self.trace.glimpses[row].unflatten(1, (-1, channels)).unbind(1)
+        return self.model.denormalise(fovea(views))
+
     def frames(self, row: int) -> Float[Tensor, "n 4 2"]:
-        """Return the corners of one image's glimpses."""
+        """Return the corners of one image's glimpses, of several views the narrowest."""
+        size = () if self.size is None else (self.size,)
         with torch.no_grad():
-            return self.model.locator.frame(self.trace.pose[row]).cpu()
+            return self.model.locator.frame(self.trace.pose[row], *size).cpu()
 
     def placed_frames(self, row: int) -> Float[Tensor, "n 4 2"]:
         """Return the corners of one image's sketches on the canvas."""
@@ -96,7 +107,24 @@ def look(model: Model, pixels: Tensor) -> Seen:
     assert output.trace is not None
     logits = output.glimpse_logits
     chances = None if logits is None else logits.softmax(dim=-1).cpu()
-    return Seen(model=model, output=output, trace=output.trace, chances=chances)
+    size = extent(images) if model.config.any_size else None
+    return Seen(model=model, output=output, trace=output.trace, chances=chances, size=size)
+
+
+def fovea(views: Sequence[Float[Tensor, "n c g g"]]) -> Float[Tensor, "n c s s"]:
+    """Lay concentric views into each other, each twice as wide as the one before, every pixel as large as it is."""
+    narrow, *wider = views
+    picture = narrow
+    for view in wider:
+        around = view.repeat_interleave(2 * picture.shape[-1] // view.shape[-1], 2)
+        around = around.repeat_interleave(2 * picture.shape[-1] // view.shape[-1], 3)
+        start, side = picture.shape[-1] // 2, picture.shape[-1]
+        if side % 2:  # a middle between two pixels: all are made twice as large
+            around, picture = (x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (around, picture))
+            start, side = side, 2 * side
+        around[..., start : start + side, start : start + side] = picture
+        picture = around
+    return picture
 
 
 def draw(model: Model, pixels: Tensor) -> Float[Tensor, "b c h w"]:

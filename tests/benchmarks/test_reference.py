@@ -7,18 +7,25 @@ import torch
 from torch import nn
 
 from benchmarks.authors_loop import as_published, as_the_authors
+from stawm.heads.noise import draw_noise
+from stawm.heads.output import Noise
 from stawm.models.model import Model
 from stawm.nn.backbones.lean import LeanReLU6, StridedDepthwise
 from stawm.training import recipes
 from tests.small import inputs, shaken, small
 
+NEAR = 1e-9
+"""A step passes through up to 12 glimpses of random weights, where rounding grows."""
 CASES = [(preset, {}) for preset in sorted(recipes.presets_with("paper")) if "mnv2" not in preset]
 CASES += [("stawm-mnist-8", {"where": "rnn"}), ("stawm-cifar-mnv2", {"glimpses": 1}), ("mnv2-cifar", {})]
 
 
 def given(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """What is compared: logits, the canvas, and what is drawn from."""
-    output: Any = model(images)
+    return named(model(images))
+
+
+def named(output: Any) -> dict[str, torch.Tensor]:
     found = {"logits": output.logits, "canvas": output.canvas, **(output.latent._asdict() if output.latent else {})}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -31,6 +38,28 @@ def test_it_gives_what_the_model_gives(preset: str, options: dict[str, Any]) -> 
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert torch.allclose(found[name], value, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("preset", sorted({*recipes.presets_with("authors")} - {"stawm-mnist-28", "stawm-cifar-mnv2"}))
+def test_a_step_of_training_is_the_models(preset: str) -> None:
+    """Without dropout, with the same random numbers: what is given, gradients, and running statistics after it."""
+    found = []
+    for by_reference in (False, True):
+        model: Any = shaken(small(preset, dropout=0.0).double(), 0.01).train()
+        images, labels = inputs(model)
+        generator = torch.Generator().manual_seed(5)
+        shapes = model.noise_shapes(model.config.glimpses or 1).items()
+        noise = Noise(**{name: draw_noise(name, (len(images), *shape), images, generator) for name, shape in shapes})
+        loop = as_the_authors(model).train() if by_reference else model
+        output = loop(images, noise=noise)
+        model.loss(output, images, labels)["total"].backward()
+        gradients = {f"gradient of {name}": p.grad for name, p in model.named_parameters() if p.grad is not None}
+        statistics = {name: value for name, value in model.named_buffers() if "running" in name}
+        found.append({**named(output), **gradients, **statistics})
+    ours, theirs = found
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert (theirs[name] - value).abs().max() <= NEAR * (1 + value.abs().max()), name
 
 
 @pytest.mark.parametrize("preset", ["stawm-mnist-8", "stawm-mnist-sketchpad", "stawm-celeba-draw-32", "bvae-cifar"])

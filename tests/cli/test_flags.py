@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import webbrowser
 from collections.abc import Callable
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,7 @@ from stawm.export.write import exporting, verifying
 from stawm.storage import pretrained
 from stawm.training import data
 from stawm.training.options import NAMES
+from stawm.web import serving, site
 from tests.training.test_options import OTHERS
 
 
@@ -78,8 +81,9 @@ def test_every_option_of_a_command_is_tried_here():
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
-            *("--sample", "--triton", "--device"),
+            *("--sample", "--steered", "--triton", "--device"),
         },
+        "web": {"--out", "--weights", "--title", "--pictures", "--until", "--serve", "--port"},
         "verify": {"--device", "--data"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
@@ -223,6 +227,7 @@ EXPORT = {
     "opset": 18,
     "outputs": None,
     "sample": False,
+    "steered": False,
     "sidecar": False,
     "images": None,
     "labels": None,
@@ -247,6 +252,7 @@ EXPORT = {
         (["--opset", 22], {"opset": 22}),
         (["--outputs", "logits, pose,"], {"outputs": ["logits", "pose"]}),
         (["--sample"], {"sample": True}),
+        (["--graph", "step", "--steered"], {"graph": "step", "steered": True}),
         (["--device", "cuda"], {"device": "cuda"}),
     ],
 )
@@ -307,6 +313,35 @@ def test_the_options_of_run_arrive(heard: Any, flags: list[Any], of_model: dict[
     run("run", "x.onnx", "images", "more", *flags)
     assert opened == {"args": ("x.onnx",), "device": "auto", "allow_fallback": False, "threads": None, **of_model}
     assert ran == {"args": (Said(model=True), [Path("images"), Path("more")]), "until": None, "save": None, **of_run}
+
+
+def test_the_options_of_web_arrive(heard: Any, digits: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    calls = heard(site, "write_site")
+    run("web", "a", "b", "--out", tmp_path / "s")
+    assert calls == {
+        "args": ([digits, digits], tmp_path / "s"),
+        "weights": "fp16",
+        "title": "",
+        "pictures": [],
+        "until": None,
+        "command": "stawm web a b",
+    }
+    flags = ["--weights", "fp32", "--title", "T", "--until", 0.8, "--pictures", "/x/p.png", "q.png"]
+    run("web", "/x/a", "--out", tmp_path, *flags)
+    assert (calls["weights"], calls["title"], calls["until"]) == ("fp32", "T", 0.8)
+    assert calls["pictures"] == [Path("/x/p.png"), Path("q.png")]
+    assert calls["command"] == "stawm web a --weights fp32 --title T --pictures p.png q.png --until 0.8"
+
+
+def test_web_serves_where_it_is_told(heard: Any, digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    heard(site, "write_site", Said(path=tmp_path))
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    calls = heard(serving, "open_server", serving.open_server)
+    run("web", "m", "--out", tmp_path, "--serve", "--port", 0)
+    assert calls["args"] == (tmp_path, 0)
+    assert opened[0].startswith("http://127.0.0.1:")
 
 
 def test_the_options_of_demo_arrive(heard: Any, capsys: pytest.CaptureFixture[str]):

@@ -10,6 +10,9 @@ import stawm
 from stawm.errors import ConfigError, InputError
 from stawm.models.construct import construct
 from stawm.models.resolve import config
+from stawm.training.adapt import adapt
+from stawm.training.data import ImageSet, Splits
+from stawm.training.evaluation import evaluate
 from tests.small import shaken, tiny
 
 EYES = {
@@ -18,6 +21,7 @@ EYES = {
     "heads": ("classification",),
     "locator": {"scales": 3, "antialias": True, "square": True},
 }
+NAMES = tuple("0123456789")
 each_locator = pytest.mark.parametrize("name", ["affine", "crop", "filterbank"])
 
 
@@ -123,6 +127,37 @@ def test_sizes_that_cannot_be_are_refused_when_it_is_built():
 def test_filters_that_read_every_pixel_are_refused_for_images_of_any_size():
     with pytest.raises(ConfigError, match=r"filterbank as it is reads every pixel .* set locator\.antialias=true"):
         eyes(locator={"name": "filterbank", "antialias": False})
+
+
+def test_a_network_of_timm_takes_the_channels_of_all_views():
+    model = outline(image=(1, 24, 24), backbone=config("stawm-cifar-mnv2").backbone, glimpse_size=16)
+    assert model.loop.backbone.channels == 3
+    assert model(torch.zeros(2, 1, 30, 40, device="meta")).logits.shape == (2, 10)
+
+
+def test_a_diagnosis_is_of_images_of_any_size():
+    report = stawm.diagnose(shaken(eyes()), torch.rand(2, 1, 30, 17))
+    assert len(report.looks) == 3
+    assert all(look.reached == 1 for look in report.looks)
+    assert stawm.diagnose(eyes(), torch.rand(2, 1, 24, 24)).untrained
+
+
+def test_an_evaluation_is_of_images_of_any_size_and_refuses_what_the_model_does():
+    pixels, labels = torch.zeros(4, 1, 30, 17, dtype=torch.uint8), torch.arange(4)
+    assert evaluate(eyes(), ImageSet(pixels, labels, NAMES)).count == 4
+    with pytest.raises(InputError, match=r"The images are 1x30x9, the model takes .* from 10 to"):
+        evaluate(eyes(), ImageSet(pixels[..., :9], labels, NAMES))
+
+
+def test_a_model_is_said_to_be_trained_with_the_size_of_the_data():
+    images = ImageSet(torch.zeros(10, 1, 40, 30, dtype=torch.uint8), torch.arange(10), NAMES)
+    assert adapt(eyes().config, Splits(images, images), ()).image == (1, 40, 30)
+    assert adapt(tiny().config, Splits(images, images), ()).image == (1, 12, 12)
+
+
+def test_a_card_says_that_any_size_is_taken(tmp_path: Any):
+    stawm.hub.save_pretrained(eyes(), tmp_path)
+    assert "any height and width from 10 to 16,384 pixels" in (tmp_path / "README.md").read_text()
 
 
 def test_without_a_thumbnail_nothing_is_new():

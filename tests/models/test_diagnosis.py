@@ -144,3 +144,30 @@ def test_bad_input_is_named() -> None:
         stawm.diagnose(digits(), images(0))
     with pytest.raises(InputError, match="finite"):
         stawm.diagnose(digits(), images() / 0)
+
+
+def test_it_tells_what_learned_rates_became() -> None:
+    model: Any = stawm.build("stawm-digits", memory={"constrained": False, "normalise": None}, glimpses=2, seed=0)
+    pixels = torch.rand(2, 1, 16, 16)
+    untouched = stawm.diagnose(model, pixels)
+    assert untouched.rates_at_start == pytest.approx({"delta": 0.2, "eta": 0.4, "theta": 0.5})
+    assert "delta 0.2, eta 0.4, theta 0.5" in str(untouched)
+    torch.nn.init.constant_(model.memory.delta, 0.05)
+    learned = stawm.diagnose(model, pixels)
+    assert learned.rates == pytest.approx({"delta": 0.05, "eta": 0.4, "theta": 0.5})
+    assert "delta 0.05 (from 0.2), eta 0.4, theta 0.5" in str(learned)
+    assert learned.as_dict()["rates_at_start"]["delta"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("memory", "rates"), [("oja", {"eta": 0.5}), ("fast-weights", {"decay": 0.95, "eta": 0.5})])
+def test_rates_of_other_memories_are_told_without_advice_on_them(memory: str, rates: dict[str, float]) -> None:
+    model = stawm.build("stawm-digits", memory=memory, glimpses=2, seed=0)
+    found = stawm.diagnose(model, torch.rand(2, 1, 16, 16))
+    assert found.rates == pytest.approx(rates, rel=1e-5)
+    assert found.rates_at_start == pytest.approx(rates)
+    assert not [line for line in found.advice if "rates" in line]
+
+
+def test_a_memory_may_have_no_single_rates() -> None:
+    found = stawm.diagnose(stawm.build("stawm-digits", memory="delta", glimpses=2, seed=0), torch.rand(2, 1, 16, 16))
+    assert found.rates == found.rates_at_start == {}

@@ -1,4 +1,4 @@
-"""The model as a whole: any part swapped in, any number of glimpses, noise, precision, bad input."""
+"""The model as a whole: any part swapped in, any number of glimpses, precision, bad input."""
 
 from typing import Any
 
@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 import stawm
 from stawm import registry
-from stawm.errors import ConfigError, InputError
-from stawm.heads.output import Noise
-from tests.small import BASELINES, PRESETS, inputs, shaken, small, tensors, tiny
+from stawm.errors import InputError
+from tests.small import PRESETS, inputs, shaken, small, tensors, tiny
 
 MEMORIES: list[dict[str, Any]] = [
     *({"name": name} for name in registry.list_names("memory", origin="stawm")),
@@ -163,88 +162,6 @@ def test_the_memory_hears_queries_through_relu6() -> None:
     assert not torch.equal(queries[:, 0], queries[:, 1])
 
 
-# Randomness
-
-
-def test_evaluation_is_deterministic() -> None:
-    model = shaken(tiny(canvas="bernoulli")).eval()
-    first, again = run(model), run(model)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    mean = run(model, noise=Noise(latent=torch.zeros(2, 3, 4)))
-    assert all(torch.equal(first[name], mean[name]) for name in first), "the latent is its mean"
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_what_is_drawn_follows_the_generator(training: bool) -> None:
-    model = shaken(tiny(canvas="bernoulli")).train(training)
-
-    def draw(seed: int, **options: Any) -> Tensor:
-        return run(model, generator=torch.Generator().manual_seed(seed), **options)["canvas"]
-
-    assert torch.equal(draw(1, sample=True), draw(1, sample=True))
-    assert not torch.equal(draw(1, sample=True), draw(2, sample=True))
-    assert torch.equal(draw(1, sample=False), draw(2, sample=False))
-    assert torch.equal(draw(1), draw(2)) != training, "left out, it is drawn while training only"
-
-
-def test_the_generator_leaves_the_global_one_alone() -> None:
-    model = tiny(canvas="bernoulli").train()
-    before = torch.get_rng_state()
-    run(model, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(torch.get_rng_state(), before)
-    run(model)
-    assert not torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("sample", [True, False])
-def test_noise_that_is_given_is_used(sample: bool) -> None:
-    model = shaken(tiny(canvas="bernoulli")).eval()
-    noise = Noise(torch.randn(2, 3, 4), torch.rand(2, 3, 1, 12, 12).clamp(0.01, 0.99))
-    first, again = (run(model, noise=noise, sample=sample) for _ in range(2))
-    assert torch.equal(first["canvas"], again["canvas"])
-    assert not torch.equal(first["canvas"], run(model)["canvas"])
-    assert not torch.equal(first["masks"], run(model, noise=Noise(latent=noise.latent))["masks"])
-
-
-def test_the_rest_of_the_noise_is_drawn() -> None:
-    model = shaken(tiny(canvas="bernoulli")).eval()
-    noise = Noise(latent=torch.randn(2, 3, 4))
-
-    def masks(seed: int) -> Tensor:
-        return run(model, noise=noise, sample=True, generator=torch.Generator().manual_seed(seed))["masks"]
-
-    assert torch.equal(masks(1), masks(1))
-    assert not torch.equal(masks(1), masks(2))
-
-
-def test_sketches_are_drawn_from_the_latent() -> None:
-    model, deaf = shaken(tiny()).double().eval(), shaken(tiny()).double().eval()
-    nn.init.zeros_(deaf.heads["drawing"].sketcher.expand.weight)
-    noise = Noise(latent=torch.ones(2, 3, 4, dtype=torch.float64))
-    assert not torch.equal(run(model, noise=noise)["canvas"], run(model)["canvas"])
-    assert torch.equal(run(deaf, noise=noise)["canvas"], run(deaf)["canvas"])
-
-
-@pytest.mark.parametrize(
-    ("noise", "said"),
-    [
-        (Noise(latent=torch.zeros(2, 3, 5)), r"latent noise must be of shape \(2, 3, 4\); got \(2, 3, 5\)"),
-        (Noise(latent=torch.zeros(1, 3, 4)), r"latent noise must be of shape \(2, 3, 4\); got \(1, 3, 4\)"),
-        (Noise(mask=torch.rand(2, 3, 1, 12, 11)), r"mask noise must be of shape \(2, 3, 1, 12, 12\)"),
-    ],
-)
-def test_noise_of_another_form(noise: Noise, said: str, unchecked: None) -> None:
-    with pytest.raises(InputError, match=said):
-        run(tiny(canvas="bernoulli"), noise=noise)
-
-
-def test_noise_that_nothing_uses() -> None:
-    with pytest.raises(InputError, match="uses no noise named 'mask'; it uses latent"):
-        run(tiny(), noise=Noise(mask=torch.rand(2, 3, 1, 12, 12)))
-    with pytest.raises(InputError, match="uses no noise named 'latent'; it uses none"):
-        run(tiny(heads="classification"), noise=Noise(latent=torch.zeros(2, 3, 4)))
-
-
 # State and batch
 
 
@@ -394,56 +311,3 @@ def test_normalising_there_and_back(preset: str) -> None:
     assert (model.denormalise(images) - pixels).abs().max() < 10 * EPS
     mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (model.config.mean, model.config.std))
     assert np.abs(images.numpy() - (pixels.numpy() - mean) / std).max() < 100 * EPS
-
-
-# Baselines
-
-
-@pytest.mark.parametrize("preset", BASELINES)
-def test_baselines_are_apart_and_deterministic_in_evaluation(preset: str) -> None:
-    model = small(preset).double().eval()
-    images, _ = inputs(model, batch=2)
-    together, alone = tensors(model(images)), tensors(model(images[:1]))
-    for name, value in together.items():
-        assert (value[:1] - alone[name]).abs().max() <= 1e4 * EPS * value.abs().max(), name
-
-
-def test_the_vae_draws_its_latent_while_training() -> None:
-    model = small("bvae-cifar")
-    images, _ = inputs(model)
-
-    def canvas(seed: int, **options: Any) -> Tensor:
-        return tensors(model(images, generator=torch.Generator().manual_seed(seed), **options))["canvas"]
-
-    assert torch.equal(canvas(1), canvas(1))
-    assert not torch.equal(canvas(1), canvas(2))
-    assert torch.equal(canvas(1, sample=False), canvas(2, sample=False))
-    zero = canvas(1, noise=Noise(latent=torch.zeros(2, 1, 32)))
-    assert torch.equal(zero, canvas(1, sample=False))
-
-
-def test_the_vae_draws_pixels_that_are_never_quite_black_or_white() -> None:
-    """A sigmoid makes them, which saturates nowhere, and not a limit, beyond which nothing would learn."""
-    model = small("bvae-cifar").eval()
-    canvas = model(inputs(model)[0]).canvas
-    assert ((canvas > 0) & (canvas < 1)).all()
-
-
-def test_a_baseline_with_both_heads() -> None:
-    model = stawm.build("bvae-cifar", heads=("drawing", "classification"))
-    images, labels = inputs(model)
-    parts = model.loss(model(images), images, labels)
-    assert set(parts) == {"classification", "reconstruction", "kl", "total"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"heads.drawing.sketch_size": 8}, "sketch_size is null"),
-        ({"heads.drawing.output_padding": False}, "output_padding true"),
-        ({"backbone.layers": "8@33/1"}, "does not fit"),
-    ],
-)
-def test_baselines_that_cannot_be(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        stawm.build("bvae-cifar", **changes)

@@ -55,7 +55,11 @@ def test_channels_classes_names_and_normalisation_follow_the_data():
 
 @pytest.mark.parametrize(
     "preset",
-    [name for name in stawm.list_names("preset", origin="stawm") if "celeba" not in name and "selfsup" not in name],
+    [
+        name
+        for name in stawm.list_names("preset", origin="stawm")
+        if not any(word in name for word in ("celeba", "selfsup", "photo"))
+    ],
 )
 def test_presets_on_their_own_data_stay_as_they_are(preset: str):
     source = "cifar10" if "cifar" in preset else "digits" if preset == "stawm-digits" else "mnist"

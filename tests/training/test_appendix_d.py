@@ -132,5 +132,9 @@ def test_the_models_of_the_authors_are_variants():
 
 
 def test_every_preset_has_the_recipes_that_there_are():
-    assert {*recipes.presets_with("paper")} == {*APPENDIX_D} == {*stawm.list_names("preset")} - {"stawm-digits"}
+    assert (
+        {*recipes.presets_with("paper")}
+        == {*APPENDIX_D}
+        == {*stawm.list_names("preset")} - {"stawm-digits", "stawm-photo"}
+    )
     assert {*recipes.presets_with("authors")} == {*AUTHORS} == {*APPENDIX_D} - {"mnv2-cifar"}

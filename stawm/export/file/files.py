@@ -122,7 +122,7 @@ def open_graph(path: Path, data: bytes) -> GraphFile:
         raise ExportError(f"{path} is damaged: it cannot be parsed as ONNX ({error}).") from error
     check_contents(proto, path)
     info = from_entries(entries_of(proto), path)
-    check_sizes(proto, path)
+    check_sizes(proto, path, info.image[1:] if info.any_size else ())
     return GraphFile(path, data, proto, info)
 
 
@@ -152,12 +152,12 @@ def write_graphs(path: Path, graphs: Mapping[str, bytes]) -> None:
         for part, data in graphs.items():
             write_atomically(folder / f"{part}.onnx", data)
         folder.chmod(0o755)
-        _put(folder, path)
+        put_in_place(folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: Path, path: Path) -> None:
+def put_in_place(folder: Path, path: Path) -> None:
     """Give a folder its name; what had it goes away afterwards."""
     if not path.exists():
         folder.rename(path)

@@ -29,6 +29,7 @@ def malformed(read: Mapping[str, Any]) -> list[str]:
     rules = [
         (is_model_name(config["name"]), "the configuration has no name that is legal", config["name"]),
         (_is_list(config["image"], _is_whole, 3), "image is no list of three sizes", config["image"]),
+        (_is_eye(config), "context_size and glimpse_size are no sizes", config.get("context_size")),
         (_is_list(config["mean"], _is_number), "mean is no list of numbers", config["mean"]),
         (_is_list(config["std"], _is_number), "std is no list of numbers", config["std"]),
         (_is_list(config["class_names"], is_class_name), "class_names is no list of names", config["class_names"]),
@@ -51,6 +52,11 @@ def _is_whole(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return fits(value, float)
+
+
+def _is_eye(config: Mapping[str, Any]) -> bool:
+    """Whether a thumbnail, where there is one, has a size, and glimpses too."""
+    return config.get("context_size") is None or all(is_count(config.get(k)) for k in ("context_size", "glimpse_size"))
 
 
 def _is_list(value: Any, legal: Any, length: int | None = None) -> bool:

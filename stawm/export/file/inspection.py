@@ -58,6 +58,7 @@ class GraphFacts(Readable):
             "outputs": {part: {n: list(s) for n, s in shapes.items()} for part, shapes in self.outputs.items()},
             "preprocessing": {"mean": list(info.mean), "std": list(info.std)},
             "class_names": list(info.class_names),
+            **({} if info.stopping is None else {"stopping": info.stopping.as_dict()}),
             "weights": info.weights,
             "sha256": dict(self.sha256),
             "version": info.version,
@@ -75,6 +76,9 @@ class GraphFacts(Readable):
             ("pixels", f"minus {_numbers(info.mean)}, divided by {_numbers(info.std)}"),
             ("classes", ", ".join(info.class_names) or "without names"),
         ]
+        if info.stopping is not None:
+            kept = info.stopping
+            rows.append(("stops", f"after {kept.mean_glimpses:.2f} glimpses on average, error {kept.error:.2%}"))
         for part, ops in self.nodes.items():
             most = ", ".join(f"{count} {op}" for op, count in Counter(ops).most_common(6))
             rows.append((f"{part} nodes", f"{sum(ops.values())}: {most}, ..."))

@@ -1,6 +1,5 @@
 """What a graph says of itself: read and written as the entries ``stawm.*`` of the file's metadata."""
 
-import hashlib
 import json
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import onnx
-import torch
 
 from stawm._version import __version__
 from stawm.configuration.limits import SIZES, read_json
@@ -24,10 +22,14 @@ from stawm.export.graphs.prepared import Prepared
 from stawm.export.graphs.steering import STEER
 from stawm.export.graphs.step import PARTS
 from stawm.heads.output import Noise
+from stawm.models import stopping
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.resizing import Resize
-from stawm.storage.checkpoint import former_names, library_versions
+from stawm.models.stopping import Stopping
+from stawm.storage.checkpoint import library_versions
+from stawm.storage.hashing import weights_hash as weights_hash
+from stawm.storage.info import STOPPING
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -37,7 +39,7 @@ MAX_ENTRY = 10_000_000
 LARGEST = 1e6
 """How large the numbers may be that pixels are normalised by, and one over how small."""
 NOISE = "noise_"
-REGISTERS = ("canvases", "masks")
+REGISTERS = ("canvases", "masks", "shares")
 """What a step graph gives of all glimpses together: of as many as its state has slots."""
 LEAST_SLOTS = 2
 """How many slots the state of a step graph has at least; see `stawm.export.graphs.step.parts`."""
@@ -65,6 +67,7 @@ class GraphInfo:
         versions: The libraries that it was written with.
         ranges: In int8 the least and the greatest number of each activation of a convolution, as they were measured;
             None where convolutions are in float32.
+        stopping: When the model has looked enough; None where that was not tuned, or the graph is not in fp32.
     """
 
     kind: str
@@ -82,6 +85,7 @@ class GraphInfo:
     stored: Literal["fp32", "fp16"] = "fp32"
     steered: bool = False
     ranges: Mapping[str, tuple[float, float]] | None = None
+    stopping: Stopping | None = None
 
     @property
     def plan(self) -> Plan:
@@ -98,6 +102,16 @@ class GraphInfo:
         """Channels, height and width of the images."""
         channels, height, width = map(int, self.config["image"])
         return channels, height, width
+
+    @property
+    def any_size(self) -> bool:
+        """Whether images of any height and width are taken; ``image`` is then what the model is trained with."""
+        return self.config.get("context_size") is not None and all(h["name"] != "drawing" for h in self.config["heads"])
+
+    @property
+    def least_side(self) -> int:
+        """How many pixels a side of an image has at least, where it may be of any size."""
+        return max(int(self.config["context_size"]), int(self.config["glimpse_size"]))
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -133,7 +147,7 @@ class GraphInfo:
     @property
     def series(self) -> tuple[Any, ...]:
         """What the parts of a step graph have in common."""
-        return (self.plan, self.precision, self.config, self.weights, self.ranges)
+        return (self.plan, self.precision, self.config, self.weights, self.ranges, self.stopping)
 
     def entries(self) -> dict[str, str]:
         """Return the entries that a file keeps."""
@@ -142,6 +156,7 @@ class GraphInfo:
         graph |= {"steered": True} if self.steered else {}
         graph |= {"ranges": dict(self.ranges)} if self.ranges is not None else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
+        values |= {} if self.stopping is None else {STOPPING.removeprefix("stawm."): self.stopping.as_dict()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
 
@@ -151,6 +166,7 @@ class GraphInfo:
         sizes = {"channels": channels, "height": height, "width": width}
         pixels = {**sizes, "range": [0.0, 1.0], "mean": list(self.mean), "std": list(self.std)}
         pixels |= {"resize": self.config["resize"]} if "resize" in self.config else {}
+        pixels |= {"free": ["height", "width"], "least": self.least_side} if self.any_size else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
 
 
@@ -175,6 +191,7 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
             versions=library_versions() | libraries,
             stored=plan.weights,
             steered=plan.steered,
+            stopping=model.stopping if (prepared.precision, plan.weights) == ("fp32", "fp32") else None,
         )
         for part, graph in prepared.graphs.items()
     }
@@ -183,18 +200,6 @@ def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
 def plain(config: SharedConfig) -> dict[str, Any]:
     """Return a configuration as a file gives it back."""
     return json.loads(json.dumps(config.to_dict()))
-
-
-def weights_hash(model: Model) -> str:
-    """Return a hash over the names, types, shapes and values of a model's weights.
-
-    A tensor that was renamed counts under its former name, so that graphs of the first version still verify.
-    """
-    digest, former = hashlib.sha256(), former_names(model)
-    for name, tensor in sorted((former.get(name, name), tensor) for name, tensor in model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
@@ -236,6 +241,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 stored=graph.get("stored", "fp32"),
                 steered=graph.get("steered", False),
                 ranges=_ranges(graph.get("ranges")),
+                stopping=stopping.from_mapping(read_json(entries[STOPPING])) if STOPPING in entries else None,
             )
             faults = _illegal(info)
             if not faults:
@@ -285,6 +291,10 @@ def _illegal(info: GraphInfo) -> list[str]:
             all(value <= 0 or 1 / LARGEST <= value <= LARGEST for value in info.std),
             f"std must be from {1 / LARGEST:g} to {LARGEST:g}; got {shown(info.std)}",
         ),
+        (
+            info.stopping is None or info.stopping.weights == info.weights,
+            "its thresholds to stop by are of a model with other weights",
+        ),
         (resize in typing.get_args(Resize), f"resize must be 'crop' or 'squeeze'; got {shown(resize)}"),
     ]
     return [fault for holds, fault in rules if not holds]
@@ -309,7 +319,8 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
         faults.append(f"the graph has no {', '.join(missing)}")
     if beside := [name for name in shapes if name not in named]:
         faults.append(f"the graph has {', '.join(beside)}, and the metadata does not")
-    dynamic = [name for name, shape in shapes.items() if any(isinstance(axis, str) for axis in shape[1:])]
+    free = {"image"} if info.any_size else set()
+    dynamic = [n for n, shape in shapes.items() if n not in free and any(isinstance(axis, str) for axis in shape[1:])]
     faults += [f"{name} is {in_brackets(shapes[name])}, where only the batch may be dynamic" for name in dynamic]
     for name, letters in (("image", "b c h w"), *AXES.items()):
         if name in shapes and name not in dynamic:
@@ -329,7 +340,8 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
     """Return whether an input or output has a shape that the metadata rules out; other axes may be of any size."""
     if info.kind == "step" and name not in REGISTERS:
         letters = [letter for letter in letters if letter != "n"]  # it is of one glimpse
-    sizes = {"c": info.image[0], "h": info.image[1], "w": info.image[2], "classes": info.classes}
+    height, width = ("h", "w") if info.any_size else info.image[1:]
+    sizes = {"c": info.image[0], "h": height, "w": width, "classes": info.classes}
     fitting = [sizes.get(letter) or size for letter, size in zip(letters, shape, strict=False)]
     if len(shape) != len(letters):
         return [f"{name} is {in_brackets(shape)}, where its axes are {in_brackets(letters)}"]

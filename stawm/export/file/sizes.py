@@ -27,11 +27,19 @@ SMALL = 1024
 """Up to how many numbers a constant is looked at when shapes are inferred: shapes are given by short ones."""
 
 Shapes = Mapping[str, tuple[int, ...]]
+Sides = tuple[int, ...]
+"""A height and a width, or nothing."""
 
 
-def check_sizes(proto: onnx.ModelProto, path: Path) -> None:
-    """Raise an ExportError where a graph needs too much, or does not tell how much it needs."""
-    one, many = (infer(proto, batch, path) for batch in (1, MANY))
+def check_sizes(proto: onnx.ModelProto, path: Path, sides: Sides = ()) -> None:
+    """Raise an ExportError where a graph needs too much, or does not tell how much it needs.
+
+    Args:
+        proto: The graph.
+        path: Its file.
+        sides: Height and width of the images to tell it for, where images may be of any.
+    """
+    one, many = (infer(proto, batch, path, sides) for batch in (1, MANY))
     total = work = 0
     names = [(node, name) for node in proto.graph.node for name in node.output if name]
     for node, name in [*((None, value.name) for value in proto.graph.input), *names]:
@@ -59,13 +67,13 @@ def check_sizes(proto: onnx.ModelProto, path: Path) -> None:
             raise ExportError(f"{path} computes more than {MAX_WORK:,} products for one image; it is not run.")
 
 
-def infer(proto: onnx.ModelProto, batch: int, path: Path) -> dict[str, tuple[int, ...]]:
+def infer(proto: onnx.ModelProto, batch: int, path: Path, sides: Sides = ()) -> dict[str, tuple[int, ...]]:
     """Return the shapes that are known of a graph's values for a number of images, by name.
 
     Raises:
         ExportError: ONNX cannot infer shapes of such a graph.
     """
-    outline = _outline(proto, batch)
+    outline = _outline(proto, batch, sides)
     found, sure = _inferred(outline, path)
     if _all_known(proto, found) or not sure:
         return found
@@ -106,8 +114,8 @@ def _all_known(proto: onnx.ModelProto, shapes: Shapes) -> bool:
     return all(name in shapes for node in proto.graph.node for name in node.output if name)
 
 
-def _outline(proto: onnx.ModelProto, batch: int) -> onnx.ModelProto:
-    """Return the graph for a number of images, without its weights and without what it claims of shapes."""
+def _outline(proto: onnx.ModelProto, batch: int, sides: Sides) -> onnx.ModelProto:
+    """Return the graph for a number of images of a size, without its weights and without what it claims of shapes."""
     bare = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
     bare.graph.name = "outline"
     bare.graph.node.extend(proto.graph.node)
@@ -116,6 +124,8 @@ def _outline(proto: onnx.ModelProto, batch: int) -> onnx.ModelProto:
         dims = bare.graph.input[-1].type.tensor_type.shape.dim
         if dims and not dims[0].HasField("dim_value"):
             dims[0].dim_value = batch
+        for dim, side in zip(dims[2:], sides if value.name == "image" else (), strict=False):
+            dim.dim_value = side
     for tensor in proto.graph.initializer:
         if prod(tensor.dims) <= SMALL:
             bare.graph.initializer.append(tensor)

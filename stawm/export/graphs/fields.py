@@ -20,7 +20,7 @@ AXES: Mapping[str, str] = {
     "pose": "b n p",
     "inverse_pose": "b n p",
     "corners": "b n 4 2",
-    "glimpses": "b n c g g",
+    "glimpses": "b n vc g g",
     "memory_input": "b n m",
     "mu": "b n k",
     "logvar": "b n k",
@@ -51,15 +51,15 @@ class OnnxOutput(Output):
         confidence: The greatest class probability after each glimpse, where the graph has it.
         corners: The corners (x, y) of each glimpse in the image, clockwise from its top left, where the graph has
             them; x to the right and y down, the image from -1 to 1.
+        matrix: The memory after the last write as the matrix W, where the graph has it.
         shares: What each glimpse gives to each of the logits, where the graph has it; see `stawm.explain`. What is
             left of the logits is no glimpse's.
-        matrix: The memory after the last write as the matrix W, where the graph has it.
     """
 
     confidence: Float[Tensor, "b n"] | None = None
     corners: Float[Tensor, "b n 4 2"] | None = None
-    shares: Float[Tensor, "b n classes"] | None = None
     matrix: Float[Tensor, "b m m"] | None = None
+    shares: Float[Tensor, "b n classes"] | None = None
 
 
 torch.export.register_dataclass(OnnxOutput, serialized_type_name="stawm.export.OnnxOutput")
@@ -70,7 +70,8 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
 
     Args:
         model: The model.
-        kind: The graph, ``"rollout"`` or ``"step"``; a step graph does not see all writes together, and so no shares.
+        kind: The graph, ``"rollout"``, ``"step"`` or ``"steered"``; a step graph does not see all writes together, and
+            so no shares, but one that is steered keeps them.
     """
     config = model.config
     found: set[str] = set()
@@ -83,7 +84,7 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
         found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
     if config.masked:
         found |= {"masks"}
-    if kind == "rollout" and sums_up(model):
+    if kind != "step" and sums_up(model):
         found |= {"shares"}
     return (*(name for name in AXES if name in found), *_further(model))
 

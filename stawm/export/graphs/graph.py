@@ -17,10 +17,12 @@ class Graph(nn.Module):
     Attributes:
         inputs: The names of what goes in.
         outputs: The names of what comes out.
+        sides: The least and the greatest height and width of images, where any between them are taken.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    sides: tuple[int, int] | None = None
 
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that is computed, by name."""

@@ -13,6 +13,7 @@ from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.precision import lower, round_weights
 from stawm.heads.noise import draw_noise
+from stawm.models.config import SharedConfig
 from stawm.models.model import Model, Stawm
 
 
@@ -27,7 +28,8 @@ class Prepared:
         exact: A copy in float64. Where weights are stored as fp16, both are of the rounded weights.
         graphs: The graphs of the first copy by part, with their probes.
         inputs: Inputs of each part for a batch of two, those of later parts being what earlier ones gave.
-        shapes: By part, the shapes of the inputs and then of the outputs that were asked for, without the batch.
+        shapes: By part, the shapes of the inputs and then of the outputs that were asked for, without the batch;
+            letters stand for sides that may be of any size.
     """
 
     plan: Plan
@@ -36,7 +38,7 @@ class Prepared:
     exact: Model
     graphs: Mapping[str, Graph]
     inputs: Mapping[str, State]
-    shapes: Mapping[str, Mapping[str, tuple[int, ...]]]
+    shapes: Mapping[str, Mapping[str, tuple[int | str, ...]]]
 
     def outputs(self, part: str) -> tuple[str, ...]:
         """Return the outputs of a part that were asked for."""
@@ -61,18 +63,22 @@ def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
     known |= {name: known[name][:, 0] for name in steering.STEER if name in known}
     hidden = set(probes(model)) - set(plan.fields)
     inputs: dict[str, State] = {}
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    shapes: dict[str, dict[str, tuple[int | str, ...]]] = {}
     for part, graph in graphs.items():
         inputs[part] = {name: known[name] for name in graph.inputs}
         with torch.no_grad():
             found = graph.run(inputs[part])
         shapes[part] = {n: tuple(v.shape[1:]) for n, v in (inputs[part] | found).items() if n not in hidden}
+        if near.config.any_size and "image" in graph.inputs:
+            shapes[part]["image"] = (near.config.image[0], "h", "w")
         known |= {name.replace(step.OUT, step.IN, 1): value for name, value in found.items()}
     return Prepared(plan, precision, near, exact, graphs, inputs, shapes)
 
 
 def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: int | None = None) -> State:
     """Return images of smooth noise, normalised, and the random numbers that a graph takes.
+
+    Where images may be of any size, three seeds in a row are of three sizes.
 
     Args:
         model: The model.
@@ -82,7 +88,8 @@ def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: in
         glimpses: How many glimpses there are random numbers for; the plan's number where left out.
     """
     generator = torch.Generator().manual_seed(seed)
-    channels, height, width = model.config.image
+    channels, sizes = model.config.image[0], example_sizes(model.config)
+    height, width = sizes[seed % len(sizes)]
     coarse = torch.rand(batch, channels, (height + 3) // 4, (width + 3) // 4, generator=generator)
     smooth = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
     image = model.normalise((smooth + torch.rand(smooth.shape, generator=generator)) / 2)
@@ -93,6 +100,15 @@ def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: in
         still = model.locator.identity_pose()
         steer = steering.drawn(batch, glimpses or plan.glimpses or 1, still, generator).named()
     return {"image": image} | drawn | steer
+
+
+def example_sizes(config: SharedConfig) -> list[tuple[int, int]]:
+    """Return heights and widths that a graph is verified with: the usual one, a larger one, and about the smallest."""
+    height, width = config.image[1:]
+    if config.sides is None:
+        return [(height, width)]
+    least, most = config.sides
+    return [(height, width), (min(3 * height // 2 + 1, most), width), (least, min(least + width // 4 + 1, most))]
 
 
 def _frozen(model: Model, dtype: torch.dtype) -> Model:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from stawm.core.sizes import extent
 from stawm.export.graphs import steering
 from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
@@ -38,6 +39,7 @@ class Rollout(Graph):
         """
         super().__init__()
         self.model: Any = model  # a model, or where no glimpses are taken a baseline
+        self.sides = model.config.sides
         self.glimpses = glimpses
         self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
         self.outputs = tuple(outputs)
@@ -53,12 +55,13 @@ class Rollout(Graph):
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
-        if "shares" in outputs:
-            named["shares"] = evidence(self.model, seen).shares
         if "matrix" in outputs:
             named["matrix"] = matrix()
+        if "shares" in outputs:
+            named["shares"] = self._shares(given, seen)
         if "corners" in outputs:
-            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])))
+            size = (extent(given["image"]),) if self.sides else ()
+            corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
 
@@ -71,6 +74,11 @@ class Rollout(Graph):
         seen = steering.look(self.model, given["image"], steer)
         recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
         return seen, recalled, lambda: matrix
+
+    def _shares(self, given: State, seen: Any) -> Tensor:
+        """Return what each glimpse gives to each logit; what was not written gives nothing, and comes first."""
+        steer = Steering.of(given)
+        return evidence(self.model, seen).shares if steer is None else steering.shares(self.model, seen, steer.written)
 
 
 def _floats(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from stawm.models.evidence import check_sums_up, evidence
 from stawm.models.model import Stawm
 from stawm.models.states import Seen
 from stawm.nn.glimpse_loop import Look, Pause, Placed
@@ -93,3 +94,21 @@ def recall(
         for name in reads:
             answers[name].append(found[name])
     return {name: torch.cat(parts) for name, parts in answers.items()}, torch.cat(matrices)
+
+
+def shares(model: Stawm, seen: Seen, written: Float[Tensor, "b n 1"]) -> Float[Tensor, "b n classes"]:
+    """Return each write's share of each logit, newest last, where some glimpses were never written.
+
+    There are as many rows as glimpses; those for which there was no write come first, and are zero.
+    """
+    found = []
+    for image, kept in enumerate((written > 0.5).squeeze(-1)):
+        rows = slice(image, image + 1)
+        alone = Seen(seen.context[rows], None, seen.memory_input[rows][:, kept], None)
+        own = evidence(model, alone).shares if bool(kept.any()) else seen.context.new_zeros(1, 0, _classes(model))
+        found.append(nn.functional.pad(own, (0, 0, len(kept) - own.shape[1], 0)))
+    return torch.cat(found)
+
+
+def _classes(model: Stawm) -> int:
+    return check_sums_up(model).config.classes

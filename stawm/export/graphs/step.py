@@ -13,8 +13,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from stawm.core.sizes import extent
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import RECALL, flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
@@ -23,12 +24,15 @@ from stawm.heads import together
 from stawm.heads.base import Head, Scene
 from stawm.heads.config import label_of
 from stawm.heads.output import Noise, Output
+from stawm.models.evidence import of_writes
 from stawm.models.model import Stawm, activate
 from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import full_precision
 
 IN, OUT = "state.", "next."
+ROWS, COUNT = "evidence.rows", "evidence.count"
+"""What was written, newest last, and how often: kept where shares are asked for."""
 PARTS = ("init", "glimpse", "read")
 
 
@@ -74,7 +78,7 @@ class Part(Graph):
 
     def __init__(self, model: Stawm, slots: int) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.sides = model, model.config.sides
         self.memory = MemoryForm(model.memory, slots)
         self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
         self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
@@ -119,7 +123,7 @@ def reads_each(name: str, head: Head) -> bool:
 class Init(Part):
     """From the image to the state before the first glimpse."""
 
-    def __init__(self, model: Stawm, slots: int, sample: bool) -> None:
+    def __init__(self, model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> None:
         super().__init__(model, slots)
         noise = model.noise_shapes(1) if sample else {}
         registers = {
@@ -127,6 +131,8 @@ class Init(Part):
             for name, head in self.each.items()
             for key, shape in head.carries(noise).items()
         }
+        if "shares" in outputs:
+            registers |= {ROWS: torch.zeros(1, slots, model.memory.memory_size), COUNT: torch.zeros(1, 1)}
         empty = self.memory.name(self.memory.empty) | registers
         self.empty = {name: value.detach().clone() for name, value in empty.items()}
         self.blank = {name for name, value in empty.items() if not bool(value.any())}
@@ -175,9 +181,11 @@ class Glimpse(Part):
         e = loop.memory_input(look)
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         memory = memory if steering is None else self._kept(state, memory, steering.written)
-        following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory)
+        noted = self._noted(state, e, steering)
+        following = loop.aggregate(looked, look.features)._asdict() | self.memory.name(memory) | noted
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
-        seen |= {"corners": loop.locator.frame(full_precision(look.pose))} if self.frames else {}
+        size = (extent(given["image"]),) if self.sides else ()
+        seen |= {"corners": loop.locator.frame(full_precision(look.pose), *size)} if self.frames else {}
         parts: Any = (None if part is None else part[:, None] for part in look)
         scenes = self.scenes(Look(*parts), given)
         for name, head in self.each.items():
@@ -191,9 +199,14 @@ class Glimpse(Part):
 
     def _kept(self, state: State, memory: Any, written: Tensor) -> Any:
         """Return the memory after a write, or of images whose glimpse is not written the memory before it."""
-        after = self.memory.name(memory)
-        flags = {name: (written > 0.5).unflatten(1, (1,) * (value.ndim - 1)) for name, value in after.items()}
-        return self.memory.take({name: torch.where(flags[name], x, state[name]) for name, x in after.items()})
+        return self.memory.take(_where(written, self.memory.name(memory), state))
+
+    def _noted(self, state: State, e: Tensor, steering: Steering | None) -> State:
+        """Return what is kept of the writes for the shares, where these are asked for."""
+        if ROWS not in state:
+            return {}
+        after = {ROWS: _push(state[ROWS], e[:, None]), COUNT: state[COUNT] + 1}
+        return after if steering is None else _where(steering.written, after, state)
 
 
 class Read(Part):
@@ -203,6 +216,7 @@ class Read(Part):
         super().__init__(model, slots)
         asked = [f"query.{name}" for name in self.last]
         asked += ["memory."] if self.last or "matrix" in outputs else []
+        asked += ["evidence.", "query.classification"] if "shares" in outputs else []
         kept = {key for name in self.each for key in self.kept(name).values()}
         self.unused = {name: torch.zeros_like(value) for name, value in state.items() if name in kept}
         self.outputs = tuple(outputs)
@@ -224,9 +238,26 @@ class Read(Part):
             fields |= together.outward(head(answer[:, None], scenes[name]), head)
             recalled[RECALL + name] = answer
         named = flatten(Output.of(fields)) | recalled
+        if "shares" in self.outputs:
+            named["shares"] = self._shares(state)
         if "matrix" in self.outputs:
             named["matrix"] = self.model.memory.matrix(self.memory.take(state))
         return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})
+
+    def _shares(self, state: State) -> Tensor:
+        """Return each write's share of each logit, newest last, and zeros where there was none.
+
+        What each number of writes comes to is computed, and the one that there were is chosen.
+        """
+        rows, slots = state[ROWS], state[ROWS].shape[1]
+        found = None
+        for count in range(1, slots + 1):
+            own = of_writes(self.model, rows[:, slots - count :], state["query.classification"]).shares
+            own = nn.functional.pad(own, (0, 0, slots - count, 0))
+            there = (state[COUNT] == count)[..., None]
+            found = torch.where(there, own, torch.zeros_like(own) if found is None else found)
+        assert found is not None
+        return found
 
 
 def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steered: bool = False) -> dict[str, Part]:
@@ -241,7 +272,7 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steere
     """
     slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
     with torch.no_grad():
-        init = Init(model, slots, sample)
+        init = Init(model, slots, sample, outputs)
         glimpse = Glimpse(model, slots, init, sample, outputs, steered)
         first = init.run({"image": torch.zeros(1, *model.config.image)})
         state = {name.removeprefix(OUT): value for name, value in first.items()}
@@ -259,6 +290,12 @@ def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
 
 def _push(register: Tensor, newest: Tensor) -> Tensor:
     return torch.cat([register[:, 1:], newest], dim=1)
+
+
+def _where(written: Tensor, after: State, before: State) -> State:
+    """Return what is after a write, and of images whose glimpse is not written what was before it."""
+    flags = {name: (written > 0.5).unflatten(1, (1,) * (value.ndim - 1)) for name, value in after.items()}
+    return {name: torch.where(flags[name], value, before[name]) for name, value in after.items()}
 
 
 def _carried(value: Tensor) -> Tensor:

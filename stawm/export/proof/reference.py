@@ -54,14 +54,25 @@ class Reference:
 def refer(prepared: Prepared, batches: Sequence[int]) -> Reference:
     """Run PyTorch on as many batches as there are sizes."""
     plan, model = prepared.plan, prepared.model
-    names = in_order((*plan.fields, *probes(model)))
     inputs = [example_inputs(model, plan, size, seed) for seed, size in enumerate(batches)]
+    return refer_to(prepared, inputs, in_order((*plan.fields, *probes(model))))
+
+
+def refer_to(prepared: Prepared, inputs: Sequence[Named], names: Sequence[str]) -> Reference:
+    """Run PyTorch on some batches.
+
+    Args:
+        prepared: The model made ready for its export.
+        inputs: What is put in, by batch.
+        names: The outputs and probes to compute.
+    """
+    plan, model = prepared.plan, prepared.model
     exact = _run(prepared.exact, plan, names, inputs, torch.float64)
     near = _run(model, plan, names, inputs, torch.float32)
     axes = axes_of(model)
     keys = [key for name in names for key in _keys(name, exact[0][name], axes.get(name, "b r m"))]
     gaps = {key: max(distance(at(key, e), at(key, n)) for e, n in zip(exact, near, strict=True)) for key in keys}
-    return Reference(inputs, exact, gaps)
+    return Reference([dict(given) for given in inputs], exact, gaps)
 
 
 def _run(

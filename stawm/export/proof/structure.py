@@ -28,7 +28,7 @@ UNWANTED = {
 TOLD = 5
 """How many nodes without a kernel are told one by one."""
 
-Shapes = Mapping[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int | str, ...]]
 
 
 def checks(file: GraphFile, config: SharedConfig, shapes: Shapes, inputs: Iterable[str], device: str) -> list[Check]:
@@ -89,7 +89,8 @@ def _axes(proto: onnx.ModelProto, shapes: Shapes) -> Check:
             faults.append(
                 f"{value.name} is {in_brackets(('b', *rest))} and not {in_brackets(('b', *shapes[value.name]))}"
             )
-    return _check("axes", faults, "the batch is dynamic, the others are as in PyTorch")
+    free = "the batch, and the height and width of images, are" if ("h" in shapes.get("image", ())) else "the batch is"
+    return _check("axes", faults, f"{free} dynamic, the others are as in PyTorch")
 
 
 def _arithmetic(proto: onnx.ModelProto, config: SharedConfig) -> Check:
@@ -107,7 +108,8 @@ def _unwanted(ops: Counter[str]) -> list[str]:
 def _sampling(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     locator = getattr(config, "locator", None)
     drawn = {"zeros"} if config.draws else set()  # beside a sketch there is nothing
-    paddings = {getattr(locator, "padding", "zeros")} | drawn
+    usual = "border" if getattr(locator, "antialias", False) else "zeros"  # of filters, which have no choice
+    paddings = {getattr(locator, "padding", usual)} | drawn
     faults = set()
     samplers = [node for node in proto.graph.node if node.op_type == "GridSample"]
     for node in samplers:

@@ -14,7 +14,7 @@ from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import plain, weights_hash
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available, probes, reads_every_glimpse
-from stawm.export.graphs.prepared import Prepared, prepare
+from stawm.export.graphs.prepared import Prepared, example_sizes, prepare
 from stawm.export.proof import structure
 from stawm.export.proof.behaviour import Trial, in_int8, on_images
 from stawm.export.proof.halves import half_precision
@@ -101,6 +101,8 @@ def _same_model(file: GraphFile, model: Model) -> Check:
     if strange:
         return Check("model", False, f"the model has no output {', '.join(strange)}")
     same = file.info.weights == weights_hash(model)
+    if same and file.info.stopping not in (None, model.stopping):
+        return Check("model", False, "made of this model with other thresholds to stop by")
     return Check("model", same, "made of this model" if same else "made of a model with other weights")
 
 
@@ -133,7 +135,10 @@ def _behaviour(
     except Exception as error:  # ONNX Runtime raises errors of many kinds
         return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
     alive = [live_memory(reference)] if names else []
-    runs = Check("batches", True, f"runs with {', '.join(map(str, batches))} images")
+    sizes = example_sizes(prepared.model.config)
+    of = [f" of {'x'.join(map(str, sizes[i % len(sizes)]))}" if len(sizes) > 1 else "" for i in range(len(batches))]
+    counts = ", ".join(f"{count}{size}" for count, size in zip(batches, of, strict=True))
+    runs = Check("batches", True, f"runs with {counts} images")
     if prepared.precision == "int8":  # which is judged by what it does, as no bound follows from its rounding
         return [runs, *alive, forms(reference, found)], []
     comparisons = reference.compare(found)

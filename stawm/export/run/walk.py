@@ -40,6 +40,10 @@ class Walk:
         """Go on with some of the images only."""
         self.known = {name: value[rows.to(value.device)] for name, value in self.known.items()}
 
+    def join(self, other: "Walk") -> None:
+        """Go on with the images of another walk too; how many glimpses each image was given need not be the same."""
+        self.known = {name: torch.cat([value, other.known[name]]) for name, value in self.known.items()}
+
     def _given(self, part: str, known: Named) -> Named:
         return {name: known[name] for name in self.takes[part]}
 
@@ -90,6 +94,7 @@ def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str
         labels: Those of the model's heads that have one.
     """
     registers = {f"{start}{name}" for start in ("", *(f"{x}_" for x in labels)) for name in ("canvases", "masks")}
+    registers |= {"shares"}
     by_glimpse = {f"{label}_glimpse_logits" for label in labels}
     named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
     for name, last in answers[-1].items():

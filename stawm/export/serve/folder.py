@@ -14,6 +14,7 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.live import LiveModel
+from stawm.export.serve.looking import Until
 from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
@@ -107,7 +108,7 @@ def run_folder(
     model: OnnxModel | LiveModel | Model,
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    until: float | None = None,
+    until: Until = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Answers:
     """Run a graph, or the model itself, over images in files.
@@ -115,7 +116,8 @@ def run_folder(
     Args:
         model: An `OnnxModel`, or a model, which PyTorch then runs where it is.
         images: A folder, a file, or several of them; the folders in a folder are searched too.
-        until: With a step graph or a model: look until the answer is so certain, each image as long as it needs.
+        until: With a step graph or a model: look until the answer is certain enough, each image as long as it
+            needs (see `OnnxModel.look`); left out, all glimpses are taken.
         save: A folder to save what is drawn in.
 
     Raises:
@@ -145,7 +147,10 @@ def _make_folder(folder: Path) -> None:
 
 
 def _answer(
-    model: OnnxModel | LiveModel, paths: Sequence[Path], until: float | None, save: str | os.PathLike[str] | None
+    model: OnnxModel | LiveModel,
+    paths: Sequence[Path],
+    until: Until,
+    save: str | os.PathLike[str] | None,
 ) -> Iterable[Answer]:
     pixels = prepare([str(path) for path in paths], model.info)
     if until is not None:

@@ -4,18 +4,50 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from stawm._version import __version__
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo, plain, weights_hash
 from stawm.export.graphs.fields import choose
 from stawm.export.run.providers import INSTALL, DeviceError
-from stawm.export.serve.arguments import as_count, check_until
-from stawm.export.serve.looking import UNTIL, Looked
+from stawm.export.run.walk import Named
+from stawm.export.serve.arguments import as_count
+from stawm.export.serve.looking import Looked, Until, look, rule
 from stawm.export.serve.pixels import Images, prepare
 from stawm.heads.output import Output
-from stawm.models.model import Model
+from stawm.models.evidence import HEAD
+from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.pixels import to_unit
+from stawm.models.states import State
+from stawm.storage.hashing import check_stopping
+
+
+class Stages:
+    """Looks by the stages of a model; see `stawm.export.serve.looking.look`."""
+
+    def __init__(self, model: Stawm, pixels: Tensor) -> None:
+        like = next(model.parameters())
+        units = to_unit(pixels.to(like.device)).to(torch.promote_types(like.dtype, torch.float32))
+        self.model, self.images = model, model.normalise(units).to(like.dtype)
+        self.state: State | None = None
+
+    def begin(self, rows: Tensor) -> None:
+        """Begin with all of the images; a memory with rows cannot take others in later."""
+
+    def look(self, rows: Tensor, taken: Tensor) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU."""
+        seen = self.model.look(self.images, 1, state=self.state)
+        recalled, self.state = self.model.remember(seen, {HEAD: (1,)}, self.state)
+        logits = self.model.answer(seen, recalled).logits
+        assert logits is not None
+        return {"logits": logits.cpu(), "confidence": logits.amax(dim=1).exp().cpu()}
+
+    def keep(self, stay: Tensor) -> None:
+        """Go on with some of those images only."""
+        stay = stay.to(self.images.device)
+        self.images, self.state = pytree.tree_map_only(Tensor, lambda x: x[stay], (self.images, self.state))
 
 
 class LiveModel:
@@ -31,7 +63,7 @@ class LiveModel:
 
         Raises:
             DeviceError: There is no such device here.
-            InputError: It is no device that PyTorch runs on.
+            InputError: It is no device that PyTorch runs on, or the model's thresholds to stop by are of other weights.
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,6 +71,7 @@ class LiveModel:
             raise InputError(f"PyTorch runs a model on 'cpu' or 'cuda'; got {device!r}. Export it for {device!r}.")
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError(f"device='cuda' needs an NVIDIA GPU that PyTorch sees. {INSTALL['cuda']}")
+        check_stopping(model)
         self.model, self.device = model.to(device), device
         self.batch_size = as_count(batch_size, "batch_size")
         fields = choose(model, None)
@@ -55,6 +88,7 @@ class LiveModel:
             weights=weights_hash(model),
             version=__version__,
             versions={},
+            stopping=model.stopping,
         )
 
     def __call__(self, images: Images) -> Output:
@@ -65,24 +99,23 @@ class LiveModel:
         """
         return self._run(images)
 
-    def look(self, images: Images, *, until: float = UNTIL) -> Looked:
-        """Answer by the first glimpse after which the answer is certain enough.
+    def look(self, images: Images, *, until: Until = None) -> Looked:
+        """Look until the answer is certain enough, or the glimpses are spent: each image as long as it needs.
 
-        Every glimpse is taken all the same: what a step graph would not have computed is only left out of the answer.
+        Args:
+            images: As for a call.
+            until: As for `OnnxModel.look`.
 
         Raises:
             InputError: The model does not take glimpses or does not classify, or an argument is not legal.
         """
-        if self.info.glimpses is None or self.info.classes is None:
+        n = self.model.config.glimpses
+        if n is None or self.info.classes is None or not isinstance(self.model, Stawm):
             raise InputError("look needs a model that takes glimpses and classifies.")
-        certain = check_until(until)
-        logits = torch.as_tensor(self._run(images, glimpse_logits=True).glimpse_logits)
-        confidence = logits.exp().amax(dim=-1)
-        done = confidence >= certain
-        done[:, -1] = True
-        first = done.int().argmax(dim=1)
-        rows = torch.arange(len(first), device=first.device)
-        return Looked(logits[rows, first].cpu(), confidence[rows, first].cpu(), (first + 1).cpu())
+        sure, pixels = rule(until, self.info.stopping), prepare(images, self.info)
+        with evaluating(self.model):
+            parts = pixels.split(self.batch_size)
+            return Looked.join([look(Stages(self.model, part), len(part), n, sure) for part in parts])
 
     def _run(self, images: Images, **options: Any) -> Output:
         pixels = prepare(images, self.info)
@@ -92,4 +125,4 @@ class LiveModel:
 
 def _joined(found: Sequence[Output]) -> Output:
     """Put batches together, whatever fields there are."""
-    return tree_map(lambda *parts: None if parts[0] is None else torch.cat(parts), *found)
+    return pytree.tree_map(lambda *parts: None if parts[0] is None else torch.cat(parts), *found)

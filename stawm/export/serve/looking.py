@@ -1,17 +1,24 @@
 """Anytime inference: each image is looked at for as long as it needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stawm.errors import InputError
 from stawm.export.run.walk import Named, Run, Walk, of_glimpse
+from stawm.export.serve.arguments import check_until
+from stawm.models.stopping import Stopping
 
 UNTIL = 0.9
-"""The probability at which an image is done where none is asked for."""
+"""The probability at which an image is done where none is asked for, and none was tuned."""
+Until: TypeAlias = float | Literal["tuned"] | None
+"""The probability at which an image is done, or as it was tuned; left out, as it was tuned, else `UNTIL`."""
+Rule: TypeAlias = Callable[[Named, Tensor], tuple[Tensor, Tensor]]
+"""From logits and confidence, and the glimpses that each image was given, to the confidence and which are done."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Looked:
 
     Attributes:
         logits: The answer of each image after its last glimpse.
-        confidence: The probability of its most probable class.
+        confidence: The probability of its most probable class; where tuned thresholds were used, the calibrated one.
         glimpses: How many glimpses each image was given.
     """
 
@@ -46,31 +53,116 @@ class Looked:
         return cls(logits, confidence, glimpses)
 
 
-def look(run: Run, takes: Mapping[str, Sequence[str]], inputs: Named, glimpses: int, until: float) -> Looked:
-    """Look at a batch of images; those that are done are left out of the runs that follow.
+@runtime_checkable
+class Looker(Protocol):
+    """Takes glimpses of images, of which those that are done leave, and others may take their places."""
+
+    def begin(self, rows: Tensor) -> None:
+        """Look at some of the images from now on too."""
+        ...
+
+    def look(self, rows: Tensor, taken: Tensor) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU.
+
+        Args:
+            rows: Which images these are.
+            taken: How many glimpses each was given already.
+        """
+        ...
+
+    def keep(self, stay: Tensor) -> None:
+        """Go on with some of those images only."""
+        ...
+
+
+class Steps:
+    """Looks by a step graph."""
+
+    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], inputs: Named) -> None:
+        """Keep what is looked at.
+
+        Args:
+            run: Runs a part of a step graph.
+            takes: The inputs of each part.
+            inputs: The images, and for all glimpses random numbers and how they are steered.
+        """
+        self.run, self.takes, self.images = run, takes, inputs["image"]
+        self.own = {name: value for name, value in inputs.items() if name != "image"}
+        self.walk: Walk | None = None
+
+    def begin(self, rows: Tensor) -> None:
+        """Look at some of the images from now on too."""
+        begun = Walk(self.run, self.takes, self.images[rows.to(self.images.device)])
+        if self.walk is None:
+            self.walk = begun
+        else:
+            self.walk.join(begun)
+
+    def look(self, rows: Tensor, taken: Tensor) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU."""
+        assert self.walk is not None
+        rows, taken = rows.to(self.images.device), taken.to(self.images.device)
+        self.walk.look(of_glimpse({name: value[rows, taken][:, None] for name, value in self.own.items()}, 0))
+        found = self.walk.read()
+        return {name: found[name].cpu() for name in ("logits", "confidence")}
+
+    def keep(self, stay: Tensor) -> None:
+        """Go on with some of those images only."""
+        assert self.walk is not None
+        self.walk.keep(stay)
+
+
+def rule(until: Any, tuned: Stopping | None) -> Rule:
+    """Return when an image is done.
 
     Args:
-        run: Runs a part of a step graph.
-        takes: The inputs of each part.
-        inputs: The images, and for all glimpses random numbers and how they are steered.
-        glimpses: The most glimpses.
-        until: The probability at which an image is done.
+        until: The probability of the most probable class at which it is, or ``"tuned"``. Left out, it is as it was
+            tuned, if it was.
+        tuned: The thresholds of the model, where it has any.
+
+    Raises:
+        InputError: It is no probability above 0, or nothing was tuned.
     """
-    walk = Walk(run, takes, inputs["image"])
-    left = torch.arange(len(inputs["image"]))
+    if until == "tuned" and tuned is None:
+        raise InputError(
+            "No thresholds were tuned for this model: tune some with stawm tune-stop, or give a probability."
+        )
+    if until in (None, "tuned") and tuned is not None:
+        return lambda found, taken: tuned.sure(found["logits"], taken)
+    certain = UNTIL if until is None else check_until(until)
+
+    return lambda found, taken: (found["confidence"], found["confidence"] >= certain)
+
+
+def look(looker: Looker, images: int, glimpses: int, sure: Rule, lanes: int | None = None) -> Looked:
+    """Look at images until each is done; those that are leave, and where half of the places are free others come.
+
+    Args:
+        looker: Takes the glimpses.
+        images: How many images there are.
+        glimpses: The most glimpses.
+        sure: When an image is done.
+        lanes: How many images are looked at at a time; all of them where left out.
+    """
+    lanes = images if lanes is None else lanes
+    here, taken, begun = torch.arange(0), torch.arange(0), 0
     rows: list[Tensor] = []
     parts: list[Looked] = []
-    for t in range(1, glimpses + 1):
-        walk.look({name: value[left.to(value.device)] for name, value in of_glimpse(inputs, t - 1).items()})
-        found = {name: value.cpu() for name, value in walk.read().items() if name in ("logits", "confidence")}
-        done = found["confidence"] >= until if t < glimpses else torch.ones_like(left, dtype=torch.bool)
-        rows.append(left[done])
-        parts.append(Looked(found["logits"][done], found["confidence"][done], torch.full_like(left[done], t)))
-        left = left[~done]
-        if len(left) == 0:
-            break
+    while len(here) or begun < images:
+        if begun < images and len(here) <= lanes // 2:
+            new = torch.arange(begun, min(images, begun + lanes - len(here)))
+            looker.begin(new)
+            here, taken, begun = torch.cat([here, new]), torch.cat([taken, 0 * new]), begun + len(new)
+        found = looker.look(here, taken)
+        taken = taken + 1
+        confidence, enough = sure(found, taken)
+        done = enough | (taken >= glimpses)
+        rows.append(here[done])
+        parts.append(Looked(found["logits"][done], confidence[done], taken[done]))
         if bool(done.any()):
-            walk.keep(~done)
+            here, taken = here[~done], taken[~done]
+            if len(here) or begun < images:
+                looker.keep(~done)
     order = torch.cat(rows).argsort()
     together = Looked.join(parts)
     return Looked(together.logits[order], together.confidence[order], together.glimpses[order])

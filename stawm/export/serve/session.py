@@ -20,8 +20,8 @@ from stawm.export.graphs.steering import POSE, neutral
 from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
-from stawm.export.serve.arguments import as_count, check_generator, check_noise, check_until
-from stawm.export.serve.looking import UNTIL, Looked, look
+from stawm.export.serve.arguments import as_count, check_generator, check_noise
+from stawm.export.serve.looking import Looked, Steps, Until, look, rule
 from stawm.export.serve.pixels import Images, normalise, prepare
 from stawm.heads import noise as noises
 from stawm.heads.output import Noise
@@ -156,7 +156,7 @@ class OnnxModel:
         self,
         images: Images,
         *,
-        until: float = UNTIL,
+        until: Until = None,
         glimpses: int | None = None,
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
@@ -165,9 +165,10 @@ class OnnxModel:
 
         Args:
             images: As for a call.
-            until: The probability of the most probable class at which an image is done. Models that were trained with
-                smoothed labels hold nothing for as probable as 0.98, so that such a value stops none of them; what
-                the default comes to is in the docs ("Looking until it is sure").
+            until: The probability of the most probable class at which an image is done, or ``"tuned"``. Left out, the
+                model's tuned thresholds decide (``info.stopping``), where it has any, else 0.9. Models that were
+                trained with smoothed labels hold nothing for as probable as 0.98, so that such a value stops none of
+                them: see the docs ("Stops when it is sure").
             glimpses: The most glimpses; the number that the graph has room for where left out.
             noise: As for a call.
             generator: As for a call.
@@ -177,11 +178,12 @@ class OnnxModel:
         """
         if self.info.kind != "step" or self.info.classes is None:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
-        certain = check_until(until)
-        count = self._glimpses(glimpses) or 1
+        sure, count = rule(until, self.info.stopping), self._glimpses(glimpses) or 1
         inputs = self._inputs(images, noise, generator, count)
         batch = len(inputs["image"])
-        found = Looked.join([look(self._part, self._takes, part, count, certain) for part in self._split(inputs)])
+        inputs = inputs if batch else self._split(inputs)[0]
+        steps = Steps(self._part, self._takes, inputs)
+        found = look(steps, len(inputs["image"]), count, sure, self.batch_size)
         return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
 
     def _inputs(

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from stawm.errors import ExportError
 from stawm.export.write.editing import initializer, insert
-from stawm.export.write.products import quantised
+from stawm.export.write.products import TINY, quantised
 
 ACTIVATIONS = ("Relu", "Clip")
 """What a convolution in int8 does along the way: the range of what comes out begins and ends where they do."""
@@ -106,7 +106,8 @@ def quantise_convolutions(graph: ir.Graph, nodes: Collection[ir.Node], ranges: M
 def grid(between: Range) -> tuple[np.ndarray, np.ndarray]:
     """Return scale and zero point of the bytes that cover a range, in which zero is one of them."""
     low, high = min(0.0, between[0]), max(0.0, between[1])
-    scale = np.float32((high - low) / STEPS or 1)
+    scale = np.float32((high - low) / STEPS)
+    scale = scale if scale >= TINY else np.float32(1)
     return np.asarray(scale), np.asarray(np.uint8(np.rint(-low / scale).clip(0, STEPS)))
 
 

@@ -28,6 +28,7 @@ from stawm.export.write.sidecar import check_sidecar, write_sidecar
 from stawm.export.write.tracing import trace, unplain
 from stawm.models.model import Model
 from stawm.nn.backbones.timm_network import TimmNetwork
+from stawm.storage.hashing import check_stopping
 
 
 def to_onnx(
@@ -103,6 +104,7 @@ def to_onnx(
         raise InputError(f"weights must be 'fp32' or 'fp16'; got {weights!r}.")
     if steered and graph != "step":
         raise InputError("Only a step graph can be steered: take graph='step', or leave out steered.")
+    check_stopping(model)
     path, chosen = Path(path), choose_device(device)
     check_place(path, graph)
     if sidecar:
@@ -110,7 +112,8 @@ def to_onnx(
     trial = as_trial(model, images, labels, bounds)
     if calibration is not None:
         check_calibration(model, precision, calibration)
-    plan = Plan(graph, count_glimpses(model, glimpses), fields.choose(model, outputs, graph), sample, weights, steered)
+    named = fields.choose(model, outputs, "steered" if steered else graph)
+    plan = Plan(graph, count_glimpses(model, glimpses), named, sample, weights, steered)
     prepared = prepare(model, plan, precision)
     data = build(prepared, describe(model, prepared), opset, calibration)
     files = {part: open_graph(path, value) for part, value in data.items()}

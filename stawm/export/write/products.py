@@ -16,6 +16,9 @@ LARGEST = 63
 """The largest weight. Two products of 8 bits with 7 fit into 16 bits, in which processors without VNNI add them: with
 larger weights they would be cut off there, and a graph that is right on one processor would be wrong on another."""
 
+TINY = float(np.finfo(np.float32).tiny)
+"""The least that a byte may stand for: what is less is zero."""
+
 
 class Product(NamedTuple):
     """A matrix product with a constant.
@@ -80,7 +83,7 @@ def quantised(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a weight as whole numbers, and what one of them stands for, for each place along an axis."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     greatest = np.abs(weight).max(axis=others, keepdims=True)
-    scale = np.where(greatest > 0, greatest / LARGEST, 1).astype(np.float32)
+    scale = np.where(greatest / LARGEST >= TINY, greatest / LARGEST, 1).astype(np.float32)
     whole = np.rint(weight / scale).clip(-LARGEST, LARGEST).astype(np.int8)
     return whole, scale.reshape(-1)
 

@@ -40,7 +40,7 @@ _WARNINGS = (
 
 
 def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
-    """Export a graph to ONNX, with the first axis of every input and output dynamic.
+    """Export a graph to ONNX, with the first axis of every input and output dynamic, and sides that may be any.
 
     Args:
         graph: What is exported.
@@ -65,7 +65,7 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
                 opset_version=opset,
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
-                dynamic_shapes=_shapes(values),
+                dynamic_shapes=_shapes(graph),
                 verbose=False,
             )
         except Exception as error:
@@ -80,16 +80,22 @@ def _values(graph: Graph, example: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
     return tuple(example[name].clone() for name in graph.inputs)
 
 
-def _shapes(values: tuple[Tensor, ...]) -> Any:
+def _shapes(graph: Graph) -> Any:
     # The graph is for a batch of 1 too, which the proof shows; but PyTorch 2.9 holds 1 for a case of its own.
-    return (({0: torch.export.Dim("b", min=2)},) * len(values),)
+    batch = {0: torch.export.Dim("b", min=2)}
+    image = batch
+    if graph.sides is not None:
+        least, most = graph.sides
+        image = batch | {2: torch.export.Dim("h", min=max(least, 2), max=most)}
+        image |= {3: torch.export.Dim("w", min=max(least, 2), max=most)}
+    return (tuple(image if name == "image" else batch for name in graph.inputs),)
 
 
 def witness(graph: Graph, example: Mapping[str, Tensor]) -> Witness:
     """Trace a graph once more, to see where its operations come from, as far as it can be traced."""
     values, seen = _values(graph, example), Witness(graph)
     with quietly(), unchecked(), open_lengths(graph), torch.no_grad(), contextlib.suppress(Exception), seen:
-        torch.export.export(graph.eval(), values, dynamic_shapes=_shapes(values), strict=False)
+        torch.export.export(graph.eval(), values, dynamic_shapes=_shapes(graph), strict=False)
     return seen
 
 

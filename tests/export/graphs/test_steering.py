@@ -19,6 +19,8 @@ from stawm.export.run.walk import roll
 from tests.small import inputs, shaken, tiny
 
 FIELDS = ("glimpse_logits", "pose", "matrix", "memory_input")
+NO_SUM = ("backpropamine",)
+"""Memories whose read is no sum over their writes, so that there are no shares."""
 
 
 def walked(model: Any, images: torch.Tensor, steer: Steering, fields: tuple[str, ...] = FIELDS) -> Any:
@@ -46,12 +48,13 @@ def test_what_is_not_written_was_never_seen(locator: str, memory: str) -> None:
     model = shaken(tiny(memory=memory, locator=locator, heads="classification")).eval()
     images, _ = inputs(model, batch=6)
     steer = drawn(model, 6)
+    fields = FIELDS if memory in NO_SUM else (*FIELDS, "shares")
     assert 0 < steer.written.mean() < 1
     assert 0 < steer.placed.mean() < 1
     with torch.no_grad():
-        expected = Rollout(model, 3, FIELDS, steered=True).run({"image": images, **steer.named()})
-    found = walked(model, images, steer)
-    for name in FIELDS:
+        expected = Rollout(model, 3, fields, steered=True).run({"image": images, **steer.named()})
+    found = walked(model, images, steer, fields)
+    for name in fields:
         torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-5)
     placed = steer.placed.expand_as(steer.pose) > 0.5
     assert torch.equal(found["pose"][placed], steer.pose[placed])
@@ -80,16 +83,16 @@ def test_with_nothing_written_the_memory_is_empty() -> None:
 
 @pytest.fixture(scope="module")
 def painter() -> Any:
-    return shaken(tiny(canvas="bernoulli")).eval()
+    return shaken(tiny(canvas="bernoulli", glimpses=2)).eval()
 
 
 @pytest.fixture(scope="module")
 def steered(painter: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A steered step graph, proved equal to its model."""
     path = tmp_path_factory.mktemp("steered") / "m"
-    outputs = ["logits", "glimpse_logits", "canvas", "pose", "corners", "matrix"]
+    outputs = ["logits", "glimpse_logits", "canvas", "pose", "corners", "matrix", "shares"]
     report = to_onnx(painter, path, graph="step", outputs=outputs, steered=True, batches=(1, 3))
-    assert {"matrix", "glimpse_logits", "pose"} <= {comparison.output for comparison in report.comparisons}
+    assert {"matrix", "glimpse_logits", "pose", "shares"} <= {comparison.output for comparison in report.comparisons}
     return path
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stawm.export.run.walk import roll
-from stawm.export.serve.looking import Looked, look
+from stawm.export.serve.looking import Looked, Steps, look, rule
 
 TAKES = {"init": ["image"], "glimpse": ["image", "state.seen", "noise_latent"], "read": ["state.seen"]}
 CHANCES = torch.tensor([[0.5, 0.6, 0.9], [0.95, 0.1, 0.1], [0.2, 0.7, 0.2]])
@@ -47,7 +47,7 @@ def numbered() -> dict[str, Tensor]:
     ("until", "glimpses"), [(0.1, [1, 1, 1]), (0.7, [3, 1, 2]), (0.95, [3, 1, 3]), (0.951, [3, 3, 3])]
 )
 def test_each_image_is_looked_at_until_it_is_certain(until: float, glimpses: list[int]) -> None:
-    looked = look(Parts(), TAKES, numbered(), 3, until)
+    looked = look(Steps(Parts(), TAKES, numbered()), 3, 3, rule(until, None))
     assert looked.glimpses.tolist() == glimpses
     chances = [CHANCES[row, count - 1].item() for row, count in enumerate(glimpses)]
     assert looked.confidence.tolist() == pytest.approx(chances)
@@ -57,14 +57,14 @@ def test_each_image_is_looked_at_until_it_is_certain(until: float, glimpses: lis
 
 def test_the_noise_of_each_image_and_glimpse_arrives() -> None:
     parts = Parts()
-    look(parts, TAKES, numbered(), 3, 0.7)
+    look(Steps(parts, TAKES, numbered()), 3, 3, rule(0.7, None))
     found = [given["noise_latent"][:, 0, 0].tolist() for given in parts.of("glimpse")]
     assert found == [[0, 10, 20], [1, 21], [2]]
 
 
 def test_images_that_are_done_are_left_out_of_what_follows() -> None:
     parts = Parts()
-    look(parts, TAKES, numbered(), 3, 0.7)
+    look(Steps(parts, TAKES, numbered()), 3, 3, rule(0.7, None))
     assert [given["image"].tolist() for given in parts.of("glimpse")] == [[0, 1, 2], [0, 2], [0]]
     assert [given["state.seen"][:, 1].tolist() for given in parts.of("read")] == [[1, 1, 1], [2, 2], [3]]
     assert len(parts.of("init")) == 1
@@ -72,7 +72,7 @@ def test_images_that_are_done_are_left_out_of_what_follows() -> None:
 
 def test_nothing_is_run_once_all_are_done() -> None:
     parts = Parts()
-    look(parts, TAKES, numbered(), 3, 0.1)
+    look(Steps(parts, TAKES, numbered()), 3, 3, rule(0.1, None))
     assert [name for name, _ in parts.given] == ["init", "glimpse", "read"]
 
 

@@ -44,7 +44,7 @@ def lie(key: str, old: str, new: str) -> Any:
         (lie("graph", '"part": null', '"part": "init"'), "part is 'init' in a rollout"),
         (lie("graph", '"glimpses": 3', '"glimpses": -3'), "glimpses must be at least 1; got -3"),
         (lie("graph", '"glimpses": 3', '"glimpses": true'), "glimpses must be at least 1; got True"),
-        (lie("graph", '"fp32"', '"int8"'), "precision must be 'fp32' or 'fp16'; got 'int8'"),
+        (lie("graph", '"fp32"', '"int4"'), "precision must be 'fp32', 'fp16' or 'int8'; got 'int4'"),
         (lie("graph", '"fields": ["pose"', '"fields": ["posture"'), "fields must be outputs of a model; got 'posture'"),
         (lie("graph", '"sample": false', '"sample": 0'), "sample must be true or false; got 0"),
         (lie("config", '"name": "stawm-digits"', '"name": ""'), "the configuration has no name"),

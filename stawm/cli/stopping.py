@@ -1,0 +1,99 @@
+"""The command ``stawm tune-stop``: when a model has looked enough, found on held-out images and kept with it."""
+
+from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import Any
+
+from stawm.cli.printing import show
+from stawm.errors import InputError
+
+
+def tune_stop(args: Namespace) -> None:
+    """Find thresholds and write the checkpoint with them."""
+    from stawm.storage.checkpoint import inspect, load, save
+    from stawm.storage.info import FLOATS
+    from stawm.storage.pretrained import resolve_weights
+    from stawm.training import tune_stop
+    from stawm.training.stopping import check_looks
+
+    path = resolve_weights(args.model)
+    out = _place(args, path)
+    info, model = inspect(path), load(path)
+    check_looks(model)
+    images, words = _held_out(args, model, info.provenance)
+    goal = {"glimpses": args.glimpses} if args.error is None else args.error
+    augmentation = _augmentation(info.provenance) if args.augment else None
+    model.stopping = tune_stop(model, images, augmentation=augmentation, data=words, **goal)
+    stored = {dtype for dtype, _ in info.tensors.values() if dtype.startswith(("F", "B")) and dtype != "BOOL"}
+    halves = {"F16": FLOATS["float16"], "BF16": FLOATS["bfloat16"]}
+    save(model, out, provenance=info.provenance, dtype=halves.get(stored.pop()) if len(stored) == 1 else None)
+    show(args, model.stopping, f"saved {out}")
+
+
+def error(given: str) -> dict[str, float]:
+    """Read an error: a share or a percentage; with a plus, above that of all glimpses."""
+    name, number = ("extra_error", given[1:]) if given.startswith("+") else ("error", given)
+    try:
+        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"must be a share such as 0.5% or 0.005, or with a plus +0.05%; got {given!r}")
+    return {name: value}
+
+
+def _place(args: Namespace, path: Path) -> Path:
+    """Return where the checkpoint is written to: in its own place where it is a file of the user's.
+
+    Raises:
+        InputError: It comes with the package or from the hub, and no other place is given.
+    """
+    from stawm.cli.values import try_file
+
+    if args.out is None and not Path(args.model).exists():
+        raise InputError(f"{args.model} is no file of yours to keep thresholds in: say where to with --out FILE.")
+    out = args.out or path
+    try_file(out)
+    return out
+
+
+def _held_out(args: Namespace, model: Any, provenance: Any) -> tuple[Any, str]:
+    """Return held-out images, and what they are: by the checkpoint's own note where nobody says.
+
+    Raises:
+        InputError: It is neither noted nor said.
+    """
+    from stawm.cli.commands import splits
+    from stawm.training import data
+
+    noted = provenance.get("validation")
+    count = args.validation if args.validation is not None else noted
+    if not isinstance(count, int) or (count == 0 and args.validation is None):
+        raise InputError(
+            "The checkpoint does not say that images were held out from its training: give --validation N for the last "
+            "N training images, best with --augment where it was trained on them, or 0 for the test images."
+        )
+    train, test = splits(args, model)
+    source = str(args.data).partition(":")[0]
+    changed = ", augmented as in training" if args.augment else ""
+    if count == 0:
+        return test, f"the test part of {source}{changed}"
+    return data.hold_out_last(train, count).test, f"the last {count:,} training images of {source}{changed}"
+
+
+def _augmentation(provenance: Any) -> Any:
+    """Return how the images of a model's training were changed.
+
+    Raises:
+        InputError: The checkpoint does not say.
+    """
+    from stawm.configuration import make
+    from stawm.training.data.augment import Augmentation
+
+    recipe = provenance.get("recipe")
+    fields = recipe.get("augmentation") if isinstance(recipe, dict) else None
+    if not isinstance(fields, dict):
+        raise InputError(
+            "The checkpoint does not say how the images of its training were augmented: leave out --augment."
+        )
+    return make(Augmentation, fields, "the augmentation of the checkpoint")

@@ -1,0 +1,72 @@
+"""The command ``stawm web``: a page on which models look."""
+
+import argparse
+import contextlib
+import shlex
+import webbrowser
+from pathlib import Path
+
+from stawm.cli import values
+from stawm.cli.graphs import MODEL
+from stawm.cli.printing import show, show_lines
+
+PORT = 8000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL)
+    parser.add_argument("--out", type=Path, default=Path("site"), help="the folder to write (default: site)")
+    words = "how weights are stored: fp16 is half the size, and computes in fp32 all the same (default: fp16)"
+    parser.add_argument("--weights", choices=("fp16", "fp32"), default="fp16", help=words)
+    parser.add_argument("--title", default="", help="what the page is called")
+    words = "pictures to try the models on, in place of the ten digits that come along"
+    parser.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="IMAGE", help=words)
+    words = "how sure models are when they stop, till somebody moves the slider; those that draw take all glimpses"
+    parser.add_argument("--until", type=values.certainty, metavar="P", help=words)
+    parser.add_argument("--serve", action="store_true", help="serve the page on this machine, and open it")
+    words = f"where it is served (default: {PORT}; 0 for any that is free)"
+    parser.add_argument("--port", type=values.at_least(0), default=PORT, metavar="N", help=words)
+
+
+def web(args: argparse.Namespace) -> None:
+    """Write a site, and serve it if asked for."""
+    from stawm.storage.pretrained import find_model
+    from stawm.web.serving import address, open_server
+    from stawm.web.site import check_site, write_site
+
+    check_site(args.out)
+    site = write_site(
+        [find_model(model) for model in args.models],
+        args.out,
+        weights=args.weights,
+        title=args.title,
+        pictures=args.pictures,
+        until=args.until,
+        command=command_of(args),
+    )
+    show(args, site)
+    if not args.serve:
+        return
+    with open_server(site.path, args.port) as server:
+        show_lines([f"{address(server)} (stop with Ctrl-C)"])
+        webbrowser.open(address(server))
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Return the command that makes a site again, without where on this machine its files are.
+
+    Examples:
+        >>> command_of(
+        ...     argparse.Namespace(models=["/there/m.safetensors"], weights="fp32", title="", pictures=[], until=None)
+        ... )
+        'stawm web m.safetensors --weights fp32'
+    """
+    words = [Path(model).name if Path(model).is_absolute() else model for model in args.models]
+    words += ["--weights", args.weights] if args.weights != "fp16" else []
+    words += ["--title", args.title] if args.title else []
+    words += ["--pictures", *(path.name for path in args.pictures)] if args.pictures else []
+    words += ["--until", f"{args.until:g}"] if args.until else []
+    return f"stawm web {shlex.join(words)}"

@@ -1,0 +1,48 @@
+"""A site of one model that does everything, and a browser that has it open."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+import stawm
+from stawm.web import write_site
+from tests.web.browser import Browser, browsing, require_browser, served
+
+NAMES = ("<script>document.title='taken'</script>", "<b>one", "two & 2", *map(str, range(3, 10)))
+COMMAND = "stawm web sketchpad.safetensors"
+
+
+@pytest.fixture(scope="session")
+def model() -> Any:
+    """A trained model that classifies and draws, whose classes are named by somebody who means ill."""
+    return stawm.build("stawm-mnist-sketchpad", pretrained=True, class_names=NAMES).eval()
+
+
+@pytest.fixture(scope="session")
+def site(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its site: written once, for all processes that run tests."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "site.lock"):
+        if not (shared / "site").is_dir():
+            write_site([model], shared / "site", title="A & <b>B", command=COMMAND, batches=(1, 3))
+    return shared / "site"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser, or a reason why there is none."""
+    require_browser()
+    with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def url(site: Path) -> Iterator[str]:
+    """Where the site is served: in a folder, not at the top."""
+    with served(site.parent) as base:
+        yield f"{base}{site.name}/"

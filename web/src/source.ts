@@ -1,0 +1,23 @@
+/** Where an image comes from: strokes, a test image, a picture; and the pixels that it is for a model. */
+
+import type { About } from "./about";
+import { type Stroke, drawn } from "./ink";
+import { type Picture, asDigit, cropped, grey } from "./pictures";
+
+export type Source = { strokes: Stroke[] } | { sample: number } | { picture: Picture };
+
+/** Return the pixels of a source as a model takes them, or undefined where the model has no such image. */
+export function pixelsOf(source: Source, about: About, digits: boolean): Float32Array | undefined {
+  const { channels, width, height } = about;
+  if ("sample" in source) return about.samples[source.sample]?.pixels;
+  if ("strokes" in source) return joined(Array(channels).fill(drawn(source.strokes, width, height)));
+  if (channels === 3) return joined(cropped(source.picture, width, height).planes);
+  const plain = grey(source.picture);
+  return joined((digits ? asDigit : cropped)(plain, width, height).planes);
+}
+
+function joined(planes: Float32Array[]): Float32Array {
+  const all = new Float32Array(planes.length * planes[0]!.length);
+  planes.forEach((plane, i) => all.set(plane, i * plane.length));
+  return all;
+}

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+
+import { fromFragment, toFragment } from "../src/share";
+
+describe("a link", () => {
+  it("brings back what it was made of", () => {
+    const strokes = [[0, 0.5, 1, 0.25], [0.2, 0.4]].map((stroke) => stroke.map((value) => Math.round(255 * value) / 255));
+    const shared = { model: "my model +1", until: 0.85, strokes };
+    expect(fromFragment(`#${toFragment(shared)}`)).toEqual(shared);
+    expect(fromFragment(toFragment({ model: "m", sample: 3 }))).toEqual({ model: "m", sample: 3 });
+  });
+
+  it("holds nothing but plain letters", () => {
+    const strokes = [Array.from({ length: 512 }, (_, i) => (i % 256) / 255)];
+    expect(toFragment({ strokes })).toMatch(/^strokes=[\w-]+$/);
+  });
+
+  it("is cut where it would be too long to be sent", () => {
+    const long = Array.from({ length: 100 }, () => Array.from({ length: 400 }, (_, i) => ((i * 37) % 256) / 255));
+    expect(toFragment({ strokes: long }).length).toBeLessThan(9000);
+  });
+
+  it("that is damaged brings nothing, and nothing breaks", () => {
+    for (const text of ["#strokes=%%%", "#strokes=AAAA", "#strokes=ZZZZZZZZ", "#until=7&sample=-1", "#sample=x", "#until=", "#=&&"]) {
+      expect(fromFragment(text)).toEqual({});
+    }
+  });
+});
