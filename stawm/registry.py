@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import is_dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any, TypeAlias, TypeVar
 
 from stawm.catalog.entry import BrokenPlugin, Entry, Kind, first_line, is_written, name_faults
+from stawm.catalog.forms import as_patterns, wrong_forms
+from stawm.catalog.forms import matches as matches
 from stawm.catalog.plugins import installed, quietly
+from stawm.catalog.renaming import rename_faults, todays, warn_of
 from stawm.catalog.suggest import did_you_mean, edit_distance, natural_key, nearest
 from stawm.errors import ConfigError, UnknownNameError, shown
 
@@ -60,6 +62,8 @@ def register(
     cites: Sequence[str] = (),
     origin: str | None = None,
     recipes: Mapping[str, Mapping[str, Any] | str] | None = None,
+    replaced_by: str | None = None,
+    removed_in: str | None = None,
 ) -> Callable[[T], T]:
     """Register a component class, or a preset, under a name.
 
@@ -71,6 +75,9 @@ def register(
         origin: The distribution that brings it; the top-level package of the class where left out.
         recipes: Of a preset, how it is trained: by the recipe's name its fields (see `stawm.training.Recipe`), or
             the name of another preset, such as a variant, that the recipe trains in its place.
+        replaced_by: The new name, where this is an old one: it goes on to work, with a `DeprecationWarning`, is listed
+            no more, and stays legal in checkpoints.
+        removed_in: The version of your package in which the old name will be gone; needed with ``replaced_by``.
 
     Raises:
         ConfigError: The name is malformed, another component has it already, or recipes are given for
@@ -86,8 +93,15 @@ def register(
             @stawm.register("preset", "my-digits", summary="Digits, looked at twice.", recipes={"fast": fast})
             def my_digits():
                 return {"preset": "stawm-digits", "glimpses": 2}
+
+        A name that was changed::
+
+            @stawm.register("memory", "surprise")
+            @stawm.register("memory", "my-memory", replaced_by="surprise", removed_in="2.0")
+            class Surprise(Memory): ...
     """
-    resolved, wrong = as_kind(kind), _wrong_forms(name, summary, cites, origin, recipes)
+    resolved, wrong = as_kind(kind), wrong_forms(name, summary, cites, origin, recipes, replaced_by, removed_in)
+    wrong = wrong or rename_faults(name, replaced_by, removed_in)
     if wrong:
         raise ConfigError(wrong)
 
@@ -102,6 +116,8 @@ def register(
             cites=tuple(cites),
             origin=origin or package,
             recipes=dict(recipes or {}),
+            replaced_by=replaced_by,
+            removed_in=removed_in,
         )
         faults = name_faults(entry, {**_plugins()[0], **_registered, **_builtin()})
         if resolved is not Kind.PRESET and not _has_config(target):
@@ -136,9 +152,9 @@ def find(kind: Kind | str, name: str) -> Entry:
     kind = as_kind(kind)
     if not isinstance(name, str):
         raise UnknownNameError(f"The name of a {kind} must be a string; got {shown(name)}.")
+    name = current(kind, name)
     stem, colon, argument = name.partition(":")
-    key = (kind, stem)
-    entry = _builtin().get(key) or _plugins()[0].get(key) or _registered.get(key)
+    entry = _stands(kind, stem)
     if entry is None or bool(colon) != entry.takes_argument or (colon and not argument):
         raise UnknownNameError(_unknown(kind, name))
     try:
@@ -150,14 +166,50 @@ def find(kind: Kind | str, name: str) -> Entry:
         raise UnknownNameError(f"The {kind} {name!r} from {broken.origin} cannot be used: {broken.reason}.") from error
 
 
+def current(kind: Kind | str, name: str) -> str:
+    """Return the name that a component or preset has today: of a name that was changed the new one, with a warning.
+
+    A name that came with a file is replaced without a word (see `for_stranger`): nobody can change what stands there.
+
+    Args:
+        kind: Its kind.
+        name: Its name, with its argument where it takes one; a name that is not registered is returned as it is.
+
+    Raises:
+        ConfigError: The names lead round in a circle.
+    """
+    kind = as_kind(kind)
+    stem, colon, argument = name.partition(":")
+    entry = _stands(kind, stem)
+    if entry is not None and isinstance(entry.target, EntryPoint):
+        try:
+            entry = _complete(entry)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # `find` says why it cannot be imported
+            return name
+    if entry is None or entry.replaced_by is None:
+        return name
+    new = todays(entry, lambda other: _stands(kind, other))
+    new_name = f"{entry.replaced_by if new is None else new.name}{colon}{argument}"
+    if not _for_stranger.get():
+        warn_of(entry, new_name)
+    return new_name
+
+
+def _stands(kind: Kind, name: str) -> Entry | None:
+    key = (kind, name)
+    return _builtin().get(key) or _plugins()[0].get(key) or _registered.get(key)
+
+
 def entries(kind: Kind | str) -> dict[str, Entry]:
-    """Return all entries of a kind by name: built-in, registered and plugged in.
+    """Return all entries of a kind by name: built-in, registered and plugged in, but for names that were changed.
 
     Plugins are imported for it. One that cannot be is there too, with the reason as its summary: it
     raises only when it is used.
     """
     kind, found = as_kind(kind), {}
-    for entry in _declared().values():
+    for entry in _listed():
         if entry.kind is not kind:
             continue
         try:
@@ -192,6 +244,8 @@ def list_names(
 ) -> list[str]:
     """List registered names, the numbers in them compared as numbers; nothing is imported for it.
 
+    A name that was changed is not listed: it still works, and says what it is called now.
+
     A preset's variants, named ``preset.tag``, are listed only where a pattern contains a dot: ``"*.*"`` lists all.
 
     Args:
@@ -213,12 +267,12 @@ def list_names(
         >>> stawm.list_names("canvas", exclude="add*")
         ['bernoulli']
     """
-    kind, keep, drop = as_kind(kind), _as_tuple(pattern), _as_tuple(exclude)
+    kind, keep, drop = as_kind(kind), as_patterns(pattern), as_patterns(exclude)
     if origin is not None and not isinstance(origin, str):
         raise ConfigError([f"The origin of names must be a distribution's name, a string; got {shown(origin)}."])
     names = (
         entry.name
-        for entry in _declared().values()
+        for entry in _listed()
         if entry.kind is kind and origin in (None, entry.origin, entry.origin.partition(" ")[0])
     )
     dotted = tuple(pattern for pattern in keep if "." in pattern)
@@ -249,7 +303,7 @@ def _unknown(kind: Kind, name: str) -> str:
     name, stem, argument = name[:100], stem[:100], argument[:100]
     takers = [entry.name for entry in _builtin().values() if entry.takes_argument]
     bare = re.sub(rf"^(?:{'|'.join(takers)})[/.]", "", name)
-    declared = _declared().values()
+    declared = _listed()
     same = {entry.name: entry for entry in declared if entry.kind is kind}
     near = dict.fromkeys(n for asked in dict.fromkeys((stem, name)) for n in nearest(asked, same))
     shown = [n for n in near if "." in name or "." not in n or edit_distance(n, name) == 1]
@@ -271,6 +325,12 @@ def _unknown(kind: Kind, name: str) -> str:
 def _declared() -> dict[Key, Entry]:
     """Return every entry by what is known without importing it."""
     return {**_registered, **_plugins()[0], **_builtin()}
+
+
+def _listed() -> list[Entry]:
+    """Return every entry but those of names that were changed; that a plug-in's was, only its import tells."""
+    changed = {key for key, entry in _registered.items() if entry.replaced_by}
+    return [entry for key, entry in _declared().items() if not entry.replaced_by and key not in changed]
 
 
 @cache
@@ -325,35 +385,8 @@ def _is_config(config: type) -> bool:
     return is_dataclass(config) and hasattr(config, "check")
 
 
-def _wrong_forms(name: Any, summary: Any, cites: Any, origin: Any, recipes: Any) -> list[str]:
-    """Return what is of no legal type among the arguments of `register`."""
-    rules = [
-        ("name", name, isinstance(name, str), "a string"),
-        ("summary", summary, summary is None or isinstance(summary, str), "a string"),
-        ("cites", cites, _are_strings(cites), "a list of strings"),
-        ("origin", origin, origin is None or isinstance(origin, str), "a string"),
-        ("recipes", recipes, recipes is None or isinstance(recipes, Mapping), "a mapping"),
-    ]
-    return [f"register: {key} must be {words}; got {shown(value)}." for key, value, legal, words in rules if not legal]
-
-
 def _broken(entry: Entry, error: BaseException) -> BrokenPlugin:
     """Say why a plugin cannot be used, in one line."""
     said = " ".join(str(error).split())[:500]
     asked = "it called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
     return BrokenPlugin(str(entry.kind), entry.name, entry.origin, f"{asked}: {said}")
-
-
-def _are_strings(given: Any) -> bool:
-    return isinstance(given, (list, tuple, set, frozenset)) and all(isinstance(each, str) for each in given)
-
-
-def _as_tuple(patterns: Any) -> tuple[str, ...]:
-    if not isinstance(patterns, str) and not _are_strings(patterns):
-        raise ConfigError([f"Names are listed by wildcards, a string or a list of strings; got {shown(patterns)}."])
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name matches one of some wildcards."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

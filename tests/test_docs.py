@@ -145,6 +145,22 @@ def test_the_bounds_that_are_told_are_those_that_hold():
     assert table["`std`"] == "{:f} to {:,.0f}".format(*NORMALISATION["std"])
 
 
+def test_what_is_said_of_compatibility_holds():
+    from stawm.export.file import metadata
+    from stawm.storage import file
+    from stawm.training import folder
+
+    (table,) = (t[1:] for t in _tables((ROOT / "docs" / "compatibility.md").read_text()) if t[0][0] == "what")
+    said = {row[0]: row[1:] for row in table}
+    assert said["checkpoints"][0] == f"`stawm.format` in the header, now `{file.FORMAT}`"
+    assert said["ONNX metadata"][0] == f"`stawm.format` in the graph's metadata, now `{metadata.FORMAT}`"
+    assert said["folder of a run"][0] == f"`format` in its note, now `{folder.FORMAT}`"
+    for row in said.values():
+        tests = re.findall(r"`(tests/[\w/]+\.py)`", row[-1])
+        assert tests
+        assert all((ROOT / test).is_file() for test in tests)
+
+
 def test_a_broken_link_and_a_missing_anchor_are_seen(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text(

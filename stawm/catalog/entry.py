@@ -35,23 +35,27 @@ class Entry:
     Attributes:
         kind: What sort of component it is.
         name: Lower case, words joined by hyphens; of a preset's variant followed by a dot and its tag.
-        target: The component, or where to import it from when it is asked for.
+        target: The component, or where to import it from when it is asked for; nothing for a name that was changed.
         summary: One sentence for listings.
         cites: Keys into ``stawm/references.bib``, or whole BibTeX entries.
         origin: The distribution that brought it, with its version where it is not stawm.
         takes_argument: Whether the name is used as ``name:argument`` (such as ``timm:resnet18``).
         recipes: How a preset is trained, by the recipe's name: the recipe's fields, or the name of another preset
             that the recipe trains in its place.
+        replaced_by: The name that took this one's place: this one still works, with a warning, and is not listed.
+        removed_in: The version of its distribution in which this name will be gone.
     """
 
     kind: Kind
     name: str
-    target: Any
+    target: Any = None
     summary: str = ""
     cites: tuple[str, ...] = ()
     origin: str = "stawm"
     takes_argument: bool = False
     recipes: Mapping[str, Mapping[str, Any] | str] = field(default_factory=dict)
+    replaced_by: str | None = None
+    removed_in: str | None = None
 
     def load(self) -> Any:
         """Return the component, importing it where the target says only where it is."""
@@ -99,6 +103,11 @@ class BrokenPlugin:
 def is_written(target: Any) -> bool:
     """Whether a target is a class or a function: something with a place and a docstring of its own."""
     return hasattr(target, "__qualname__")
+
+
+def is_name(name: str) -> bool:
+    """Whether a name is of the legal form, that of a preset's variant among them."""
+    return len(name) <= LONGEST and _NAME_AND_TAG.fullmatch(name) is not None
 
 
 def first_line(target: Any) -> str:

@@ -32,6 +32,7 @@ def resolve(kind: registry.Kind | str, spec: Spec, current: Config | None = None
     if not isinstance(spec, Mapping):
         raise ConfigError([f"A {kind} must be given by a name, a mapping or a configuration; got {shown(spec)}."])
     if "name" in spec:
+        spec = _renewed(kind, spec)
         return make(config_class(kind, spec["name"]), spec, str(spec["name"]))
     if current is None:
         raise ConfigError([f"The {kind} has no present value to change: give its 'name' too."])
@@ -51,7 +52,15 @@ def config_class(kind: registry.Kind | str, name: Any) -> type[Config]:
     return registry.find(kind, name).load().Config
 
 
+def _renewed(kind: registry.Kind | str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a specification under the name that the component has today."""
+    name = spec["name"]
+    return {**spec, "name": registry.current(kind, name)} if isinstance(name, str) else spec
+
+
 def _checked(kind: registry.Kind | str, config: Config) -> Config:
+    today = registry.current(kind, config.name)
+    config = config if today == config.name else config.replace(name=today)
     cls = config_class(kind, config.name)
     if not isinstance(config, cls):
         raise ConfigError([f"The {kind} {config.name!r} takes a {cls.__qualname__}; got {shown(config)}."])

@@ -25,7 +25,7 @@ from stawm.configuration.names import NAME_FORM, is_class_name, is_model_name
 from stawm.errors import ConfigError, Faults, shown
 from stawm.heads.config import called, label_of
 from stawm.models.resizing import Resize
-from stawm.registry import Kind, find, list_names
+from stawm.registry import Kind, current, find, list_names
 
 PART_KINDS: Mapping[str, Kind] = {
     "context": Kind.BACKBONE,
@@ -286,6 +286,8 @@ def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
     family = fields.get("family", "stawm")
     if not isinstance(family, str) or family not in FAMILIES:
         raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {shown(family)}."])
+    if isinstance(name := fields.get("name"), str):
+        fields = {**fields, "name": current(Kind.PRESET, name)}
     return _merge(FAMILIES[family], None, fields)
 
 

@@ -85,6 +85,7 @@ def describe(name: str, /, kind: Kind | str | None = None) -> Description:
         8
     """
     found = _kind_of(name) if kind is None else registry.as_kind(kind)
+    name = registry.current(found, name) if isinstance(name, str) else name
     whole = registry.entries(found).get(name)
     entry = whole if whole is not None and whole.takes_argument else registry.find(found, name)
     fields, parameters = _preset(name) if found is Kind.PRESET else (_component(found, name, entry.load()), None)

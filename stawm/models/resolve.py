@@ -74,6 +74,15 @@ def layers(spec: ModelSpec) -> tuple[SharedConfig, Mapping[str, Any]]:
     return _layers(spec, ())
 
 
+def renewed(spec: ModelSpec) -> ModelSpec:
+    """Return what names a model with the name that its preset has today; one that was changed warns, once."""
+    if isinstance(spec, str):
+        return registry.current(Kind.PRESET, spec)
+    if isinstance(spec, Mapping) and isinstance(spec.get("preset"), str):
+        return {**spec, "preset": registry.current(Kind.PRESET, spec["preset"])}
+    return spec
+
+
 def _layers(spec: ModelSpec, within: tuple[str, ...]) -> tuple[SharedConfig, Mapping[str, Any]]:
     if isinstance(spec, SharedConfig):
         return spec, {}
@@ -91,6 +100,7 @@ def _layers(spec: ModelSpec, within: tuple[str, ...]) -> tuple[SharedConfig, Map
 def _preset(name: Any, within: tuple[str, ...]) -> SharedConfig:
     if not isinstance(name, str):
         raise ConfigError([f"The name of a preset must be a string; got {shown(name)}."])
+    name = registry.current(Kind.PRESET, name)
     if name in within:
         raise ConfigError([f"The preset {name!r} is made from itself: {' from '.join((*within, name))}."])
     found = _made(name, registry.find(Kind.PRESET, name).load())

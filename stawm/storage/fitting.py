@@ -1,6 +1,6 @@
 """Which tensors of a file a model takes, all of them or those that fit, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from stawm import registry
 from stawm.errors import CheckpointError
 from stawm.heads.config import label_of
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
+from stawm.registry import Kind
 
 T = TypeVar("T")
 
@@ -76,8 +78,24 @@ def former_names(model: nn.Module) -> dict[str, str]:
 
 def renamed(tensors: Mapping[str, T], model: Model) -> dict[str, T]:
     """Return what a file holds, with the former names of the model that it is of replaced by those of today."""
-    today = {old: new for new, old in former_names(model).items() if new not in tensors}
-    return {today.get(name, name): tensor for name, tensor in tensors.items()}
+    heads = _heads_of_today({name.split(".")[1] for name in tensors if name.startswith("heads.")}, model)
+    found = {_under(heads, name): tensor for name, tensor in tensors.items()}
+    today = {old: new for new, old in former_names(model).items() if new not in found}
+    return {today.get(name, name): tensor for name, tensor in found.items()}
+
+
+def _heads_of_today(heads: Collection[str], model: Model) -> dict[str, str]:
+    """Return for each head that the model does not have what it is called today."""
+    own = {name.split(".")[1] for name in model.state_dict() if name.startswith("heads.")}
+    others = {*heads} - own
+    known = registry.known() if others else set()
+    with registry.for_stranger():
+        return {head: registry.current(Kind.HEAD, head) for head in others if (str(Kind.HEAD), head) in known}
+
+
+def _under(heads: Mapping[str, str], tensor: str) -> str:
+    place, *inner = tensor.split(".")
+    return ".".join([place, heads.get(inner[0], inner[0]), *inner[1:]]) if place == "heads" and inner else tensor
 
 
 LATENT_OF_DRAWING = {f"mu.{part}": f"heads.drawing.mu.{part}" for part in ("weight", "bias")}

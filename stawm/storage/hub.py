@@ -19,12 +19,10 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 
 from stawm._version import __version__
 from stawm.errors import CheckpointError, InputError, StawmError, shown
-from stawm.heads.config import called
-from stawm.models.cite import cite
-from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.network import hub_is_reachable, origin_of, unreachable
 from stawm.storage import checkpoint
+from stawm.storage.card import card
 from stawm.storage.checkpoint import WEIGHTS
 from stawm.storage.opening import as_path
 
@@ -38,24 +36,7 @@ CARD = """---
 {{ card_data }}
 ---
 
-# {{ title }}
-
-{{ summary }}
-
-```python
-import stawm
-
-model = stawm.hub.from_pretrained("{{ repository }}")
-out = model(model.normalise(pixels))  # pixels in [0, 1], of shape (b, {{ shape }})
-```
-
-{{ sizes }}
-{{ provenance }}
-Cite:
-
-```bibtex
-{{ citation }}
-```
+{{ body }}
 """
 
 
@@ -81,28 +62,9 @@ class HubModel(
 
     def generate_model_card(self, *args: Any, repository: str = "USER/REPOSITORY", **kwargs: Any) -> ModelCard:
         """Write the card: what the model is, how to load it, what was noted with it, what to cite."""
-        config = self.wrapped.config
-        noted = "".join(f"- {' '.join(str(key).split())}: {json.dumps(value)}\n" for key, value in self.noted.items())
-        parts = ", ".join(called(head) for head in config.heads)
-        return super().generate_model_card(
-            *args,
-            title=config.name,
-            summary=f"A model of stawm, version {__version__}, for: {parts}.",
-            repository=repository,
-            shape=", ".join(map(str, config.image)),
-            sizes=_sizes(config),
-            provenance=noted and f"What was noted when it was saved:\n\n{noted}",
-            citation=cite(self.wrapped),
-            **kwargs,
-        )
-
-
-def _sizes(config: SharedConfig) -> str:
-    """Return what a card says of images of other sizes; nothing where they are not taken."""
-    if config.sides is None:
-        return ""
-    least, most = config.sides
-    return f"Images may be of any height and width from {least} to {most:,} pixels, each call its own.\n"
+        load = f'stawm.hub.from_pretrained("{repository}")'
+        body = card(self.wrapped.config, self.noted, load)
+        return super().generate_model_card(*args, body=f"{body}\nMade with stawm {__version__}.", **kwargs)
 
 
 def save_pretrained(model: Model, folder: str | PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:

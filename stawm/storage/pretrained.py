@@ -14,7 +14,7 @@ from stawm.errors import CheckpointError, ConfigError, InputError, shown
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig, override
 from stawm.models.construct import construct, without_downloads
 from stawm.models.model import Model
-from stawm.models.resolve import ModelSpec, config, layers
+from stawm.models.resolve import ModelSpec, config, layers, renewed
 from stawm.registry import Kind
 from stawm.storage.checkpoint import WEIGHTS, checked_hash, inspect, load, load_weights
 from stawm.storage.opening import as_path
@@ -85,6 +85,7 @@ def build(
             raise InputError("partial and sha256 are of weights that are loaded: give pretrained too.")
         return construct_seeded(config(spec, **overrides), seed)
     checked_hash(sha256)
+    spec = renewed(spec)
     path = shipped_weights(layers(spec)[0].name) if pretrained is True else resolve_weights(pretrained)
     found = stand_on(spec, inspect(path).config, overrides, partial=partial)
     return with_weights(found, path, seed, partial=partial, sha256=sha256).eval()
@@ -206,7 +207,7 @@ def resolve_weights(given: str | Path) -> Path:
     if os.path.lexists(path) or path.suffix.lower() == ".safetensors":
         return path
     if Kind.PRESET in registry.kinds_of(name):
-        return shipped_weights(name)
+        return shipped_weights(registry.current(Kind.PRESET, name))
     if isinstance(given, str) and HUB.fullmatch(name) and not path.parent.is_dir():
         from stawm.storage import hub
 

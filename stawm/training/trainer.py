@@ -12,7 +12,7 @@ from stawm.configuration import Config, field_hints, make, split_dotted
 from stawm.errors import CheckpointError, ConfigError, Faults
 from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
 from stawm.models.model import Model
-from stawm.models.resolve import ModelSpec
+from stawm.models.resolve import ModelSpec, renewed
 from stawm.models.resolve import config as resolve_config
 from stawm.storage import checkpoint
 from stawm.storage.checkpoint import WEIGHTS, CheckpointInfo
@@ -215,7 +215,7 @@ def make_plan(
         ConfigError: Everything that is wrong with model, recipe and options.
         UnknownNameError: A name that is not registered is all that is wrong.
     """
-    faults, given = Faults(), split_dotted(overrides or {})
+    faults, given, model = Faults(), split_dotted(overrides or {}), renewed(model)
     of_recipe = given.pop("recipe", {})
     own = {key: given.pop(key) for key in NAMES if key in given}
     chosen = faults.attempt(_options, options, own)

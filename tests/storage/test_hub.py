@@ -61,7 +61,8 @@ def test_the_card_says_how_to_load_and_what_to_cite(model: Model, repository: Pa
     assert "stawm" in card.data.tags
     assert "stawm.hub.from_pretrained(" in card.text
     assert "(b, 1, 12, 12)" in card.text
-    assert '- test: {"error": 0.01}' in card.text
+    assert "| error | 1.00 % |" in card.text
+    assert "- seed: 3\n" in card.text
     assert stawm.cite(model) in card.text
 
 

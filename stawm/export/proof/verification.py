@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
+from stawm import registry
 from stawm.errors import StawmError
 from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import plain, weights_hash
@@ -87,7 +88,8 @@ def _judged(
 def _is_of(file: GraphFile, model: Model) -> bool:
     """Whether a graph's configuration is the model's; a field that came later counts as its default."""
     try:
-        return plain(from_mapping(file.info.config)) == plain(model.config)
+        with registry.for_stranger():
+            return plain(from_mapping(file.info.config)) == plain(model.config)
     except (StawmError, TypeError, ValueError):
         return False
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm import registry
 from stawm.errors import InputError
 from stawm.export.serve.session import OnnxModel
 from stawm.heads.base import Targets
@@ -36,7 +37,8 @@ class MeasuredGraph(Model):
             ConfigError, UnknownNameError: Its configuration names components that are not registered here.
             InputError: It gives neither classes nor a picture, which is what is measured of a graph.
         """
-        super().__init__(from_mapping(graph.info.config))
+        with registry.for_stranger():
+            super().__init__(from_mapping(graph.info.config))
         if not {"logits", "canvas"} & {*graph.info.fields}:
             raise InputError(
                 f"{graph.path} gives {', '.join(graph.info.fields)}: only its logits or its canvas can be measured."

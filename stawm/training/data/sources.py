@@ -139,7 +139,7 @@ def channels_of(source: DataSpec) -> int | None:
     Raises:
         InputError: It is a folder that is not there, or that has no part to train on.
     """
-    if isinstance(source, str) and source.partition(":")[0] not in registry.list_names(Kind.DATA):
+    if isinstance(source, str) and Kind.DATA not in registry.kinds_of(source):
         return None
     found = open_source(source)
     return None if found.takes_folder and not getattr(found.config, found.folders[0]) else found.channels()
@@ -148,6 +148,7 @@ def channels_of(source: DataSpec) -> int | None:
 def _read(source: str) -> dict[str, Any]:
     """Return the fields that a spelling such as ``mnist:ROOT`` gives."""
     name, _, rest = source.partition(":")
+    name = registry.current(Kind.DATA, name)
     names = registry.list_names(Kind.DATA)
     if name not in names:
         raise InputError(f"No data set named {name!r}.{did_you_mean(nearest(name, names))} {_legal()}")
