@@ -86,8 +86,8 @@ def of_writes(model: Stawm, E: Float[Tensor, "b n m"], query: Float[Tensor, "b m
     parts = model.memory.contributions(E, query)
     linear = head.classifier.linear
     with without_autocast(query):
-        terms = (*parts, full_precision(linear.weight), full_precision(linear.bias))
-        return Evidence(*core.shares(*terms), core.without(*terms))
+        A, b = full_precision(linear.weight), full_precision(linear.bias)
+        return Evidence(*core.shares(*parts, A, b), core.without(*parts, A, b))
 
 
 def logits(model: Stawm, seen: Seen) -> Float[Tensor, "b classes"]:

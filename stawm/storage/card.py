@@ -67,9 +67,11 @@ def _what(config: SharedConfig) -> str:
     with torch.device("meta"):
         model = construct(without_downloads(config))
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    glimpses, size = config.glimpses, getattr(config, "glimpse_size", None)
+    looker: Any = config  # which has these where it takes glimpses
     looks = (
-        "" if glimpses is None else f"- looks: {glimpses} glimpses of {size}x{size}, memory `{config.memory.name}`\n"
+        ""
+        if config.glimpses is None
+        else f"- looks: {looker.glimpses} glimpses of {looker.glimpse_size}x{looker.glimpse_size}, memory `{looker.memory.name}`\n"
     )
     names = ", ".join(one_line(name) for name in getattr(config, "class_names", ())[:20])
     return (
