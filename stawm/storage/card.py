@@ -67,12 +67,7 @@ def _what(config: SharedConfig) -> str:
     with torch.device("meta"):
         model = construct(without_downloads(config))
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    looker: Any = config  # which has these where it takes glimpses
-    looks = (
-        ""
-        if config.glimpses is None
-        else f"- looks: {looker.glimpses} glimpses of {looker.glimpse_size}x{looker.glimpse_size}, memory `{looker.memory.name}`\n"
-    )
+    looks = "" if config.glimpses is None else _looks(config)
     names = ", ".join(one_line(name) for name in getattr(config, "class_names", ())[:20])
     return (
         f"{summary}\n\n"
@@ -82,6 +77,11 @@ def _what(config: SharedConfig) -> str:
         f"{_sizes(config)}"
         f"- learned numbers: {learned:,}"
     )
+
+
+def _looks(config: Any) -> str:
+    side = config.glimpse_size
+    return f"- looks: {config.glimpses} glimpses of {side}x{side}, memory `{config.memory.name}`\n"
 
 
 def _sizes(config: SharedConfig) -> str:
