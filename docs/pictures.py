@@ -5,9 +5,10 @@
     python docs/pictures.py seeing stawm-mnist-sketchpad mnist:ROOT
     python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
+    python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
 
 Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` one that draws,
-`looking` one that classifies. `looking` also prints what it measured.
+`looking` and `scenes` one that classifies. `looking` also prints what it measured.
 """
 
 import sys
@@ -136,6 +137,15 @@ def looking(model: Stawm, source: str) -> None:
     sheet.save(figure, IMAGES / "looking.png")
 
 
+def scenes(model: Stawm, source: str) -> None:
+    """Draw how the gaze finds digits in clutter."""
+    test = shuffled_test(model, source).take(slice(0, 4))
+    title = "a thumbnail of 24x24 says where to look, and a few glimpses of 12x12 find the digit"
+    sheet.save(viz.looks(model, to_unit(test.images[:]), test.labels, title=title), IMAGES / "scenes.png")
+
+
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking}[what](find_model(given), *rest)
+    {"memories": memories, "seeing": seeing, "parts": parts, "looking": looking, "scenes": scenes}[what](
+        find_model(given), *rest
+    )

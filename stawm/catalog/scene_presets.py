@@ -28,8 +28,8 @@ _100: dict[str, Any] = {
     "canvas": "addition",
     "heads": ("classification",),
     "class_names": _DIGITS,
-    "mean": (0.02,),
-    "std": (0.13,),
+    "mean": (0.0211,),
+    "std": (0.1331,),
 }
 _60 = {**_100, "image": (1, 60, 60), "locator": {"name": "retina", "scales": 3, "antialias": True, "width": 0.2}}
 _TWO = {**_100, "glimpses": 6}
@@ -40,8 +40,8 @@ _CNN_100: dict[str, Any] = {
     "backbone": {"name": "conv", "layers": "16@5/2p2 32@3/2p1 64@3/2p1 96@3/2p1 128@3/2p1"},
     "heads": ("classification",),
     "class_names": _DIGITS,
-    "mean": (0.02,),
-    "std": (0.13,),
+    "mean": (0.0211,),
+    "std": (0.1331,),
 }
 _CNN_60 = {
     **_CNN_100,

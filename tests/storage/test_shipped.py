@@ -35,7 +35,7 @@ def test_what_ships_is_on_record_and_whole() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
-    assert name in registry.list_names("preset", "*.*", origin="stawm")
+    assert name in registry.list_names("preset", ("*", "*.*"), origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
     assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())
@@ -52,7 +52,8 @@ def test_what_ships_is_as_good_as_it_says(name: str) -> None:
     noted = stawm.inspect(shipped_weights(name)).provenance
     source = f"{noted['data'].partition(':')[0]}:{os.environ['STAWM_DATA']}"
     model = stawm.build(name, pretrained=True)
-    found = evaluate(model, data.load(source, image=model.config.image).test)
+    fields = noted.get("data_fields", {})
+    found = evaluate(model, data.load(source, image=model.config.image, **fields).test)
     for measure in ("error", "mse"):
         if measure in noted["test"]:
             assert getattr(found, measure) == pytest.approx(noted["test"][measure], rel=0.02, abs=2e-4)

@@ -41,6 +41,8 @@ CROP = {"crop": 4, "flip": True}
 JITTER = CROP | {"jitter": 0.25}
 DISTORT = {"rotation": 15, "shift": 0.08, "scale": 0.12, "shear": 10}
 ELASTIC = DISTORT | {"elastic": 0.03}
+SCENES = {"rate": 2e-3, "warm_up": 0.1, "label_smoothing": 0.0}
+SCENE_TASKS = ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-digits": ({"epochs": 60, "batch": 64, "rate": 4e-3, "average": 0.99, "pose_clip": None}, DISTORT),
     "stawm-photo": (
@@ -60,6 +62,8 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-cifar-selfsup": ({"epochs": 40, "rate": 0.02, "pose_clip": None}, CROP),
     "bvae-cifar": (DRAWS, JITTER),
     "stawm-celeba-draw-32": (DRAWS, {"flip": True}),
+    **{f"stawm-{task}": (SCENES | {"epochs": 24, "frozen_norm": 0.3}, {}) for task in SCENE_TASKS},
+    **{f"cnn-{task}": (SCENES | {"epochs": 5, "pose_clip": None}, {}) for task in SCENE_TASKS},
 }
 STABLE = {"memory.constrained": True, "memory.normalise": 0.9}
 TRAINED: dict[str, dict[str, Any]] = {

@@ -25,6 +25,8 @@ class Retina(GridLocator):
         width: Annotated[float, Interval(0, 1, open_low=True)] | None = None
         """How wide the first view is, as a share of the image; null is such that the last one sees the whole image."""
 
+    config: Config
+
     @property
     def width(self) -> float:
         """How wide the first view is, as a share of the image."""

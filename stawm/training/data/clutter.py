@@ -1,12 +1,11 @@
 """The data set ``clutter``: things, pieces and ground are read, and scenes made of them."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stawm.configuration import Config
 from stawm.errors import InputError
 from stawm.training.data import sources
 from stawm.training.data.augment import GREY
@@ -29,7 +28,7 @@ class Clutter(Source):
     Test scenes are made of test things, on test ground, and are the same for every run.
     """
 
-    Config: ClassVar[type[Config]] = SceneConfig
+    Config = SceneConfig
     takes_folder = False
 
     def load(self, request: Request) -> Splits:

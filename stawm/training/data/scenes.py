@@ -90,7 +90,7 @@ class Scenes(Streamed):
     numbers: tuple[int, ...] | None = None
 
     @property
-    def device(self) -> torch.device:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def device(self) -> torch.device:
         """Where scenes are made."""
         return self.things.images.device
 
@@ -117,7 +117,7 @@ class Scenes(Streamed):
         return whole if self.chosen is None else self.chosen.to(self.device)
 
     @cached_property
-    def targets(self) -> Int64[Tensor, "count *k"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def targets(self) -> Int64[Tensor, "count *k"]:
         """What is to be said of each scene."""
         _, which = self._begin(self.index)
         asked = self.config.answers(self.things.labels[which], self.things.classes)

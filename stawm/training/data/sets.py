@@ -97,8 +97,9 @@ class ImageSet:
         Of scenes it is a set of scenes that hold nothing of any other original.
         """
         held = self.images
-        made = isinstance(held, Streamed) and held.targets is not None
-        return self._of(held.made_of(index)) if made else self.take(index)
+        if isinstance(held, Streamed) and held.targets is not None:
+            return self._of(held.made_of(index))
+        return self.take(index)
 
     def renewed(self, seed: int, epoch: int) -> "ImageSet":
         """Return the set as it is in an epoch of a run: scenes are made afresh, other images stay as they are."""
