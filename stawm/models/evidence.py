@@ -87,7 +87,8 @@ def of_writes(model: Stawm, E: Float[Tensor, "b n m"], query: Float[Tensor, "b m
     linear = head.classifier.linear
     with without_autocast(query):
         A, b = full_precision(linear.weight), full_precision(linear.bias)
-        return Evidence(*core.shares(*parts, A, b), core.without(*parts, A, b))
+        shares, bias = core.shares(parts.writes, parts.rest, A, b)
+        return Evidence(shares, bias, core.without(parts.writes, parts.rest, A, b))
 
 
 def logits(model: Stawm, seen: Seen) -> Float[Tensor, "b classes"]:
