@@ -77,6 +77,11 @@ def test_every_option_of_a_command_is_tried_here():
         "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
         "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
         "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "explain": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "tune-stop": {
+            *("--data", "--resize", "--download", "--held-out", "--error", "--glimpses", "--validation", "--augment"),
+            "--out",
+        },
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
