@@ -28,7 +28,6 @@ KINDS = 8
 ROUNDS = 5
 MOST_MEMORY, MOST_TIME = 300, 2.0
 """Megabytes above start, and how many times as long as for the smallest."""
-MODEL = {"context_size": 64, "glimpse_size": 64, "glimpses": 6, "image": [3, 64, 64], "locator.scales": 3}
 
 
 def write_tiff(path: Path, side: int) -> None:
@@ -62,7 +61,7 @@ def _tiles(kinds: list[bytes], side: int) -> Iterator[bytes]:
 
 def explore(path: Path) -> dict[str, float]:
     """Look at a file in this process; return what it took."""
-    model = stawm.build("stawm-digits", seed=0, **MODEL, **{"locator.antialias": True, "backbone": "conv"})
+    model = stawm.build("stawm-photo", seed=0)
     gc.collect()
     forget_peak()
     before = resident("VmRSS")

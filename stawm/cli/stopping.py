@@ -22,7 +22,7 @@ def tune_stop(args: Namespace) -> None:
     check_looks(model)
     images, words = _held_out(args, model, info.provenance)
     goal = {"glimpses": args.glimpses} if args.error is None else args.error
-    augmentation = _augmentation(info.provenance) if args.augment else None
+    augmentation = augmentation_of(info.provenance) if args.augment else None
     model.stopping = tune_stop(model, images, augmentation=augmentation, data=words, **goal)
     stored = {dtype for dtype, _ in info.tensors.values() if dtype.startswith(("F", "B")) and dtype != "BOOL"}
     halves = {"F16": FLOATS["float16"], "BF16": FLOATS["bfloat16"]}
@@ -81,7 +81,7 @@ def _held_out(args: Namespace, model: Any, provenance: Any) -> tuple[Any, str]:
     return data.hold_out_last(train, count).test, f"the last {count:,} training images of {source}{changed}"
 
 
-def _augmentation(provenance: Any) -> Any:
+def augmentation_of(provenance: Any) -> Any:
     """Return how the images of a model's training were changed.
 
     Raises:

@@ -19,7 +19,7 @@ class Predictor:
         Args:
             path: What `to_onnx` wrote, where every worker can read it.
             column: The column that holds the pictures as pixels, bytes or floats in [0, 1]: (b, h, w, c) or, in grey,
-                (b, h, w).
+                (b, h, w); where the model takes images of any size, also an array of such pictures, each of its own.
             **options: As `OnnxModel` takes them.
         """
         self.model = OnnxModel(path, **options)
@@ -33,7 +33,8 @@ class Predictor:
         """
         if self.column not in batch:
             raise InputError(f"There is no column {self.column!r}; there are {', '.join(batch)}.")
-        logits = self.model(batch[self.column]).logits
+        images = batch[self.column]
+        logits = self.model(list(images) if images.dtype == object else images).logits
         if logits is None:
             raise InputError("This graph gives no logits: it does not classify.")
         best = logits.max(dim=1)

@@ -85,7 +85,7 @@ class Model(nn.Module, ABC):
         given = f"{_name(images.dtype)} of shape {tuple(images.shape)}" if is_tensor else type(images).__name__
         bytes_too = is_tensor and images.dtype == torch.uint8 and self.config.takes(images.shape[1:])
         hint = " Pixels go to predict(pixels), which normalises them." if bytes_too else ""
-        if getattr(self.config, "context_size", None) and self.config.draws:
+        if getattr(self.config, "context_size", None) and not self.config.any_size:
             height, width = self.config.image[1:]
             hint += f" Without its head 'drawing', which draws on a canvas of {height}x{width}, it would take any size."
         return f"{self.config.name} takes {dtype} images of shape {self.config.form}; got {given}.{hint}"

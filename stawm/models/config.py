@@ -188,7 +188,7 @@ class ModelConfig(SharedConfig):
     @property
     def any_size(self) -> bool:
         """Whether images of any height and width are taken; what is drawn has the size of one canvas."""
-        return self.context_size is not None and not self.draws
+        return self.context_size is not None and all(head.name != "drawing" for head in self.heads)
 
     @property
     def least_side(self) -> int:

@@ -1,12 +1,13 @@
 """Find when a model has looked enough: temperatures and thresholds, on images that were held out from training.
 
 Temperatures make confidence mean accuracy, one for each glimpse (Guo et al. 2017), since a memory that holds little
-reads little. Thresholds are then chosen for the least of error + price · glimpses, one glimpse after the other with the
-others fixed, until none changes. What a price comes to is judged by cross-validation: a few thresholds can be
-fitted to single mistakes, and the images that they are fitted to would not show it.
+reads little. Thresholds are then chosen for the least of doubt + price · glimpses, one glimpse after the other with the
+others fixed, until none changes; doubt, the probability that is not given to the right class, says more of an image
+than whether its answer is wrong, which few are. What a price comes to in errors is judged by cross-validation, since
+the images that thresholds are fitted to flatter them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ from stawm.training.evaluation import BINS
 
 FOLDS = 5
 PRICES = torch.logspace(-1, -5, 25, dtype=torch.float64).tolist()
-"""What a glimpse may cost, in errors."""
+"""What a glimpse may cost, in doubt."""
 SWEEPS = 10
 """After how many rounds over the glimpses the search for thresholds ends at the latest; 2 or 3 are usual."""
 BISECTIONS = 60
@@ -38,14 +39,16 @@ class Answers(NamedTuple):
     Attributes:
         confidence: The calibrated confidence.
         wrong: Whether the most probable class is another one than the image's.
+        doubt: The calibrated probability that is not given to the image's class.
     """
 
     confidence: Float[Tensor, "N n"]
     wrong: Bool[Tensor, "N n"]
+    doubt: Float[Tensor, "N n"]
 
     def of(self, rows: Tensor) -> "Answers":
         """Return those of some images."""
-        return Answers(self.confidence[rows], self.wrong[rows])
+        return Answers(*(part[rows] for part in self))
 
 
 class Outcome(NamedTuple):
@@ -107,19 +110,12 @@ def tune_stop(
     goals = {"error": error, "extra_error": extra_error, "glimpses": glimpses}
     if sum(goal is not None for goal in goals.values()) != 1:
         raise InputError(f"tune_stop takes one of {', '.join(goals)}; got {shown(goals)}.")
-    logits, labels = _collect(model, images, augmentation, batch)
+    logits, labels = collect(model, images, augmentation, batch)
     temperatures = [temperature(read, labels) for read in logits.unbind(1)]
-    scaled = logits / torch.tensor(temperatures, dtype=logits.dtype)[:, None]
-    answers = Answers(scaled.softmax(dim=2).amax(dim=2), logits.argmax(dim=2) != labels[:, None])
+    answers = calibrated(logits, labels, temperatures)
     of_all = answers.wrong[:, -1].double().mean().item()
     least, most = _bounds(goals, of_all, logits.shape[1])
-    best, chosen = None, None
-    for thresholds, outcome in _candidates(answers):
-        key = (outcome.mean, outcome.error) if most is None else (outcome.error, outcome.mean)
-        if outcome.error <= least and outcome.mean <= (most or logits.shape[1]) and (best is None or key < best[0]):
-            best, chosen = (key, outcome), thresholds
-    assert best is not None  # all glimpses, or one, are among the candidates
-    assert chosen is not None
+    chosen, outcome = choose(candidates(answers), least, most)
     stops = stop(answers, chosen).glimpses - 1
     raw = logits.amax(dim=2).exp()
     at = torch.arange(len(stops)), stops
@@ -129,12 +125,40 @@ def tune_stop(
         weights=weights_hash(model),
         data=data,
         images=len(labels),
-        error=best[1].error,
+        error=outcome.error,
         error_of_all=of_all,
-        mean_glimpses=best[1].mean,
+        mean_glimpses=outcome.mean,
         calibration_error=calibration_error(answers.confidence[at], answers.wrong[at]),
         uncalibrated=calibration_error(raw[at], answers.wrong[at]),
     )
+
+
+def calibrated(
+    logits: Float[Tensor, "N n classes"], labels: Int[Tensor, "N"], temperatures: Sequence[float]
+) -> Answers:
+    """Return what a model answers, by the temperature of each glimpse."""
+    chances = (logits / logits.new_tensor(temperatures)[:, None]).softmax(dim=2)
+    right = chances.gather(2, labels[:, None, None].expand(-1, logits.shape[1], 1))[..., 0]
+    return Answers(chances.amax(dim=2), logits.argmax(dim=2) != labels[:, None], 1 - right)
+
+
+def choose(
+    found: Iterable[tuple[Tensor, Outcome]], error: float, glimpses: float | None = None
+) -> tuple[Tensor, Outcome]:
+    """Return the thresholds with the fewest glimpses at so much error; where these are limited, with the least error.
+
+    Args:
+        found: What `candidates` gave.
+        error: The greatest error.
+        glimpses: The greatest mean number of glimpses, where it is limited.
+    """
+
+    def key(one: tuple[Tensor, Outcome]) -> tuple[float, float]:
+        outcome = one[1]
+        return (outcome.mean, outcome.error) if glimpses is None else (outcome.error, outcome.mean)
+
+    legal = [one for one in found if one[1].error <= error and one[1].mean <= (glimpses or float("inf"))]
+    return min(legal, key=key)
 
 
 def check_looks(model: Model) -> None:
@@ -167,9 +191,9 @@ def stop(answers: Answers, thresholds: Float[Tensor, "n"]) -> Outcome:
 
 
 def fit(answers: Answers, price: float) -> Float[Tensor, "n"]:
-    """Return the thresholds that make errors + price · glimpses least, each as good as it can be beside the others."""
+    """Return the thresholds that make doubt + price · glimpses least, each as good as it can be beside the others."""
     confidence, n = answers.confidence, answers.confidence.shape[1]
-    cost = answers.wrong.double() + price * torch.arange(1, n + 1)
+    cost = answers.doubt + price * torch.arange(1, n + 1)
     order = confidence.argsort(dim=0, descending=True)
     thresholds = torch.ones(n, dtype=confidence.dtype)
     thresholds[-1] = 0
@@ -208,7 +232,7 @@ def _cut(confidence: Float[Tensor, "N"], gain: Float[Tensor, "N"]) -> float:
     return (confidence[count - 1].item() + below) / 2
 
 
-def _candidates(answers: Answers) -> Iterator[tuple[Tensor, Outcome]]:
+def candidates(answers: Answers) -> Iterator[tuple[Tensor, Outcome]]:
     """Yield thresholds, and what they come to by cross-validation: from one glimpse for all to all glimpses for all."""
     N, n = answers.confidence.shape
     folds = torch.arange(N) % FOLDS
@@ -248,7 +272,7 @@ def _bounds(goals: dict[str, float | None], of_all: float, n: int) -> tuple[floa
     return float(goal), None
 
 
-def _collect(
+def collect(
     model: Model, images: AnySet, augmentation: Augmentation | None, batch: int
 ) -> tuple[Float[Tensor, "N n classes"], Int[Tensor, "N"]]:
     """Return the logits after every glimpse in double precision, and the classes.

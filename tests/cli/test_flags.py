@@ -18,6 +18,7 @@ from stawm import cli, registry, training
 from stawm.cli import demo as demos
 from stawm.cli.parser import make_parser, option
 from stawm.export import triton
+from stawm.export.formats import bench as benching
 from stawm.export.proof.behaviour import Bounds
 from stawm.export.serve import folder, session
 from stawm.export.write import exporting, verifying
@@ -73,11 +74,30 @@ RULES = (([], False), (["--resize"], "crop"), (["--resize", "crop"], "crop"), ([
 """How images are resized, by what is typed."""
 
 
+PICTURES: list[tuple[str, str, list[str], dict[str, Any]]] = [
+    ("--reconstructions", "reconstructions", ["--beside", "a", "--beside", "b"], {}),
+    ("--canvases", "canvases", ["--beside", "a"], {}),
+    ("--sketches", "sketches", [], {}),
+    ("--segments", "segments", [], {}),
+    ("--traverse", "traversals", ["--glimpse", "2"], {"glimpse": 2}),
+    ("--generate", "generated", ["--seed", "3"], {"seed": 3}),
+]
+"""What asks for each picture of `stawm draw`, the function that makes it, further options, and how these arrive."""
+
+
 def test_every_option_of_a_command_is_tried_here():
     tried = {
         "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
         "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
-        "draw": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "draw": {
+            *("--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed", "--beside", "--glimpse"),
+            *(flag for flag, *_ in PICTURES),
+        },
+        "explain": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "tune-stop": {
+            *("--data", "--resize", "--download", "--held-out", "--error", "--glimpses", "--validation", "--augment"),
+            "--out",
+        },
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
@@ -190,6 +210,30 @@ def test_what_follows_resize_alone_stays_what_it_is(heard: Any):
     assert (calls["options"]["resize"], calls["args"]) == ("squeeze", ("stawm-digits",))
 
 
+@pytest.mark.parametrize(("flag", "name", "more", "arrives"), PICTURES, ids=[row[0] for row in PICTURES])
+def test_the_pictures_of_draw_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str, name: str, more: list[str], arrives: dict[str, Any]
+):
+    sizes: dict[str, Any] = {"glimpses": 1, "memory_size": 8, "hidden_size": 16}
+    model = stawm.build("stawm-digits", heads="drawing", class_names=[], canvas="bernoulli", **sizes).eval()
+    asked: list[Any] = []
+    monkeypatch.setattr(pretrained, "find_model", lambda given: asked.append(given) or model)
+    calls: dict[str, Any] = {}
+
+    def picture(models: Any, pixels: Any, **options: Any) -> Any:
+        calls.update(models=models, pixels=pixels, options=options)
+        return stawm.viz.health(stawm.diagnose(model, pixels))
+
+    monkeypatch.setattr(stawm.viz, name, picture)
+    run("draw", "m", "--data", "digits", "--count", 2, "--out", tmp_path / "p.png", flag, *more)
+    several = more.count("--beside")
+    assert calls["models"] == ([model] * (1 + several) if several else model)
+    assert asked == ["m", *"ab"[:several]]
+    assert calls["options"] == (arrives or ({"glimpse": None} if flag == "--traverse" else {}))
+    assert len(calls["pixels"]) == 2
+    assert (tmp_path / "p.png").is_file()
+
+
 def test_the_options_of_draw_arrive(heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     model = stawm.build("stawm-digits", heads="drawing", class_names=[], glimpses=1, memory_size=8, hidden_size=16)
     monkeypatch.setattr(pretrained, "find_model", lambda given: model.eval())
@@ -281,6 +325,31 @@ def test_what_is_verified_arrives(heard: Any, digits: Any):
     assert calls == {"args": (Path("x.onnx"), digits), "device": "cpu", **JUDGED}
     run("verify", "x.onnx", "m", "--device", "tensorrt")
     assert calls["device"] == "tensorrt"
+
+
+def test_the_options_of_bench_arrive(heard: Any, digits: Any):
+    calls = heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=()))
+    run("bench", "m", "--formats", "pytorch, onnx int8", "--rounds", 2, "--threads", 1, "--agreement", 0.9)
+    assert calls == {
+        "args": (digits,),
+        "formats": ["pytorch", "onnx int8"],
+        "rounds": 2,
+        "threads": 1,
+        "calibration": None,
+        **JUDGED,
+        "bounds": Bounds(agreement=0.9),
+    }
+    run("bench", "m")
+    assert (calls["formats"], calls["rounds"], calls["threads"], calls["bounds"]) == (None, 15, None, None)
+
+
+def test_a_format_that_does_not_agree_ends_with_status_1(heard: Any, digits: Any, capsys: pytest.CaptureFixture[str]):
+    rows = (benching.Row(format="PyTorch", ok=True), benching.Row(format="OpenVINO", ok=False))
+    heard(benching, "bench", benching.Bench(model="m", images=1, made=True, rows=rows))
+    assert cli.main(["bench", "m"]) == 1
+    said = capsys.readouterr()
+    assert "OpenVINO does not answer as PyTorch does" in said.err
+    assert "FAILED" in said.out
 
 
 @pytest.mark.parametrize(("command", "args"), [("export", ("m", "x.onnx")), ("verify", ("x.onnx", "m"))])

@@ -81,6 +81,11 @@ class ReadsTwice(Right):
         return [glimpses, glimpses]
 
 
+class Wavers(Right):
+    def reads(self, glimpses: int, *, every: bool = False) -> Any:
+        return range(1, glimpses + 1) if glimpses == 3 else (glimpses,)
+
+
 class Undeclared(Right):
     fields: ClassVar = {"score": "b k"}
 
@@ -153,6 +158,7 @@ class Halves(Right):
     ("cls", "check"),
     [
         (ReadsTwice, "reads_are_writes"),
+        (Wavers, "reads_alike_at_any_length"),
         (Undeclared, "fields_are_declared"),
         (OtherAxes, "fields_are_declared"),
         (Reserved, "fields_are_declared"),

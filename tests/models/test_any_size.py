@@ -144,7 +144,7 @@ def test_a_diagnosis_is_of_images_of_any_size():
 
 def test_an_evaluation_is_of_images_of_any_size_and_refuses_what_the_model_does():
     pixels, labels = torch.zeros(4, 1, 30, 17, dtype=torch.uint8), torch.arange(4)
-    assert evaluate(eyes(), ImageSet(pixels, labels, NAMES)).count == 4
+    assert evaluate(eyes(), ImageSet(pixels, labels, NAMES)).error is not None
     with pytest.raises(InputError, match=r"The images are 1x30x9, the model takes .* from 10 to"):
         evaluate(eyes(), ImageSet(pixels[..., :9], labels, NAMES))
 
@@ -161,6 +161,6 @@ def test_a_card_says_that_any_size_is_taken(tmp_path: Any):
 
 
 def test_without_a_thumbnail_nothing_is_new():
-    assert config("stawm-mnist-8").context_size is None
+    assert config("stawm-mnist-8").to_dict()["context_size"] is None
     with pytest.raises(InputError, match=r"of shape \(b, 1, 28, 28\)"):
         construct(config("stawm-mnist-8"))(torch.zeros(1, 1, 30, 30))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stawm.configuration import Config as BaseConfig
-from stawm.nn.memories.base import Memory
+from stawm.nn.memories.base import Contributions, Memory
 from stawm.nn.testing import (
     MEMORY_CHECKS,
     ContractError,
@@ -51,6 +51,26 @@ class Sum(Memory[State]):
         return state.S * q
 
 
+class SumsUp(Sum):
+    """A right memory that says what each write gives to a read."""
+
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        left = self.decay ** torch.arange(E.shape[1] - 1, -1, -1, dtype=E.dtype)
+        return Contributions(left[:, None] * (E @ self.gain) * q[:, None], torch.zeros_like(q))
+
+
+class ForgetsThatItFades(SumsUp):
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        return Contributions((E @ self.gain) * q[:, None], torch.zeros_like(q))
+
+
+class MixesImages(SumsUp):
+    def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
+        writes, rest = super()._contributions(E, q)
+        moved = writes.mean(dim=0, keepdim=True)
+        return Contributions(writes - moved, rest + moved.sum(dim=1))
+
+
 class Rows(NamedTuple):
     """What was written, and how old each entry is."""
 
@@ -81,7 +101,7 @@ class List(Sum):
         return (state.E * self.decay ** torch.arange(t - 1, -1, -1.0, device=state.E.device)[:, None]).sum(dim=1)
 
 
-@pytest.mark.parametrize("cls", [Sum, List])
+@pytest.mark.parametrize("cls", [Sum, SumsUp, List])
 def test_a_right_stranger_passes(cls: type) -> None:
     assert check_memory(cls, export=False) == ["config", *MEMORY_CHECKS]
 
@@ -269,6 +289,8 @@ class HasTheBatchSecond(Sum):
         (GrowsAtTheFront, "grows_as_declared"),
         (SaysThatAllGrows, "grows_as_declared"),
         (ShowsAnotherMatrix, "matrix_is_the_read"),
+        (ForgetsThatItFades, "contributions_sum_up"),
+        (MixesImages, "contributions_sum_up"),
         (WidensTheType, "keeps_type"),
         (WidensTheState, "keeps_type"),
         (StartsInHalfPrecision, "safe_under_autocast"),

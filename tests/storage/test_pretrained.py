@@ -16,6 +16,7 @@ import stawm
 from stawm import cli, registry
 from stawm.catalog.components import COMPONENTS, NETWORKS
 from stawm.catalog.presets import PRESETS
+from stawm.configuration import field_hints
 from stawm.errors import CheckpointError, ConfigError, InputError, UnknownNameError
 from stawm.models.baseline import Baseline
 from stawm.models.cite import bibliography, references
@@ -81,7 +82,7 @@ def test_all_parts_that_cannot_be_built_are_named_together() -> None:
 
 def test_a_configuration_that_describes_no_model() -> None:
     found = stawm.config("bvae-cifar")
-    shared = SharedConfig(**{key: getattr(found, key) for key in found.to_dict() if key != "family"})
+    shared = SharedConfig(**{key: getattr(found, key) for key in field_hints(SharedConfig)})
     with pytest.raises(ConfigError, match="SharedConfig describes no model"):
         construct(shared)
 

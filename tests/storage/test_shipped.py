@@ -35,7 +35,7 @@ def test_what_ships_is_on_record_and_whole() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
-    assert name in registry.list_names("preset", "*.*", origin="stawm")
+    assert name in registry.list_names("preset", ("*", "*.*"), origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
     assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())

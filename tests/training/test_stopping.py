@@ -26,10 +26,11 @@ from tests.strategies import generator, seeds
 
 
 def drawn(seed: int, N: int, n: int, levels: int = 7) -> Answers:
-    """Confidences of a few values, so that many are equal, and mistakes that are rarer where they are high."""
+    """Confidences of a few values above 0, so that many are equal, and mistakes that are rarer where they are high."""
     random = generator(seed)
-    confidence = torch.randint(0, levels + 1, (N, n), generator=random).double() / levels
-    return Answers(confidence, torch.rand(N, n, generator=random) > confidence)
+    confidence = torch.randint(1, levels + 1, (N, n), generator=random).double() / levels
+    wrong = torch.rand(N, n, generator=random) > confidence
+    return Answers(confidence, wrong, torch.rand(N, n, generator=random, dtype=torch.float64))
 
 
 def held_out(count: int = 40) -> ImageSet:
@@ -40,10 +41,10 @@ def held_out(count: int = 40) -> ImageSet:
 def cost(answers: Answers, thresholds: Tensor, price: float) -> float:
     """By the definition, image by image."""
     total = 0.0
-    for confidence, wrong in zip(answers.confidence.tolist(), answers.wrong.tolist(), strict=True):
+    for confidence, doubt in zip(answers.confidence.tolist(), answers.doubt.tolist(), strict=True):
         n = len(confidence)
         first = next(t for t in range(n) if confidence[t] > thresholds[t] or t == n - 1)
-        total += float(wrong[first]) + price * (first + 1)
+        total += doubt[first] + price * (first + 1)
     return total
 
 
@@ -51,7 +52,8 @@ def cost(answers: Answers, thresholds: Tensor, price: float) -> float:
 def test_stopping_is_its_definition(seed: int, N: int, n: int, price: float):
     answers, thresholds = drawn(seed, N, n), torch.rand(n, generator=generator(seed + 1), dtype=torch.float64)
     found = stop(answers, thresholds)
-    assert found.error * N + price * found.mean * N == pytest.approx(cost(answers, thresholds, price))
+    as_doubt = answers._replace(doubt=answers.wrong.double())
+    assert found.error * N + price * found.mean * N == pytest.approx(cost(as_doubt, thresholds, price))
 
 
 @given(seeds, st.integers(1, 12), st.floats(0, 0.3))

@@ -19,7 +19,7 @@ COMMAND = "stawm web sketchpad.safetensors"
 @pytest.fixture(scope="session")
 def model() -> Any:
     """A trained model that classifies and draws, whose classes are named by somebody who means ill."""
-    return stawm.build("stawm-mnist-sketchpad", pretrained=True, class_names=NAMES).eval()
+    return stawm.build("stawm-mnist-sketchpad", pretrained=True, class_names=NAMES, glimpses=3).eval()
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ async function open(name: string): Promise<void> {
   progress.hidden = false;
   const loaded = await load(`models/${encodeURIComponent(name)}/`, {
     progress: (bytes, total) => {
+      if (root.dataset["state"] !== "loading" || models.value !== name) return; // it has failed, or is not wanted any more
       progress.value = bytes / total;
       status.textContent = `Loading ${name}: ${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
     },

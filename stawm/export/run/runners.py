@@ -17,6 +17,8 @@ KEPT = 8
 """For how many sizes of batch buffers are kept."""
 
 
+Sides: TypeAlias = tuple[int, ...]
+"""Height and width of images, where a graph leaves them free."""
 Runner: TypeAlias = Callable[[Named], Named]
 """Runs a graph on tensors by name; may be called from several threads at once."""
 
@@ -43,19 +45,20 @@ def _failed(error: Exception) -> ExportError:
 
 
 class Slot:
-    """Buffers for one size of batch, bound to a session once and for all."""
+    """Buffers for one size of batch and of images, bound to a session once and for all."""
 
-    def __init__(self, session: ort.InferenceSession, batch: int, device: torch.device) -> None:
+    def __init__(self, session: ort.InferenceSession, batch: int, device: torch.device, sides: Sides = ()) -> None:
         self.binding = session.io_binding()
-        self.inputs = {value.name: _buffer(value, batch, device) for value in session.get_inputs()}
+        self.inputs = {value.name: _buffer(value, batch, device, sides) for value in session.get_inputs()}
         self.outputs = {value.name: _buffer(value, batch, device) for value in session.get_outputs()}
         for buffers, bind in ((self.inputs, self.binding.bind_input), (self.outputs, self.binding.bind_output)):
             for name, buffer in buffers.items():
                 bind(name, device.type, device.index or 0, np.float32, tuple(buffer.shape), buffer.data_ptr())
 
 
-def _buffer(value: ort.NodeArg, batch: int, device: torch.device) -> Tensor:
-    return torch.zeros(batch, *value.shape[1:], device=device)
+def _buffer(value: ort.NodeArg, batch: int, device: torch.device, sides: Sides = ()) -> Tensor:
+    fixed = [side for side in value.shape[1:] if isinstance(side, int)]
+    return torch.zeros(batch, *fixed, *(sides if len(fixed) < len(value.shape) - 1 else ()), device=device)
 
 
 class BoundRunner:
@@ -91,7 +94,8 @@ class BoundRunner:
         """
         self.session, self.device, self.buckets = session, device, sorted(buckets)
         self.captured, self.stream = captured, stream
-        self.slots: OrderedDict[int, Slot] = OrderedDict()
+        self.free = any(isinstance(side, str) for value in session.get_inputs() for side in value.shape[1:])
+        self.slots: OrderedDict[tuple[int, Sides], Slot] = OrderedDict()
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="stawm-gpu")
 
     def __call__(self, given: Named) -> Named:
@@ -116,7 +120,7 @@ class BoundRunner:
     def _run(self, given: Named) -> Named:
         batch = len(next(iter(given.values())))
         size = next((bucket for bucket in self.buckets if bucket >= batch), batch)
-        slot = self._slot(size)
+        slot = self._slot(size, tuple(given["image"].shape[2:]) if self.free and "image" in given else ())
         for name, buffer in slot.inputs.items():
             buffer[:batch].copy_(given[name])
         try:
@@ -125,14 +129,14 @@ class BoundRunner:
             raise _failed(error) from error
         return {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
 
-    def _slot(self, size: int) -> Slot:
-        if size not in self.slots:
-            self.slots[size] = Slot(self.session, size, self.device)
-        self.slots.move_to_end(size)
+    def _slot(self, size: int, sides: Sides) -> Slot:
+        if (size, sides) not in self.slots:
+            self.slots[size, sides] = Slot(self.session, size, self.device, sides)
+        self.slots.move_to_end((size, sides))
         # A captured graph holds on to the addresses of its buffers, and buckets are few: theirs are never given up.
-        while not self.buckets and len(self.slots) > KEPT:
+        while (self.free or not self.buckets) and len(self.slots) > KEPT:
             self.slots.popitem(last=False)
-        return self.slots[size]
+        return self.slots[size, sides]
 
     def _options(self, size: int) -> ort.RunOptions:
         options = ort.RunOptions()

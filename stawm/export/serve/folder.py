@@ -152,7 +152,8 @@ def _answer(
     until: Until,
     save: str | os.PathLike[str] | None,
 ) -> Iterable[Answer]:
-    pixels = prepare([str(path) for path in paths], model.info)
+    files = [str(path) for path in paths]
+    pixels: Any = files if model.info.any_size else prepare(files, model.info)
     if until is not None:
         looked = model.look(pixels, until=until)
         return _classified(model.info, paths, looked.logits, looked.glimpses.tolist())

@@ -14,6 +14,7 @@ from stawm.export.graphs.fields import choose
 from stawm.export.run.providers import INSTALL, DeviceError
 from stawm.export.run.walk import Named
 from stawm.export.serve.arguments import as_count
+from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Until, look, rule
 from stawm.export.serve.pixels import Images, prepare
 from stawm.heads.output import Output
@@ -91,6 +92,7 @@ class LiveModel:
             stopping=model.stopping,
         )
 
+    @size_by_size
     def __call__(self, images: Images) -> Output:
         """Look at images, as a graph does: what is random is the most probable.
 
@@ -99,6 +101,7 @@ class LiveModel:
         """
         return self._run(images)
 
+    @size_by_size
     def look(self, images: Images, *, until: Until = None) -> Looked:
         """Look until the answer is certain enough, or the glimpses are spent: each image as long as it needs.
 

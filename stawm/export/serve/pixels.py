@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stawm.configuration import SIDE
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo
 from stawm.models.pixels import to_unit
@@ -24,8 +25,9 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
 
     Args:
         images: Pixels as bytes (uint8), or floats in [0, 1], of shape (b, c, h, w), (b, h, w, c) or, in grey,
-            (b, h, w); or paths of images, which are brought to the model's size. One image by itself, without
-            its b, is a batch of one, and a list of arrays of one shape is a batch of them. A batch may be empty.
+            (b, h, w); or paths of images, which are brought to the model's size, unless it takes any: then those of
+            one call keep the one size that they have. One image by itself, without its b, is a batch of one, and a
+            list of arrays of one shape is a batch of them. A batch may be empty.
         info: What the graph says of itself.
 
     Raises:
@@ -38,18 +40,43 @@ def prepare(images: Images, info: GraphInfo) -> Tensor:
     if isinstance(given, (list, tuple)):
         paths = [Path(path) for path in given if isinstance(path, (str, os.PathLike))]
         if paths and len(paths) == len(given):
-            return to_unit(read_images(paths, channels, (height, width), info.resize))
+            size = None if info.any_size else (height, width)
+            read = to_unit(read_images(paths, channels, size, info.resize))
+            check_file_size(paths[0], read.shape[2:], info)
+            return read
         given = _stacked(given)
     tensor = _as_tensor(given)
     legal = tensor.dtype == torch.uint8 or tensor.is_floating_point()
     batch = _channels_first(tensor, info)
-    if not legal or tuple(batch.shape[1:]) != (channels, height, width):
+    if not legal or not takes(info, batch.shape[1:]):
         raise InputError(
-            f"This graph takes pixels of shape (b, {channels}, {height}, {width}), as uint8 or as floats in [0, 1], or "
-            f"paths of images; got {_told(given)}."
+            f"This graph takes pixels of shape {form(info)}, as uint8 or as floats in [0, 1], or paths of images; got "
+            f"{_told(given)}."
         )
     _check_finite(batch)
     return to_unit(batch.detach()).float()
+
+
+def takes(info: GraphInfo, form: Sequence[int]) -> bool:
+    """Whether images of so many channels, of such a height and width, are taken as they are."""
+    if not info.any_size or len(form) != 3:
+        return tuple(form) == info.image
+    return form[0] == info.image[0] and all(info.least_side <= n <= SIDE.high for n in form[1:])
+
+
+def form(info: GraphInfo) -> str:
+    """Return the shape of a batch of images, as people write it."""
+    channels, height, width = info.image
+    if not info.any_size:
+        return f"(b, {channels}, {height}, {width})"
+    return f"(b, {channels}, h, w) with h and w from {info.least_side} to {SIDE.high:,}"
+
+
+def check_file_size(path: Path, size: Sequence[int], info: GraphInfo) -> None:
+    """Raise an InputError unless a picture's height and width are taken, as it is or brought to the model's."""
+    if info.any_size and not takes(info, (info.image[0], *size)):
+        height, width = size
+        raise InputError(f"{path} has {height}x{width} pixels; {info.preset} takes images of shape {form(info)}.")
 
 
 def normalise(pixels: Tensor, info: GraphInfo) -> Tensor:
@@ -113,12 +140,15 @@ def _check_finite(batch: Tensor) -> None:
 
 
 def _channels_first(pixels: Tensor, info: GraphInfo) -> Tensor:
-    channels, height, width = info.image
-    first, last = (channels, height, width), (height, width, channels)
-    flat = {(height, width)} if channels == 1 else set()
-    if tuple(pixels.shape) in {first, last} | flat:
+    shape, grey = tuple(pixels.shape), info.image[0] == 1
+    if takes(info, shape) or takes(info, _moved(shape)) or (grey and len(shape) == 2 and takes(info, (1, *shape))):
         pixels = pixels[None]
-    form = tuple(pixels.shape[1:])
-    if form == last and form != first:
+    own = tuple(pixels.shape[1:])
+    if not takes(info, own) and takes(info, _moved(own)):
         return pixels.permute(0, 3, 1, 2)
-    return pixels[:, None] if form in flat else pixels
+    return pixels[:, None] if grey and len(own) == 2 and takes(info, (1, *own)) else pixels
+
+
+def _moved(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return an image's shape with the channels, which are last, first."""
+    return (*shape[-1:], *shape[:-1])

@@ -21,6 +21,7 @@ from stawm.export.run.providers import Device, DeviceError, choose_device, devic
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
 from stawm.export.run.walk import Named, roll
 from stawm.export.serve.arguments import as_count, check_generator, check_noise
+from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Steps, Until, look, rule
 from stawm.export.serve.pixels import Images, normalise, prepare
 from stawm.heads import noise as noises
@@ -107,7 +108,8 @@ class OnnxModel:
             "cuda_graphs": cuda_graphs,
         }
         self._settings = {"device": device, "batch_size": self.batch_size, **options}
-        options["cuda_graphs"] = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
+        captured = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
+        options["cuda_graphs"] = captured and not self.info.any_size  # which are captured for one size of images
         bound = chosen != "cpu" and torch.cuda.is_available()  # then buffers are PyTorch's tensors on the GPU
         number = torch.cuda.current_device() if bound else 0
         stream = torch.cuda.Stream(number) if bound else None
@@ -125,6 +127,7 @@ class OnnxModel:
         """Be opened again where it is unpickled or copied."""
         return _reopen, (type(self), self.path, self._digests, self._settings)
 
+    @size_by_size
     def __call__(
         self,
         images: Images,
@@ -137,7 +140,8 @@ class OnnxModel:
 
         Args:
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
-                images; see `prepare`. They are normalised here.
+                images; see `prepare`. They are normalised here. A graph for images of any size also takes a list of
+                several sizes: those of one size are run together, and the answers keep the list's order.
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
@@ -152,6 +156,7 @@ class OnnxModel:
         found = [self._run(part, count) for part in self._split(inputs)]
         return unflatten({name: torch.cat([one[name] for one in found])[:batch].to(device) for name in found[0]})
 
+    @size_by_size
     def look(
         self,
         images: Images,
@@ -241,7 +246,8 @@ def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str
             f"{file.path} is of opset {opset}: from 20 on TensorRT samples by the nearest pixel. Export with opset=18."
         )
     inputs = {name: shape for name, shape in shapes_of(file.proto).items() if name in file.info.inputs}
-    shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if device == "tensorrt" else ()
+    profiled = device == "tensorrt" and not file.info.any_size  # of free sides TensorRT makes its own profiles
+    shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if profiled else ()
     return open_session(file.data, device, trt_shapes=shapes, **options)
 
 

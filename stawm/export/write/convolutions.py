@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from stawm.errors import ExportError
 from stawm.export.write.editing import initializer, insert
+from stawm.export.write.passes import NORMALISED
 from stawm.export.write.products import TINY, quantised
 
 ACTIVATIONS = ("Relu", "Clip")
@@ -25,7 +26,7 @@ class Layer(NamedTuple):
 
     Attributes:
         node: The convolution.
-        key: The name of its kernel, which it has for every glimpse.
+        key: The name of its kernel, the same for every glimpse and in every kind of graph.
         given: What goes in.
         gives: What comes out, after its activation.
     """
@@ -47,7 +48,7 @@ def _as_layer(node: ir.Node) -> Iterator[Layer]:
         given, kernel = node.inputs[0], node.inputs[1]
         assert given is not None
         assert kernel is not None
-        yield Layer(node, str(kernel.name), given, _activated(node.outputs[0]))
+        yield Layer(node, str(kernel.name).removesuffix(NORMALISED), given, _activated(node.outputs[0]))
 
 
 def _activated(value: ir.Value) -> ir.Value:

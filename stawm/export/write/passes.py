@@ -13,6 +13,8 @@ from stawm.export.write.editing import bypass, initializer
 
 CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}
 """The axis of the weight that its outputs are on."""
+NORMALISED = ".normalised"
+"""What the name of a kernel ends with that normalises too."""
 SHARED_UP_TO = 2**20
 """The most numbers of a weight that is looked for twice: of sums of biases, of constants; no trace repeats a matrix."""
 WORTH = 64
@@ -107,7 +109,7 @@ def _folded(graph: ir.Graph, norm: ir.Node, conv: ir.Node) -> list[ir.Value]:
     shape[CONVOLUTIONS[conv.op_type]] = -1
     source: Any = conv.inputs[1]
     dtype = source.const_value.numpy().dtype
-    name = f"{source.name}.normalised"
+    name = f"{source.name}{NORMALISED}"
     arrays = {name: weight * factor.reshape(shape), f"{name}.bias": (bias - mean) * factor + shift}
     return [initializer(graph, name, array.astype(dtype)) for name, array in arrays.items()]
 

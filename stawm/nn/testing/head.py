@@ -180,6 +180,16 @@ def reads_are_writes(build: Build, seed: int) -> None:
         require(bool(reads) and legal, f"of {GLIMPSES} writes it reads after {reads}")
 
 
+def reads_alike_at_any_length(build: Build, seed: int) -> None:
+    """A head that reads after each glimpse, or once after the last, does so however many there are: its step form."""
+    head = build()
+    each = [tuple(range(1, n + 1)) for n in range(1, GLIMPSES + 1)]
+    last = [(n,) for n in range(1, GLIMPSES + 1)]
+    found = [tuple(head.reads(n)) for n in range(1, GLIMPSES + 1)]
+    for n, form in ((n, form) for form in (each, last) for n in range(3, GLIMPSES + 1) if found[n - 1] == form[n - 1]):
+        require(found == form, f"of {n} glimpses it reads after {form[n - 1]}, and of 1 to {GLIMPSES} after {found}")
+
+
 def fields_are_declared(build: Build, seed: int) -> None:
     """It gives what it declares, with as many axes, the batch first."""
     head = build().eval()
@@ -306,6 +316,7 @@ def keeps_type(build: Build, seed: int) -> None:
 
 HEAD_CHECKS = by_name(
     reads_are_writes,
+    reads_alike_at_any_length,
     fields_are_declared,
     reads_are_apart,
     carries_what_it_says,

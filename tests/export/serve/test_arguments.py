@@ -246,7 +246,7 @@ def test_one_thread_makes_all_runs_on_bound_buffers(monkeypatch: pytest.MonkeyPa
         list(pool.map(lambda n: bound({"image": torch.zeros(1 + n % 4, 1, 12, 12)}), range(12)))
     assert len(seen) == 1
     assert seen != {threading.get_ident()}
-    assert set(bound.slots) == {4}
+    assert set(bound.slots) == {(4, ())}
 
 
 @pytest.mark.parametrize("buckets", [(), (4,)])

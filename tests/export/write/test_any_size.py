@@ -118,7 +118,7 @@ def test_three_sizes_are_tried_and_none_is_beyond_what_is_taken():
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["rollout", "step"])
 @pytest.mark.parametrize("name", ["affine", "crop", "filterbank"])
-def test_every_locator_is_exported_with_all_its_levels(kind: Kind, name: str):
+def test_every_locator_is_exported(kind: Kind, name: str, few_levels: Any):
     files, report = exported(shaken(eyes(locator={"name": name})).eval(), kind, 2)
     assert not report.failures, report
     assert all(check.ok for check in report.checks if check.name == "CUDA kernels")
@@ -127,9 +127,13 @@ def test_every_locator_is_exported_with_all_its_levels(kind: Kind, name: str):
 
 
 @pytest.mark.long
-def test_a_step_graph_is_its_model_at_three_sizes(few_levels: Any):
-    _, report = exported(shaken(eyes(locator={"antialias": False})).eval(), "step")
+def test_with_all_its_levels_a_graph_is_its_model_on_a_large_image():
+    model = shaken(eyes()).eval()
+    files, report = exported(model, "rollout")
     assert not report.failures, report
+    image = torch.randn(1, 1, 1500, 2100, generator=torch.Generator().manual_seed(0))
+    (logits,) = probed_session(files["rollout"].proto, ()).run(["logits"], {"image": image.numpy()})
+    assert torch.allclose(torch.from_numpy(logits), model(image, glimpses=GLIMPSES).logits, atol=1e-4)
 
 
 @pytest.mark.long

@@ -1,0 +1,73 @@
+"""Images of several sizes in one call: those of one size are run together, and answers keep the order of the images."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from stawm.export.file.metadata import GraphInfo
+from stawm.export.serve.looking import Looked
+from stawm.export.serve.pixels import check_file_size
+from stawm.training.data.pictures import measure
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def size_by_size(call: Call) -> Call:
+    """Let a call on images of one size take a list of files or arrays of several, where the model takes any size.
+
+    Args:
+        call: A method of something with an ``info``, on images and options, which gives an output or what was looked.
+    """
+
+    @functools.wraps(call)
+    def grouped(self: Any, images: Any, **options: Any) -> Any:
+        groups = groups_of(images, self.info)
+        if len(groups) <= 1:
+            return call(self, images, **options)
+        found = [call(self, [images[row] for row in rows], **options) for rows in groups]
+        order = torch.tensor([row for rows in groups for row in rows]).argsort()
+        return _in_order(found, order)
+
+    return grouped  # pyright: ignore[reportReturnType]  (it takes what the call takes)
+
+
+def groups_of(images: Any, info: GraphInfo) -> list[list[int]]:
+    """Return which images of a list are of one size, as their places; nothing where a call takes them as they are.
+
+    Args:
+        images: What a session is given; of files only the headers are read.
+        info: What the graph says of itself.
+
+    Raises:
+        InputError: A file cannot be read, or is smaller than what the model looks at.
+    """
+    if not info.any_size or not isinstance(images, (list, tuple)):
+        return []
+    groups: dict[Any, list[int]] = {}
+    for place, image in enumerate(images):
+        groups.setdefault(_form(image, info), []).append(place)
+    return list(groups.values())
+
+
+def _form(image: Any, info: GraphInfo) -> Any:
+    """Return what images of one batch have in common."""
+    if isinstance(image, (str, os.PathLike)):
+        size = measure(image)
+        check_file_size(Path(image), size, info)
+        return size
+    return (type(image), tuple(image.shape), image.dtype) if isinstance(image, (Tensor, np.ndarray)) else type(image)
+
+
+def _in_order(found: Sequence[Any], order: Tensor) -> Any:
+    """Put what groups gave together, and back into the order of the images."""
+    if isinstance(found[0], Looked):
+        joined = Looked.join(found)
+        return Looked(joined.logits[order], joined.confidence[order], joined.glimpses[order])
+    return pytree.tree_map(lambda *parts: None if parts[0] is None else torch.cat(parts)[order], *found)
