@@ -50,11 +50,14 @@ def test_every_public_name_has_its_place(made: dict[str, str]) -> None:
     for page, module in site.MODULES.items():
         listed = re.findall(rf"^::: {re.escape(module)}\.(\w+)$", made[f"reference/{page}.md"], re.MULTILINE)
         assert len(listed) == len(set(listed))
-        found = importlib.import_module(module)
-        assert all(hasattr(found, name) for name in listed)
-        if hasattr(found, "__all__"):
-            names = {name for name in found.__all__ if not name.startswith("_")}
-            assert set(listed) == names - set(getattr(stawm, "_MODULES", {}) if module == "stawm" else ())
+        if module in (
+            "stawm",
+            "stawm.training",
+            "stawm.export",
+        ):  # whose names are known without importing what they are
+            names = {name for name in importlib.import_module(module).__all__ if not name.startswith("_")}
+            assert set(listed) == names - (stawm._MODULES.keys() if module == "stawm" else set())
+        assert len(listed) > 1
 
 
 def test_every_public_module_has_a_page() -> None:
@@ -110,7 +113,7 @@ def test_a_formula_becomes_mathml() -> None:
     pytest.importorskip("latex2mathml", reason="needs the extra 'site'")
     found = site.on_page_content(r'<p><span class="arithmatex">\(a &lt; b\)</span></p>', None, None, None)
     assert found.startswith("<p><math")
-    assert "&lt;" in found
+    assert "<mo>&#x0003C;</mo>" in found
     assert "arithmatex" not in found
 
 
