@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
-.PHONY: demo test test-long fuzz check format bench page web clean
+.PHONY: demo test test-long fuzz check format bench docs docs-serve page web clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -40,6 +40,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The site, into build/docs.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(STAMP)
+	$(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8000
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
@@ -53,4 +60,4 @@ web: page
 	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad --out site --serve
 
 clean:
-	rm -rf .venv demo site web/node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build demo site web/node_modules .pytest_cache .ruff_cache .hypothesis
