@@ -59,6 +59,8 @@ def record(run: Path, root: str | None = None) -> Record:
     found = results.record(run, group=GROUP)
     measured = ("mean", "std")  # of the scenes, by every run alike
     found["overrides"] = {key: value for key, value in found["overrides"].items() if key not in measured}
+    if found["start"] and "/" not in found["start"]:  # a run's folder beside this one
+        found["start"] = f"runs/{found['start']}"
     found["command"] = results.command(found, run.name)
     model = stawm.load(run / "model.safetensors")
     found["cost"] = cost(model)
