@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions.utils import probs_to_logits
 from torch.nn import functional as F
 
 from stawm.heads.output import Latent, Noise, Output
@@ -120,7 +121,7 @@ def _concrete(p: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
     relaxed = torch.distributions.RelaxedBernoulli(torch.tensor(temperature).to(p), p)
     if uniform is None:
         return relaxed.rsample()
-    logits = torch.distributions.utils.probs_to_logits(torch.stack([uniform, p]), is_binary=True).sum(dim=0)
+    logits = probs_to_logits(torch.stack([uniform, p]), is_binary=True).sum(dim=0)
     return (logits / temperature).sigmoid()
 
 

@@ -108,15 +108,15 @@ def measure(models: list[str], quick: bool) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             stawm.export.to_onnx(model, f"{folder}/m.onnx", outputs=["logits"], batches=(1, 3))
             stawm.export.to_onnx(model, f"{folder}/m", graph="step", outputs=["logits"], batches=(1, 3))
-            graphs = [OnnxModel(f"{folder}/{graph}", "cpu", **options) for graph in ("m.onnx", "m")]
+            rollout, steps = (OnnxModel(f"{folder}/{graph}", "cpu", **options) for graph in ("m.onnx", "m"))
         if quick:
             images = torch.rand(20, *model.config.image)
-            logits = model.predict(images, glimpse_logits=True).glimpse_logits.double()
-            known = Known(*2 * ((logits, torch.arange(20) % 10),))
+            logits = torch.as_tensor(model.predict(images, glimpse_logits=True).glimpse_logits).double()
+            known = Known((logits, torch.arange(20) % 10), (logits, torch.arange(20) % 10))
         else:
             known = answers(resolve_weights(name))
             images = data.load(f"mnist:{os.environ['STAWM_DATA']}", image=model.config.image).test.images[:TIMED]
-        found += rows_of(name, known, *graphs, images, 1 if quick else ROUNDS)
+        found += rows_of(name, known, rollout, steps, images, 1 if quick else ROUNDS)
     return found
 
 
@@ -147,11 +147,11 @@ def picture(rows: list[Row], path: Path = PICTURE) -> None:
     names = [*dict.fromkeys(row["model"] for row in rows)]
     for number, name in enumerate(names):
         whole, *own = [row for row in rows if row["model"] == name]
-        ink = sheet.colour(number, len(names))
+        ink, said = sheet.colour(number, len(names)), name.replace("`", "")
         points = [(1e3 * row["seconds"], 100 * row["error"]) for row in own]
-        axis.plot(*zip(*points, strict=True), color=ink, marker="o", markersize=3, label=f"{name}, when it is sure")
+        axis.plot(*zip(*points, strict=True), color=ink, marker="o", markersize=3, label=f"{said}, when it is sure")
         axis.plot(
-            1e3 * whole["seconds"], 100 * whole["error"], color=ink, marker="s", linestyle="", label=f"{name}, {ALL}"
+            1e3 * whole["seconds"], 100 * whole["error"], color=ink, marker="s", linestyle="", label=f"{said}, {ALL}"
         )
     axis.set_xlabel("CPU ms an image, one thread")
     axis.set_ylabel("test error, %")

@@ -33,7 +33,8 @@ def draw(args: Namespace) -> None:
     model = find_model(args.model)
     if args.way in (None, "canvases", "sketches"):
         check_draws(model)
-    pixels, labels = (None, None) if without else images_of(args, model)
+    given: tuple[Any, Any] = (None, None) if without else images_of(args, model)
+    pixels, labels = given
     if args.out.suffix.lower() == ".gif":
         viz.animate(model, pixels, labels).save(args.out)
     else:

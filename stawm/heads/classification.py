@@ -77,7 +77,7 @@ class ClassificationHead(LastRead):
         """Return the cross entropy; where early reads are learned from, also theirs."""
         parts = classification_losses(self.config, output, targets)
         logits = output.glimpse_logits
-        if not self.learns_early or logits is None or logits.shape[1] < 2:
+        if targets is None or not self.learns_early or logits is None or logits.shape[1] < 2:
             return parts
         early = [classification_loss(read, targets, self.config.reduction) for read in logits[:, :-1].unbind(1)]
         return parts | {"early": self.config.early * torch.stack(early).mean()}

@@ -181,7 +181,7 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
 
 def rates_of(memory: Any) -> dict[str, float]:
     """Return the rates of a memory as they act, those of them that are single numbers."""
-    rates = getattr(memory, "rates", None)
+    rates: Any = getattr(memory, "rates", None)
     named = rates._asdict() if hasattr(rates, "_asdict") else {}
     single = {name: torch.as_tensor(rate).detach() for name, rate in named.items()}
     return {name: rate.item() for name, rate in single.items() if rate.numel() == 1}

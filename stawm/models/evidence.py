@@ -86,8 +86,9 @@ def of_writes(model: Stawm, E: Float[Tensor, "b n m"], query: Float[Tensor, "b m
     parts = model.memory.contributions(E, query)
     linear = head.classifier.linear
     with without_autocast(query):
-        terms = (*parts, full_precision(linear.weight), full_precision(linear.bias))
-        return Evidence(*core.shares(*terms), core.without(*terms))
+        A, b = full_precision(linear.weight), full_precision(linear.bias)
+        shares, bias = core.shares(parts.writes, parts.rest, A, b)
+        return Evidence(shares, bias, core.without(parts.writes, parts.rest, A, b))
 
 
 def logits(model: Stawm, seen: Seen) -> Float[Tensor, "b classes"]:

@@ -1,5 +1,7 @@
 """Drawing from latents that are given, in place of those that a model makes of what it sees."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,9 +33,9 @@ def redraw(model: Model, images: Float[Tensor, "b c h w"], z: Float[Tensor, "b s
             return full_precision(_sketcher(model).decode(z.flatten(0, 1))[:, 0]).sigmoid().unflatten(0, z.shape[:2])
         looks = model.look(images, z.shape[2]).looks
         assert looks is not None
-        again = Look(*(None if part is None else part.repeat_interleave(z.shape[1], dim=0) for part in looks))
+        again: Any = (None if part is None else part.repeat_interleave(z.shape[1], dim=0) for part in looks)
         head: DrawingHead = model.heads["drawing"]
-        _, placed = head.place(head.sketcher.decode(z.flatten(0, 1)), Scene(again, model.locator, Noise()))
+        _, placed = head.place(head.sketcher.decode(z.flatten(0, 1)), Scene(Look(*again), model.locator, Noise()))
         return head.conclude({"sketches": placed})["canvas"].unflatten(0, z.shape[:2])
 
 

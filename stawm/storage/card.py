@@ -67,10 +67,7 @@ def _what(config: SharedConfig) -> str:
     with torch.device("meta"):
         model = construct(without_downloads(config))
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    glimpses, size = config.glimpses, getattr(config, "glimpse_size", None)
-    looks = (
-        "" if glimpses is None else f"- looks: {glimpses} glimpses of {size}x{size}, memory `{config.memory.name}`\n"
-    )
+    looks = "" if config.glimpses is None else _looks(config)
     names = ", ".join(one_line(name) for name in getattr(config, "class_names", ())[:20])
     return (
         f"{summary}\n\n"
@@ -80,6 +77,11 @@ def _what(config: SharedConfig) -> str:
         f"{_sizes(config)}"
         f"- learned numbers: {learned:,}"
     )
+
+
+def _looks(config: Any) -> str:
+    side = config.glimpse_size
+    return f"- looks: {config.glimpses} glimpses of {side}x{side}, memory `{config.memory.name}`\n"
 
 
 def _sizes(config: SharedConfig) -> str:

@@ -18,7 +18,7 @@ def exploration(found: Exploration, *, title: str | None = None) -> Figure:
     """
     steps, views = found.corners.shape[:2]
     height, width = found.size
-    figure, axes = sheet.panels([1.35] * views, [1.6, *[1.1] * steps])
+    figure, axes = sheet.panels([*[1.15] * (views - 1), 1.35], [1.6, *[1.1] * steps])
     frames = found.corners / found.corners.new_tensor([width, height]) * 2 - 1
     sheet.scene(axes[0][0], found.preview, frames[:, 0])
     preview = (found.preview.shape[1], found.preview.shape[2])

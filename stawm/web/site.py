@@ -94,13 +94,6 @@ def write_site(
         InputError: A model neither classifies nor draws, or takes no glimpses; the folder holds something else; a
             picture cannot be read.
         ExportError: A model cannot be exported.
-
-    Examples:
-        >>> import stawm, tempfile
-        >>> from pathlib import Path
-        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
-        >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
-        ...     site = stawm.web.write_site([model], Path(folder) / "site")
     """
     checked = [_checked(model) for model in models]
     if not checked:

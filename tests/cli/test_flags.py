@@ -101,10 +101,10 @@ def test_every_option_of_a_command_is_tried_here():
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
-            *("--sample", "--steered", "--triton", "--device"),
+            *("--sample", "--steered", "--triton", "--device", "--agreement", "--calibrate"),
         },
         "web": {"--out", "--weights", "--title", "--pictures", "--until", "--serve", "--port"},
-        "verify": {"--device", "--data"},
+        "verify": {"--device", "--data", "--agreement"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
         "describe": {"--kind"},

@@ -34,9 +34,11 @@ WORKING = {
     "diagnose": "diagnose stawm-mnist-8 --data digits --resize",
     "export": "export stawm-mnist-8 {free}",
     "run": "run m.onnx images",
+    "explore": "explore stawm-mnist-8 a.tif",
 }
 """Of each command that writes, a line that would work."""
 PICTURES = [("eval", "--picture"), ("eval", "--looks"), ("diagnose", "--picture"), ("draw", "--out")]
+PICTURES += [("explore", "--picture")]
 FOLDERS = [("train", "--out"), ("demo", "--out"), ("export", "--triton"), ("run", "--save")]
 BAD_FILES = ["{tmp}/nowhere/p.png", "{tmp}/file/p.png", "{tmp}/p.xyz", "{tmp}/p", "{tmp}/folder.png", "{tmp}/\0.png"]
 BAD_FILES += ["", "{tmp}/" + 252 * "p" + ".png"]

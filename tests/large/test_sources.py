@@ -1,5 +1,6 @@
 """Parts of arrays and of TIFF files, against means that are taken pixel by pixel."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stawm.errors import InputError
+from stawm.errors import InputError, MissingPackageError
 from stawm.large import levels
 from stawm.large.levels import ArraySource
 from stawm.large.source import Box, check_source, read_part, reduced
@@ -204,6 +205,16 @@ def test_a_damaged_tile_is_refused_when_it_is_read(tmp_path: Path) -> None:
     assert (source.read((64, 64, 128, 128), (64, 64)) == IMAGE[64:, 64:128]).all()
     with pytest.raises(InputError, match="cannot be read as a TIFF"):
         source.read((0, 0, 64, 64), (64, 64))
+
+
+@pytest.mark.parametrize("package", ["tifffile", "zarr"])
+def test_a_package_that_lacks_is_named_with_its_extra(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pyramid(tmp_path / "a.tif", IMAGE)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError, match=rf"needs {package}: pip install 'stawm\[large\]'"):
+        TiffSource(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from stawm.training.readout import can_keep, keep
 
 SMALL: dict[str, Any] = {"image": (1, 16, 16), "backbone": {"layers": "4@3/2 8@3/2"}, "heads.drawing.latent": 5}
 SHORT: dict[str, Any] = {"recipe.epochs": 2, "recipe.batch": 16, "cpu": True, "quiet": True, "pictures": 0}
-PLAIN = {"recipe.augmentation": {"crop": 0, "flip": False}}
+PLAIN: dict[str, Any] = {"recipe.augmentation": {"crop": 0, "flip": False}}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_it_stands_on_the_latent_of_the_one_that_drew(drawn: Path):
         assert torch.equal(model.look(model.normalise(pixels)), latent.mu[:, 0])
     assert model.loaded.new == ("heads.classification.linear.weight", "heads.classification.linear.bias")
     assert {name for name, p in model.named_parameters() if p.requires_grad} == set(model.loaded.new)
-    layer = model.heads["classification"].linear
+    layer: Any = model.heads["classification"].linear
     assert (layer.in_features, layer.out_features) == (5, 10)
 
 
@@ -51,7 +51,7 @@ def test_its_logits_are_a_linear_layer_on_the_mean(drawn: Path):
 
 
 def test_on_what_was_kept_it_learns_what_it_learns_on_images(tmp_path: Path, few: data.Splits, drawn: Path):
-    sgd = {"recipe.optimiser": "sgd", "recipe.rate": 0.1}
+    sgd: dict[str, Any] = {"recipe.optimiser": "sgd", "recipe.rate": 0.1}
     assert can_keep(stawm.config("bvae-cifar-selfsup"))
     kept, seen = (
         train(

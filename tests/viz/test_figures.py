@@ -85,8 +85,7 @@ def test_the_last_mask_is_laid_on_the_target():
 
 
 def test_placed_sketches_make_up_the_canvas(model: Any):
-    seen = look(model, pixels())
-    assert seen.output.canvas is not None
+    seen: Any = look(model, pixels())
     for i in range(2):
         placed = placed_sketches(seen, i)
         if seen.output.masks is not None:
@@ -102,7 +101,7 @@ def test_placed_sketches_make_up_the_canvas(model: Any):
 
 
 def test_every_sketch_is_shown_where_it_was_put(model: Any):
-    seen = look(model, pixels())
+    seen: Any = look(model, pixels())
     for i, row in enumerate(grid(viz.sketches(model, pixels()), STEPS + 2)):
         placed, put = placed_sketches(seen, i), in_pixels(seen.placed_frames(i))
         assert_shows(row[0], pixels()[i])

@@ -29,13 +29,13 @@ def shares(
     y = table(lambda i, j: sum(writes[i, s, j] for s in range(n)) + rest[i, j], batch, m)
     rho = passed(y)
 
-    def given(term: Tensor, i: int, k: int) -> Tensor:
+    def given(term: Tensor, i: int, k: int) -> "Tensor | float":
         each = [sum(A[c, j] * rho[i, j] * term[j] for j in range(m)) for c in range(classes)]
         return each[k] - sum(each) / classes
 
     def log_p(i: int, k: int) -> Tensor:
         z = [sum(A[c, j] * rho[i, j] * y[i, j] for j in range(m)) + b[c] for c in range(classes)]
-        return z[k] - torch.log(sum(torch.exp(other) for other in z))
+        return z[k] - torch.stack([torch.exp(other) for other in z]).sum().log()
 
     found = table(lambda i, s, k: given(writes[i, s], i, k), batch, n, classes)
     own = table(lambda i, k: log_p(i, k) - sum(found[i, s, k] for s in range(n)), batch, classes)
@@ -54,6 +54,6 @@ def without(
     def log_p(i: int, k: int, left_out: int | None = None) -> Tensor:
         read = [sum(writes[i, s, j] for s in range(n) if s != left_out) + rest[i, j] for j in range(m)]
         z = [sum(A[c, j] * read[j].clamp(0, 6) for j in range(m)) + b[c] for c in range(len(b))]
-        return z[k] - torch.log(sum(torch.exp(other) for other in z))
+        return z[k] - torch.stack([torch.exp(other) for other in z]).sum().log()
 
     return table(lambda i, s, k: log_p(i, k, s) - log_p(i, k), batch, n, len(b))

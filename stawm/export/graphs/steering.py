@@ -4,7 +4,7 @@ The inputs of a steered ``glimpse`` part, per image. A whole run has them with a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -71,7 +71,7 @@ def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering) -> 
         before, seen = model.loop.look(images, state, placed=at.where)
         state = model.loop.aggregate(before, seen.features)
         looks.append(seen)
-    parts = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))
+    parts: Any = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))
     together = Look(*parts)
     return Seen(context, together, model.loop.memory_input(together), Pause(state, looks[-1].features))
 

@@ -109,7 +109,7 @@ class BoundRunner:
             value.record_stream(theirs)  # memory that is freed must wait for the stream that it was used on
         return found
 
-    def _run_on(self, stream: torch.cuda.Stream, given: Named, ready: torch.cuda.Event) -> tuple[Named, Any]:
+    def _run_on(self, stream: torch.cuda.Stream, given: Named, ready: Any) -> tuple[Named, Any]:
         """Run on a stream after an event; return what was found, and the event after which it is there."""
         stream.wait_event(ready)
         with torch.cuda.stream(stream):

@@ -156,8 +156,11 @@ def unchecked() -> Iterator[None]:
         jaxtyping.config.update("jaxtyping_disable", before)
 
 
+OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11)
+
+
 @contextlib.contextmanager
-def unguarded(needed: bool = torch.__version__ < (2, 11)) -> Iterator[None]:
+def unguarded(needed: bool = OLD) -> Iterator[None]:
     """Let PyTorch before 2.11 decompose a graph of several inputs.
 
     It traces the graph a second time for that, with a check of its inputs built in, and the check asks for them by

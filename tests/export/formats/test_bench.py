@@ -39,15 +39,16 @@ def crashing_later(job: Any) -> Ready:
     return Ready(1, run)
 
 
-@pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(scope="module")
+def found() -> Any:
     fake = {"PyTorch": eager, "right": eager, "wrong": wrong, "missing": missing, "crashing": crashing}
-    monkeypatch.setattr(benching, "FORMATS", fake)
     model = shaken(tiny(heads="classification")).eval()
     images = model.normalise(inputs(model, 20)[0])
     labels = model(images).logits.argmax(dim=1)
     labels[:5] = (labels[:5] + 1) % 10
-    return bench(model, images=images, labels=labels, rounds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benching, "FORMATS", fake)
+        return bench(model, images=images, labels=labels, rounds=2)
 
 
 def test_every_format_has_a_row(found: Any) -> None:
