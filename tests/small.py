@@ -10,7 +10,14 @@ from stawm.heads.output import Output
 from stawm.models.model import Model
 
 PRESETS = stawm.list_names("preset", origin="stawm")
-BASELINES = ["bvae-cifar", "bvae-cifar-selfsup", "mnv2-cifar"]
+BASELINES = [name for name in PRESETS if stawm.config(name).glimpses is None]
+SCENES = {
+    f"{kind}-{n}"
+    for kind in ("stawm", "cnn")
+    for n in ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
+}
+OURS = {"stawm-digits", "stawm-photo", *SCENES}
+"""The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 PHOTO = {"image": (3, 48, 48), "context_size": 24, "glimpse_size": 24, "backbone": "conv", "context": {"layers": None}}
 """Of the preset for photographs, whose images are large."""

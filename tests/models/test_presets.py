@@ -9,7 +9,7 @@ import stawm
 from stawm.models.baseline import Baseline
 from stawm.models.construct import construct
 from stawm.models.model import Stawm
-from tests.small import BASELINES, PRESETS, inputs, small, tensors
+from tests.small import BASELINES, OURS, PRESETS, inputs, small, tensors
 
 
 class Row(NamedTuple):
@@ -63,7 +63,6 @@ TABLE = {
     "bvae-cifar-selfsup": Row(CIFAR, None, None, None, None, None, GLIMPSE_16, classes=10, dropout=0.0),
     "mnv2-cifar": Row(CIFAR, None, None, None, None, None, "timm:mobilenetv2_100", classes=10, dropout=0.0),
 }
-OURS = {"stawm-photo", "stawm-digits"}
 
 
 def test_the_table_is_whole() -> None:
@@ -168,7 +167,7 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     n = model.config.glimpses or 1
     if classes:
-        expected |= {"logits": (2, 10)}
+        expected |= {"logits": (2, classes.classes)}
     if drawing:
         expected |= {"canvas": (2, c, h, w), "mu": (2, n, drawing.latent), "logvar": (2, n, drawing.latent)}
     if isinstance(model, Stawm):
