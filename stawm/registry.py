@@ -152,18 +152,20 @@ def find(kind: Kind | str, name: str) -> Entry:
     kind = as_kind(kind)
     if not isinstance(name, str):
         raise UnknownNameError(f"The name of a {kind} must be a string; got {shown(name)}.")
-    name = current(kind, name)
     stem, colon, argument = name.partition(":")
     entry = _stands(kind, stem)
+    if entry is not None and entry.replaced_by is not None:
+        return find(kind, current(kind, name))
     if entry is None or bool(colon) != entry.takes_argument or (colon and not argument):
         raise UnknownNameError(_unknown(kind, name))
     try:
-        return _complete(entry)
+        found = _complete(entry)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a stranger's module may also call sys.exit
         broken = _broken(entry, error)
         raise UnknownNameError(f"The {kind} {name!r} from {broken.origin} cannot be used: {broken.reason}.") from error
+    return found if found.replaced_by is None else find(kind, current(kind, name))
 
 
 def current(kind: Kind | str, name: str) -> str:
