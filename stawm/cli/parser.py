@@ -270,6 +270,12 @@ def _eval(parser: Parser) -> None:
 def _draw(parser: Parser) -> None:
     _some_images(parser)
     parser.add_argument("--out", type=values.picture_or_animation, default="drawing.png", metavar="FILE", help=OUT)
+    ways = parser.add_mutually_exclusive_group()
+    for way, words in drawing.WAYS.items():
+        ways.add_argument(way, dest="way", action="store_const", const=way.removeprefix("--"), help=words)
+    parser.add_argument("--beside", action="append", default=[], metavar="MODEL", help="another model to show with it")
+    words = "of which sketch --traverse sets a number, from 1; of all if left out"
+    parser.add_argument("--glimpse", type=values.at_least(1), metavar="N", help=words)
 
 
 def _explain(parser: Parser) -> None:
@@ -294,12 +300,6 @@ def _some_images(parser: Parser) -> None:
         metavar="N",
         help="draw images of a set at random; the first ones if left out",
     )
-    ways = parser.add_mutually_exclusive_group()
-    for way, words in drawing.WAYS.items():
-        ways.add_argument(way, dest="way", action="store_const", const=way.removeprefix("--"), help=words)
-    parser.add_argument("--beside", action="append", default=[], metavar="MODEL", help="another model to show with it")
-    words = "of which sketch --traverse sets a number, from 1; of all if left out"
-    parser.add_argument("--glimpse", type=values.at_least(1), metavar="N", help=words)
 
 
 def _diagnose(parser: Parser) -> None:

@@ -9,12 +9,13 @@ import torch
 
 import stawm
 from stawm import registry
-from stawm.configuration import field_hints
+from stawm.configuration import Config, field_hints
 from stawm.errors import ConfigError, UnknownNameError
 from stawm.models.config import ModelConfig
 from stawm.storage.pretrained import OF_HEADS
 from stawm.training import RunOptions, recipes, trainer
 from stawm.training.data import Splits
+from stawm.training.data.sources import open_source, spelled
 from stawm.training.recipes import Recipe
 from stawm.training.trainer import MODEL_FIELDS, make_plan
 from tests.small import small
@@ -147,12 +148,12 @@ def test_options_reach_the_run(tmp_path: Path):
 def test_options_reach_the_data(monkeypatch: pytest.MonkeyPatch, few: Splits, flag: dict[str, Any]):
     calls: dict[str, Any] = {}
 
-    def load(source: str, **kwargs: Any) -> Splits:
-        calls.update(kwargs, source=source)
+    def load(source: Config, **kwargs: Any) -> Splits:
+        calls.update(kwargs, source=spelled(source))
         return few
 
     monkeypatch.setattr(trainer.datasets, "load", load)
-    assert trainer._load(plan("stawm-digits", **flag), "mnist:x") is few
+    assert trainer._load(plan("stawm-digits", **flag), open_source("mnist:x").config) is few
     others = {"resize": False, "download": False, "held_out": 0.2, **flag}
     assert calls == {"source": "mnist:x", "image": (1, 16, 16), **others}
 
@@ -230,6 +231,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "glimpse_size": 7,
         "memory_size": 9,
         "hidden_size": 11,
+        "context_size": 13,
         "where": "rnn",
         "pose_limit": 0.5,
         "pose_jitter": 0.25,
@@ -325,7 +327,7 @@ def test_another_form_of_the_same_memory_is_refused(drawn: Path, selfsup: str):
 
 def test_the_checkpoint_to_start_from_is_noted_by_its_hash(drawn: Path, selfsup: str):
     found = plan(selfsup, start=drawn, seed=4)
-    note = found.note("mnist:ROOT")
+    note = found.note(open_source("mnist:ROOT").config)
     assert note["start"] == stawm.inspect(drawn).sha256
     assert (note["data"], note["seed"], note["transfer_passes"]) == ("mnist:ROOT", 4, 1)
     assert note["recipe"] | {"frozen_passes": 1} == found.recipe.to_dict()
