@@ -224,6 +224,7 @@ def _name(one: Record) -> list[str]:
         f"`data.{key}={results._value(value)}`" for key, value in fields.items() if key in ("digit_size", "overlap")
     ]
     said += [f"`{key}={results._value(value)}`" for key, value in one["overrides"].items()]
+    said += ["with augmentation"] * any(key.startswith("augmentation") for key in one.get("recipe_changes", {}))
     return [f"`{one['preset']}`", ", ".join(said)]
 
 
