@@ -79,7 +79,8 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "docs").glob("*.py")), ids=_name)
-def test_the_scripts_of_the_docs_find_what_they_import(script: Path):
+def test_the_scripts_of_the_docs_find_what_they_import(script: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(script.parent)  # as where it is run by its name
     assert runpy.run_path(str(script))["__doc__"]
 
 

@@ -319,7 +319,7 @@ def _tune_stop(parser: Parser) -> None:
     goals = parser.add_mutually_exclusive_group(required=True)
     words = "the greatest error, say 0.5%%, or +0.05%% for so much above that of all glimpses"
     goals.add_argument("--error", type=stopping.error, metavar="E", help=words)
-    goals.add_argument("--glimpses", type=float, metavar="N", help="the greatest mean number of glimpses, say 2.5")
+    goals.add_argument("--glimpses", type=float, metavar="MEAN", help="the greatest mean number of glimpses, say 2.5")
     words = "tune on the last N training images, 0 for the test images (default: those held out from its training)"
     parser.add_argument("--validation", type=values.at_least(0), metavar="N", help=words)
     words = "change the images as in training, which brings those it was trained on nearer to new ones"

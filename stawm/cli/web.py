@@ -16,7 +16,7 @@ PORT = 8000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL)
-    parser.add_argument("--out", type=Path, default=Path("site"), help="the folder to write (default: site)")
+    parser.add_argument("--out", type=values.folder, default=Path("site"), help="the folder to write (default: site)")
     words = "how weights are stored: fp16 is half the size, and computes in fp32 all the same (default: fp16)"
     parser.add_argument("--weights", choices=("fp16", "fp32"), default="fp16", help=words)
     parser.add_argument("--title", default="", help="what the page is called")

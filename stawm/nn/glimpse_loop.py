@@ -148,8 +148,7 @@ class GlimpseLoop(nn.Module):
 
     def prepare(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return what glimpses are taken of, once for all glimpses of an image."""
-        with without_autocast(images):
-            return self.locator.prepare(full_precision(images))
+        return self.locator.prepare(full_precision(images))
 
     def look(
         self,

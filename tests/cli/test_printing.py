@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rich.console
+import tifffile
 from PIL import Image
 
 import stawm
@@ -62,6 +63,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     both: Any = {"heads": ["classification", "drawing"], "memory_size": 8, "hidden_size": 8, "glimpses": 1}
     stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **both), folder / "m.safetensors")
+    looks: Any = {**both, "heads": "classification", "glimpses": 2, "context_size": 8, "locator.antialias": True}
+    stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **looks), folder / "any.safetensors")
+    tifffile.imwrite(folder / "a.tif", np.zeros((64, 64), dtype=np.uint8), tile=(32, 32))
     Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(folder / "a.png")
     status, out, _ = Console("ascii").run("export", folder / "m.safetensors", folder / "m.onnx")
     assert status == 0
@@ -82,6 +86,21 @@ COMMANDS: dict[str, list[str]] = {
     "demo": ["--out", "{here}/demo"],
     "verify": ["{graph}", "{m}"],
     "export": ["{m}", "{here}/n.onnx"],
+    "env": [],
+    "explain": ["{any}", "{image}"],
+    "explore": ["{any}", "{tiff}"],
+    "tune-stop": [
+        "{any}",
+        "--data",
+        "digits",
+        "--validation",
+        "50",
+        "--error",
+        "100%",
+        "--out",
+        "{here}/t.safetensors",
+    ],
+    "bench": ["{any}", "--formats", "pytorch", "--rounds", "1"],
     "web": ["{m}", "--out", "{here}/site"],
 }
 SLOW = {"verify", "export"}
@@ -89,7 +108,8 @@ SLOW = {"verify", "export"}
 
 
 def filled(place: Path, command: str) -> list[str]:
-    names = {"m": place / "m.safetensors", "graph": place / "m.onnx", "image": place / "a.png", "here": place}
+    names = {"any": place / "any.safetensors", "tiff": place / "a.tif"}
+    names |= {"m": place / "m.safetensors", "graph": place / "m.onnx", "image": place / "a.png", "here": place}
     return [command, *(arg.format(**names) for arg in COMMANDS[command])]
 
 
@@ -151,7 +171,7 @@ def test_json_stays_json_and_says_the_names_themselves(place: Path, command: str
         assert said["class_names"][0] == NAMES[0]
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"cite", "list", "describe"}))
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"cite", "list", "describe", "env"}))
 @pytest.mark.parametrize("encoding", ["utf-8"])
 def test_errors_are_as_clean(place: Path, command: str, encoding: str):
     nowhere = place / HOSTILE

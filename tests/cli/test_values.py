@@ -35,11 +35,16 @@ WORKING = {
     "export": "export stawm-mnist-8 {free}",
     "run": "run m.onnx images",
     "explore": "explore stawm-mnist-8 a.tif",
+    "explain": "explain stawm-mnist-8 --data digits --resize",
+    "tune-stop": "tune-stop stawm-mnist-8 --data digits --resize --error 1%",
+    "bench": "bench stawm-mnist-8",
+    "web": "web stawm-mnist-8",
 }
 """Of each command that writes, a line that would work."""
 PICTURES = [("eval", "--picture"), ("eval", "--looks"), ("diagnose", "--picture"), ("draw", "--out")]
-PICTURES += [("explore", "--picture")]
-FOLDERS = [("train", "--out"), ("demo", "--out"), ("export", "--triton"), ("run", "--save")]
+PICTURES += [("explore", "--picture"), ("explain", "--out")]
+FOLDERS = [("train", "--out"), ("demo", "--out"), ("export", "--triton"), ("run", "--save"), ("web", "--out")]
+CHECKPOINTS = [("tune-stop", "--out")]
 BAD_FILES = ["{tmp}/nowhere/p.png", "{tmp}/file/p.png", "{tmp}/p.xyz", "{tmp}/p", "{tmp}/folder.png", "{tmp}/\0.png"]
 BAD_FILES += ["", "{tmp}/" + 252 * "p" + ".png"]
 BAD_FOLDERS = ["{tmp}/file", "{tmp}/file/inner", "{tmp}/\0", "{tmp}/" + 256 * "p"]
@@ -78,7 +83,7 @@ def arguments(command: str, tmp: Path) -> list[str]:
 def test_every_output_of_every_command_is_tried_here():
     named = {"--out", "--picture", "--looks", "--save", "--triton"}
     there = {(c, flag) for c, p in SUBPARSERS.choices.items() for flag in p._option_string_actions if flag in named}
-    assert there == {*PICTURES, *FOLDERS}
+    assert there == {*PICTURES, *FOLDERS, *CHECKPOINTS}
 
 
 @pytest.mark.parametrize("place", BAD_FILES)
@@ -172,9 +177,10 @@ def integers() -> list[tuple[str, str]]:
 
 
 RECIPE: dict[str, Any] = {"name": "r", "epochs": 1}
-NONE_IS_LEGAL = {("eval", "--validation"), ("draw", "--seed")} | {
-    ("train", option(name)) for name, hint in field_hints(RunOptions).items() if fits(0, hint)
-}
+NONE_IS_LEGAL = {
+    *(("eval", "--validation"), ("draw", "--seed"), ("explain", "--seed"), ("tune-stop", "--validation")),
+    *(("export", "--calibrate"), ("bench", "--calibrate"), ("web", "--port")),
+} | {("train", option(name)) for name, hint in field_hints(RunOptions).items() if fits(0, hint)}
 
 
 def test_every_count_is_found():

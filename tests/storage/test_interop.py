@@ -18,7 +18,7 @@ from stawm.storage.interop import authors_names, load_authors_state_dict
 from tests import authors_twin as twin
 from tests.authors import CASES, GoldenCase, authors_state_dict
 from tests.authors_twin import Layer, Net, Weights
-from tests.small import tensors
+from tests.small import OURS, tensors
 
 M, D = 8, 12
 GOLDEN = {"mnist_class_8": twin.MNIST_8, "mnist_draw_6": twin.DRAW_6, "cifar_draw_16": twin.CIFAR_DRAW}
@@ -80,7 +80,7 @@ def test_the_twin_is_right(case: GoldenCase) -> None:
 
 
 def test_every_preset_with_a_like_is_here() -> None:
-    ours = {name for name in stawm.list_names("preset", "stawm-*") if name not in ("stawm-cifar-mnv2", "stawm-digits")}
+    ours = {*stawm.list_names("preset", "stawm-*")} - OURS - {"stawm-cifar-mnv2"}
     assert {net.preset for net in NETS} == ours
 
 

@@ -52,6 +52,12 @@ PICTURES: dict[str, Callable[[Any, torch.Tensor, torch.Tensor], Any]] = {
     "memories": lambda model, pixels, labels: viz.memories(model, pixels),
     "mistakes": lambda model, pixels, labels: viz.mistakes(model, pixels, labels),
     "evaluation": lambda model, pixels, labels: viz.evaluation(measured(model.config.class_names)),
+    "evidence": lambda model, pixels, labels: viz.evidence(stawm.explain(model, pixels)),
+    "canvases": lambda model, pixels, labels: viz.canvases(model, pixels),
+    "reconstructions": lambda model, pixels, labels: viz.reconstructions(model, pixels),
+    "sketches": lambda model, pixels, labels: viz.sketches(model, pixels),
+    "traversals": lambda model, pixels, labels: viz.traversals(model, pixels),
+    "generated": lambda model, pixels, labels: viz.generated(model, pixels),
     "health": lambda model, pixels, labels: viz.health(stawm.diagnose(model, pixels)),
 }
 
@@ -80,7 +86,7 @@ def drawn(picture: Any, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_every_picture_is_tried_here():
-    others = {"Animation", "look", "matrices", "save"}
+    others = {"Animation", "look", "matrices", "save", "segments", "exploration"}  # those of models of another kind
     assert {name for name in vars(viz) if not name.startswith("_")} >= {*PICTURES, *others}
     functions = {name for name, value in vars(viz).items() if callable(value) and name[0] != "_"}
     assert functions - {"explained", "find_spec"} == {*PICTURES, *others}

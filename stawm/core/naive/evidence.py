@@ -51,7 +51,7 @@ def without(
     """Return log p of a read from which one write is left out, less log p of the whole read."""
     batch, n, m = writes.shape
 
-    def log_p(i: int, k: int, left_out: int | None = None) -> Tensor:
+    def log_p(i: int, k: int, left_out: "int | None" = None) -> Tensor:
         read = [sum(writes[i, s, j] for s in range(n) if s != left_out) + rest[i, j] for j in range(m)]
         z = [sum(A[c, j] * read[j].clamp(0, 6) for j in range(m)) + b[c] for c in range(len(b))]
         return z[k] - torch.stack([torch.exp(other) for other in z]).sum().log()

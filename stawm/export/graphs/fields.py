@@ -22,6 +22,7 @@ AXES: Mapping[str, str] = {
     "corners": "b n 4 2",
     "glimpses": "b n vc g g",
     "memory_input": "b n m",
+    "matrix": "b m m",
     "mu": "b n k",
     "logvar": "b n k",
     "masks": "b n 1 h w",
@@ -31,7 +32,6 @@ AXES: Mapping[str, str] = {
     "confidence": "b n",
     "shares": "b n classes",
     "logits": "b classes",
-    "matrix": "b m m",
 }
 """The outputs that `Output` has, in the order in which they are computed: the first that differs is nearest to the
 fault. Those that only some heads give come after them (see `axes_of`)."""

@@ -56,10 +56,10 @@ def examine(
     if checks[0].ok:
         prepared = prepared or prepare(model, first.info.plan, first.info.precision)
         checks += _structure(files, prepared, device)
-        found, comparisons = _behaviour(files, prepared, batches, device)
+        found, comparisons, sessions = _behaviour(files, prepared, batches, device)
         checks += found
         if found[0].ok:
-            run = partial(_run, _sessions(files, prepared, device), files=files)
+            run = partial(_run, sessions, files=files)
             checks += _judged(run, model, prepared, batches, trial or Trial())
     return Report(
         path=path,
@@ -124,25 +124,26 @@ def _merge(parts: Sequence[str], checks: Sequence[Check]) -> Check:
 
 def _behaviour(
     files: Mapping[str, GraphFile], prepared: Prepared, batches: Sequence[int], device: str
-) -> tuple[list[Check], list[Comparison]]:
+) -> tuple[list[Check], list[Comparison], dict[str, ort.InferenceSession]]:
     names = probes(prepared.model)
     reference = refer(prepared, batches)
+    sessions: dict[str, ort.InferenceSession] = {}
     try:
         sessions = _sessions(files, prepared, device)
         found = [_run(sessions, inputs, files) for inputs in reference.inputs]
     except DeviceError:
         raise
     except Exception as error:  # ONNX Runtime raises errors of many kinds
-        return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], []
+        return [Check("batches", False, f"ONNX Runtime cannot run it: {' '.join(str(error).split())}")], [], sessions
     alive = [live_memory(reference)] if names else []
     sizes = example_sizes(prepared.model.config)
     of = [f" of {'x'.join(map(str, sizes[i % len(sizes)]))}" if len(sizes) > 1 else "" for i in range(len(batches))]
     counts = ", ".join(f"{count}{size}" for count, size in zip(batches, of, strict=True))
     runs = Check("batches", True, f"runs with {counts} images")
     if prepared.precision == "int8":  # which is judged by what it does, as no bound follows from its rounding
-        return [runs, *alive, forms(reference, found)], []
+        return [runs, *alive, forms(reference, found)], [], sessions
     comparisons = reference.compare(found)
-    return [runs, *alive, *values(comparisons, reference, found)], comparisons
+    return [runs, *alive, *values(comparisons, reference, found)], comparisons, sessions
 
 
 def _sessions(files: Mapping[str, GraphFile], prepared: Prepared, device: str) -> dict[str, ort.InferenceSession]:

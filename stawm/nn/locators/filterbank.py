@@ -59,7 +59,10 @@ class FilterBank(Locator):
 
     def prepare(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return the image, or its pyramid where filters read means; outside it goes on as at its border."""
-        return pyramid.build(full_precision(image), "border") if self.config.antialias else image
+        if not self.config.antialias:
+            return image
+        with without_autocast(image):
+            return pyramid.build(full_precision(image), "border")
 
     def glimpse(
         self, image: Float[Tensor, "b c h w"] | Pyramid, pose: Float[Tensor, "b 5"]

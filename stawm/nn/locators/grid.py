@@ -15,7 +15,7 @@ from stawm.core import affine, pyramid
 from stawm.core.pyramid import Pyramid
 from stawm.core.sizes import extent
 from stawm.nn.locators.base import Locator
-from stawm.nn.precision import full_precision
+from stawm.nn.precision import full_precision, without_autocast
 
 
 class BaseGrid(nn.Module):
@@ -102,8 +102,9 @@ class GridLocator(Locator):
         """Return the image, or its pyramid where glimpses are antialiased."""
         if not self.config.antialias:
             return image
-        seen, outside = full_precision(image), self.config.outside
-        return pyramid.build(seen - outside if outside else seen, self.config.padding)
+        with without_autocast(image):
+            seen, outside = full_precision(image), self.config.outside
+            return pyramid.build(seen - outside if outside else seen, self.config.padding)
 
     def glimpse(
         self, image: Float[Tensor, "b c h w"] | Pyramid, pose: Float[Tensor, "b p"]
