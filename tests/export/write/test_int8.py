@@ -147,6 +147,7 @@ def test_steps_and_rollout_have_the_same_ranges_and_weights(static: Any, steps: 
     assert {value.tobytes() for value in parts} == whole
 
 
+@pytest.mark.long
 def test_it_is_verified_node_by_node(model: Any, static: Any, steps: Path) -> None:
     for path in (static[0], steps):
         report = verify(path, model, images=images(model), bounds=LENIENT)
