@@ -47,7 +47,7 @@ class OnnxModel:
 
     Examples:
         >>> import stawm, tempfile, torch
-        >>> model, pixels = stawm.build("stawm-digits", glimpses=2, seed=0).eval(), torch.rand(5, 1, 16, 16)
+        >>> model, pixels = stawm.build("stawm-digits", glimpses=1, seed=0).eval(), torch.rand(5, 1, 16, 16)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
         ...     onnx = stawm.export.OnnxModel(f"{folder}/digits.onnx", device="cpu")

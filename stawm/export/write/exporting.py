@@ -90,7 +90,7 @@ def to_onnx(
 
     Examples:
         >>> import stawm, tempfile
-        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
+        >>> model = stawm.build("stawm-digits", glimpses=1, seed=0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
         >>> report.ok, report.nodes["rollout"] < 130

@@ -62,7 +62,7 @@ def verify(
 
     Examples:
         >>> import stawm, tempfile
-        >>> model = stawm.build("stawm-digits", glimpses=2, seed=0)
+        >>> model = stawm.build("stawm-digits", glimpses=1, seed=0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
         ...     stawm.export.verify(f"{folder}/digits.onnx", model).ok
