@@ -314,7 +314,6 @@ class CountsItsImages(Sum):
         return super()._read(state, q) * (int(q.shape[0]) > 0)
 
 
-@pytest.mark.long
 def test_what_cannot_be_exported_is_caught_by_name() -> None:
     assert check_memory(CountsItsImages, export=False)
     with pytest.raises(

@@ -147,11 +147,11 @@ def test_steps_and_rollout_have_the_same_ranges_and_weights(static: Any, steps: 
     assert {value.tobytes() for value in parts} == whole
 
 
-@pytest.mark.long
-def test_it_is_verified_node_by_node(model: Any, static: Any, steps: Path) -> None:
-    for path in (static[0], steps):
-        report = verify(path, model, images=images(model), bounds=LENIENT)
-        assert {check.name for check in report.checks if check.ok} >= {"fresh export", "agreement", "poses"}
+@pytest.mark.parametrize("kind", ["rollout", pytest.param("steps", marks=pytest.mark.long)])
+def test_it_is_verified_node_by_node(kind: str, model: Any, static: Any, steps: Path) -> None:
+    path = {"rollout": static[0], "steps": steps}[kind]
+    report = verify(path, model, images=images(model), bounds=LENIENT)
+    assert {check.name for check in report.checks if check.ok} >= {"fresh export", "agreement", "poses"}
 
 
 @pytest.mark.parametrize("name", ["model.loop.glimpse_down.weight.int8", "what"])
