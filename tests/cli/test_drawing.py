@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import stawm
-from stawm import cli
 from stawm.storage import shipped
+from tests.cli.outcomes import outcome
 from tests.small import small
 from tests.viz.models import drawer, sketchpad
 
@@ -23,12 +23,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int | str | None, str, str]:
     """Status, output and errors of `stawm draw`."""
-    try:
-        status: int | str | None = cli.main(["draw", *map(str, argv)])
-    except SystemExit as stopped:
-        status = stopped.code
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    return outcome(capsys, "draw", *argv)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("p.png", "PNG"), ("p.gif", "GIF"), ("p.jpg", "JPEG")])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import stawm
-from stawm import cli
+from tests.cli.outcomes import outcome
 from tests.viz.models import sketchpad
 
 
@@ -21,9 +21,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int | str | None, str, str]:
     """Status, output and errors of `stawm explain`."""
-    status = cli.main(["explain", *map(str, argv)])
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    return outcome(capsys, "explain", *argv)
 
 
 def test_images_are_explained_in_numbers_and_in_a_picture(

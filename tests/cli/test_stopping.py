@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import stawm
-from stawm import cli
 from stawm.cli.stopping import error
 from stawm.storage import shipped
 from stawm.training import stopping
+from tests.cli.outcomes import outcome
 from tests.small import shaken
 
 RECIPE = {"recipe": {"augmentation": {"rotation": 5.0}}}
@@ -37,12 +37,7 @@ def checkpoint(folder: Path, provenance: Any = None, dtype: Any = None, **change
 
 def run(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int | str | None, str, str]:
     """Status, output and errors of `stawm tune-stop`."""
-    try:
-        status: int | str | None = cli.main(["tune-stop", *map(str, argv)])
-    except SystemExit as stopped:
-        status = stopped.code
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    return outcome(capsys, "tune-stop", *argv)
 
 
 def test_thresholds_are_kept_in_the_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path):
