@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stawm.core import pyramid, thumbnail
 from stawm.export import to_onnx
 from stawm.export.file.metadata import weights_hash
 from stawm.export.file.proto import opset_of
@@ -72,3 +73,12 @@ def painting(painter: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("painting") / "m.onnx"
     to_onnx(painter, path, outputs=available(painter), sample=True)
     return path
+
+
+@pytest.fixture(scope="module")
+def few_levels() -> Iterator[None]:
+    """A pyramid and a thumbnail for images below 64 pixels, whose graphs are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyramid, "LEVELS", 2)
+        patch.setattr(thumbnail, "HALVINGS", 5)
+        yield

@@ -1,7 +1,6 @@
 """Images of several sizes: files and arrays, through graphs, models, commands and workers."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from PIL import Image
 
 from stawm.cli import main
-from stawm.core import pyramid, thumbnail
 from stawm.errors import InputError
 from stawm.export.bulk import Predictor
 from stawm.export.file.files import read_graphs, write_graphs
@@ -29,15 +27,6 @@ from tests.models.test_any_size import eyes
 from tests.small import shaken
 
 SIZES = ((24, 24), (13, 30), (24, 24), (40, 17), (13, 30))
-
-
-@pytest.fixture(scope="module")
-def few_levels() -> Iterator[None]:
-    """A pyramid and a thumbnail for images below 64 pixels, whose graphs are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid, "LEVELS", 2)
-        patch.setattr(thumbnail, "HALVINGS", 5)
-        yield
 
 
 @pytest.fixture(scope="module")

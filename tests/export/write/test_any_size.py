@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from stawm.core import pyramid, thumbnail
+from stawm.core import thumbnail
 from stawm.errors import ExportError
 from stawm.export.file.files import GraphFile, open_graph
 from stawm.export.file.metadata import contradictions, describe
@@ -30,15 +30,6 @@ def exported(model: Any, kind: Kind, glimpses: int = GLIMPSES) -> tuple[dict[str
     data = build(prepared, describe(model, prepared), 18)
     files = {part: open_graph(Path(f"{part}.onnx"), value) for part, value in data.items()}
     return files, examine(Path("x"), files, model, (1, 3, 4), "cpu", prepared)
-
-
-@pytest.fixture(scope="module")
-def few_levels() -> Any:
-    """A pyramid and a thumbnail for images below 64 pixels, whose graphs are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid, "LEVELS", 2)
-        patch.setattr(thumbnail, "HALVINGS", 5)
-        yield
 
 
 @pytest.fixture(scope="module")
