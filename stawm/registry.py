@@ -305,7 +305,8 @@ def _unknown(kind: Kind, name: str) -> str:
     name, stem, argument = name[:100], stem[:100], argument[:100]
     takers = [entry.name for entry in _builtin().values() if entry.takes_argument]
     bare = re.sub(rf"^(?:{'|'.join(takers)})[/.]", "", name)
-    declared = _listed()
+    plugins, unusable = _plugins()
+    declared = _listed(plugins)
     same = {entry.name: entry for entry in declared if entry.kind is kind}
     near = dict.fromkeys(n for asked in dict.fromkeys((stem, name)) for n in nearest(asked, same))
     shown = [n for n in near if "." in name or "." not in n or edit_distance(n, name) == 1]
@@ -317,22 +318,22 @@ def _unknown(kind: Kind, name: str) -> str:
             message += [f"{n!r} is a {other}, not a {kind}." for n in nearest(stem, theirs, limit=1)]
     if not meant:
         message += [f"A name of {n} is written '{n}:{bare}'." for n, entry in same.items() if entry.takes_argument]
-    broken = _plugins()[1] if _for_stranger.get() else broken_plugins()
+    broken = unusable if _for_stranger.get() else broken_plugins()
     if broken:
         message.append(f"Plugins that cannot be used: {'; '.join(map(str, broken))}.")
     message.append(f"`stawm list {kind}` shows them all.")
     return " ".join(message)
 
 
-def _declared() -> dict[Key, Entry]:
-    """Return every entry by what is known without importing it."""
-    return {**_registered, **_plugins()[0], **_builtin()}
+def _declared(plugins: Mapping[Key, Entry] | None = None) -> dict[Key, Entry]:
+    """Return every entry by what is known without importing it; plug-ins are read anew where they are not given."""
+    return {**_registered, **(_plugins()[0] if plugins is None else plugins), **_builtin()}
 
 
-def _listed() -> list[Entry]:
+def _listed(plugins: Mapping[Key, Entry] | None = None) -> list[Entry]:
     """Return every entry but those of names that were changed; that a plug-in's was, only its import tells."""
     changed = {key for key, entry in _registered.items() if entry.replaced_by}
-    return [entry for key, entry in _declared().items() if not entry.replaced_by and key not in changed]
+    return [entry for key, entry in _declared(plugins).items() if not entry.replaced_by and key not in changed]
 
 
 @cache
