@@ -4,6 +4,7 @@ Figure 2 of the paper without its memory. The memory never feeds back into where
 so the loop gives all memory inputs e_1 ... e_N first, and the memory runs over them afterwards.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -226,6 +227,7 @@ class GlimpseLoop(nn.Module):
         state: LoopState,
         features: Float[Tensor, "b d"] | None = None,
         pose_clip: float | None = None,
+        placed: Sequence[Placed] | None = None,
     ) -> tuple[Look, Float[Tensor, "b n m"], Pause]:
         """Look ``glimpses`` times at what `prepare` made of images, and return all but the context features of `run`.
 
@@ -235,12 +237,13 @@ class GlimpseLoop(nn.Module):
             state: What `init` gave, or what is carried to the next glimpse.
             features: What was seen of the last glimpse, if there was one.
             pose_clip: As for `run`.
+            placed: Where to look at each glimpse; where the model decides if left out.
         """
         looks: list[Look] = []
-        for _ in range(glimpses):
+        for t in range(glimpses):
             if features is not None:
                 state = self.aggregate(state, features)
-            state, look = self.look(whole, state, pose_clip)
+            state, look = self.look(whole, state, pose_clip, None if placed is None else placed[t])
             looks.append(look)
             features = look.features
         parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))

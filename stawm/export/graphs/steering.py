@@ -4,7 +4,7 @@ The inputs of a steered ``glimpse`` part, per image. A whole run has them with a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stawm.models.evidence import check_sums_up, evidence
 from stawm.models.model import Stawm
 from stawm.models.states import Seen
-from stawm.nn.glimpse_loop import Look, Pause, Placed
+from stawm.nn.glimpse_loop import Placed
 
 POSE, PLACED, WRITTEN = "steer.pose", "steer.placed", "steer.written"
 STEER = (POSE, PLACED, WRITTEN)
@@ -65,15 +65,9 @@ def drawn(batch: int, glimpses: int, identity: Float[Tensor, "p"], generator: to
 def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering) -> Seen:
     """Look at images where it is said, else where the model looks by itself."""
     context, state = model.loop.init(images)
-    looks: list[Look] = []
-    for t in range(steering.pose.shape[1]):
-        at = Steering(*(part[:, t] for part in steering))
-        before, seen = model.loop.look(images, state, placed=at.where)
-        state = model.loop.aggregate(before, seen.features)
-        looks.append(seen)
-    parts: Any = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))
-    together = Look(*parts)
-    return Seen(context, together, model.loop.memory_input(together), Pause(state, looks[-1].features))
+    n = steering.pose.shape[1]
+    placed = [Steering(*(part[:, t] for part in steering)).where for t in range(n)]
+    return Seen(context, *model.loop.walk(model.loop.prepare(images), n, state, placed=placed))
 
 
 def recall(
