@@ -123,10 +123,19 @@ def expect(model: Model, plan: Plan, trial: Trial) -> Expected:
         plan: What was asked of the export.
         trial: The images.
     """
-    whole = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    whole = in_float32(model)
+    return outputs_of(whole, plan, list(_batches(whole, plan, trial)))
+
+
+def in_float32(model: Model) -> Model:
+    """Return a copy of a model that computes as the model is meant: on the CPU, in float32, in evaluation mode."""
+    return copy.deepcopy(model).to("cpu", torch.float32).eval()
+
+
+def outputs_of(whole: Model, plan: Plan, inputs: Sequence[Named]) -> Expected:
+    """Run a model that `in_float32` gave on inputs, batch by batch."""
     noise = tuple(whole.noise_shapes(1)) if plan.sample else ()
     rollout = Rollout(whole, plan.glimpses, plan.fields, noise)
-    inputs = list(_batches(whole, plan, trial))
     with torch.no_grad():
         return Expected(inputs, _joined([rollout.run(given) for given in inputs]))
 
@@ -181,8 +190,12 @@ def on_images(run: Run, model: Model, plan: Plan, trial: Trial) -> list[Check]:
     if trial.images is None:
         return []
     expected = expect(model, plan, trial)
-    checks = judge(answer(run, expected), expected.answers, trial)
-    return [replace(check, name=f"{check.name} on images") for check in checks]
+    return judged(answer(run, expected), expected.answers, trial)
+
+
+def judged(ours: Named, theirs: Named, trial: Trial) -> list[Check]:
+    """Return what `judge` finds on real images, each check named as being of them."""
+    return [replace(check, name=f"{check.name} on images") for check in judge(ours, theirs, trial)]
 
 
 def _finite(ours: Named) -> Check:

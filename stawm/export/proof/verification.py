@@ -80,8 +80,7 @@ def _judged(
     if prepared.precision == "int8":
         return in_int8(run, model, prepared.plan, trial)
     if "fp16" in (prepared.precision, prepared.plan.weights):
-        found = half_precision(run, model, prepared.plan, batches, trial.images)
-        return found if trial.labels is None else [*found, *on_images(run, model, prepared.plan, trial)]
+        return half_precision(run, model, prepared.plan, batches, trial)
     return on_images(run, model, prepared.plan, trial)
 
 
