@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,8 +110,7 @@ def openvino(job: Job) -> Ready:
     """The file in fp32, run by OpenVINO, which is told to compute in fp32."""
     if find_spec("openvino") is None:
         raise NotInstalledError("pip install openvino")
-    import openvino as ov
-
+    ov: Any = import_module("openvino")
     path = job.graph()
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": job.threads}
     compiled = ov.Core().compile_model(path, "CPU", options)
