@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
-.PHONY: demo test test-long fuzz check format bench docs docs-serve page web clean
+.PHONY: demo test test-long notebooks fuzz check format bench docs docs-serve page web clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -26,6 +26,10 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
+
+# Run the notebooks, and keep what they show; in some minutes.
+notebooks: $(STAMP)
+	$(BIN)/python -m tools.notebooks $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.checkpoints $(ARGS)
