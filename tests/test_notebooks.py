@@ -32,7 +32,7 @@ def test_there_are_seven_and_no_other_files():
 
 @each
 def test_a_notebook_is_what_its_source_says(source: Path):
-    """`python tools/notebooks.py` makes it anew."""
+    """`make notebooks` makes it anew."""
     wanted = [(cell.cell_type, cell.source) for cell in notebooks.cells(source)]
     assert [(cell["cell_type"], "".join(cell["source"])) for cell in written(source)["cells"]] == wanted
 
