@@ -68,13 +68,12 @@ def test_what_a_notebook_uses_is_there(source: Path):
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert all(hasattr(import_module(node.module), a.name) or import_module(f"{node.module}.{a.name}")
                        for a in node.names)  # fmt: skip
-        elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("stawm."):
+        elif isinstance(node, ast.Attribute) and re.fullmatch(r"stawm(\.\w+)+", ast.unparse(node)):
             found: Any = stawm
             for name in ast.unparse(node).split(".")[1:]:
                 found = getattr(found, name)
-    presets = {
-        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and re.fullmatch(r"stawm-[\w-]+", str(n.value))
-    }
+    said = {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    presets = {text for text in said if re.fullmatch(r"stawm-[\w-]+", text)}
     assert presets
     assert presets <= {*stawm.list_names(Kind.PRESET)}
 

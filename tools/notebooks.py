@@ -1,8 +1,9 @@
 """Make the notebooks of their sources: run each, and keep what it shows.
 
-``python tools/notebooks.py`` runs all of them (or those that are named) and writes ``notebooks/NAME.ipynb``, which opens
-with its result as a picture, ``notebooks/images/NAME.png``: the first one that it draws. ``--check`` runs them and
-writes nothing. A notebook is changed in its source, ``notebooks/sources/NAME.py``, in the percent format of Jupytext.
+``python -m tools.notebooks`` runs all of them (or those that are named) and writes ``notebooks/NAME.ipynb``, which
+opens with its result as a picture, ``notebooks/images/NAME.png``: the first one that it draws. ``--check`` runs them
+and writes nothing. A notebook is changed in its source, ``notebooks/sources/NAME.py``, in the percent format of
+Jupytext.
 """
 
 import argparse
@@ -42,9 +43,8 @@ def cells(source: Path) -> list[Any]:
 def button(name: str, project: dict[str, Any] | None = None) -> str:
     """Return the button that opens a notebook in Colab, where [project.urls] names a repository on GitHub."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"] if project is None else project
-    address = re.fullmatch(
-        r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", project.get("urls", {}).get("Repository", "")
-    )
+    kept = project.get("urls", {}).get("Repository", "")
+    address = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", kept)
     return "" if address is None else BADGE.format(COLAB.format(address[1], name))
 
 
@@ -52,10 +52,8 @@ def run(source: Path) -> Any:
     """Return a notebook that was run, in a folder that goes away."""
     notebook = nbformat.v4.new_notebook(cells=cells(source), metadata=KERNEL)
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(
-            notebook, timeout=LONGEST, kernel_name="python3", resources={"metadata": {"path": folder}}
-        )
-        client.execute()
+        where = {"metadata": {"path": folder}}
+        NotebookClient(notebook, timeout=LONGEST, kernel_name="python3", resources=where).execute()
     return tidied(notebook)
 
 
