@@ -8,6 +8,9 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
+# Bytecode is kept: workers and the processes that tests start would compile the same sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-long fuzz check format bench docs docs-serve page web clean
 .DEFAULT_GOAL := test
 
