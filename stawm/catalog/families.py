@@ -48,6 +48,12 @@ FAMILIES: Mapping[str, Family] = {
             "stawm.models.baseline:Baseline",
             "A network on the whole image.",
         ),
+        Family(
+            "ram",
+            "stawm.models.ram_config:RamConfig",
+            "stawm.models.ram:Ram",
+            "Looks, and answers from its recurrent state: RAM, DRAM and EDRAM.",
+        ),
     )
 }
 """The families by name."""
