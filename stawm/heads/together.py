@@ -14,12 +14,9 @@ from torch import Tensor, nn
 
 from stawm.errors import InputError
 from stawm.heads.base import Fields, Head
-from stawm.heads.config import label_of, prefix
+from stawm.heads.config import RESERVED, label_of, prefix
 from stawm.heads.noise import Shapes
-from stawm.heads.output import Latent, Noise, Output, Trace
-
-RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "shares", "image")
-"""What no head may call a field: outputs and graphs have these of their own."""
+from stawm.heads.output import Latent, Noise, Output
 
 
 def clashes(heads: Mapping[str, Head]) -> list[str]:

@@ -15,11 +15,11 @@ import torch
 import stawm
 from stawm.errors import ExportError, InputError
 from stawm.export import OnnxModel, VerificationError, to_onnx
-from stawm.export.file.files import write_graphs
-from stawm.export.file.metadata import weights_hash
+from stawm.export.file.writing import write_graphs
 from stawm.export.graphs.fields import available, choose, flatten
 from stawm.heads.classification import ClassificationHead
 from stawm.heads.output import Noise
+from stawm.storage.hashing import weights_hash
 from tests.export.opened import answers, opened
 from tests.small import BASELINES, PRESETS, RAMS, inputs, shaken, small, tiny
 
