@@ -15,7 +15,7 @@ from stawm.heads.config import called, prefix
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import declared
 from stawm.models.evidence import sums_up
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -52,7 +52,7 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     found: set[str] = set()
     loops = config.glimpses is not None
     if loops:
-        found |= {"pose", "corners", "glimpses", "memory_input", "matrix"}
+        found |= {"pose", "corners", "glimpses", "memory_input"} | ({"matrix"} if hasattr(model, "memory") else set())
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
@@ -71,7 +71,7 @@ def axes_of(model: Model) -> dict[str, str]:
 
 def _further(model: Model) -> dict[str, str]:
     """Return the outputs that only some heads give, as these declare them."""
-    heads = model.named_heads.values() if isinstance(model, Stawm) else ()
+    heads = model.named_heads.values()
     own = {*AXES, *Output.own}
     if not model.config.masked:  # what a second drawing would have, as the first has
         own |= {f"{prefix(head)}masks" for head in model.config.heads}
