@@ -67,12 +67,12 @@ def mixed(preset: str) -> dict[str, Any]:
         return {}
     i = [name for name in DISTINCT if name not in BASELINES].index(preset)
     options: dict[str, Any] = {"memory": MEMORIES[i % len(MEMORIES)], "canvas": CANVASES[i // 2 % len(CANVASES)]}
-    if stawm.config(preset).context_size is None:  # not every locator looks at images of any size
+    any_size = stawm.config(preset).context_size is not None
+    if not any_size:  # which not every locator looks at
         options["locator"] = LOCATORS[i % len(LOCATORS)]
-    return options | {"glimpses": 1 if preset == "stawm-cifar-mnv2" else 2}
+    return options | {"glimpses": 1 if any_size or preset == "stawm-cifar-mnv2" else 2}
 
 
-@pytest.mark.usefixtures("few_levels")
 @pytest.mark.parametrize("preset", DISTINCT)
 def test_every_preset_with_components_in_turn(preset: str, tmp_path: Path) -> None:
     model = small(preset, **mixed(preset))
