@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,7 @@ class OnnxModel:
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
         glimpses: int | None = None,
+        glimpse_logits: bool = False,
     ) -> OnnxOutput:
         """Look at images, as the model does.
 
@@ -145,6 +146,8 @@ class OnnxModel:
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
+            glimpse_logits: Whether a step graph of a model that classifies also says what it answers after each
+                glimpse; a rollout gives what it was exported with.
 
         Raises:
             InputError: The images, the noise or the number of glimpses are not what the graph takes.
@@ -153,7 +156,9 @@ class OnnxModel:
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
         batch, device = len(inputs["image"]), inputs["image"].device
-        found = [self._run(part, count) for part in self._split(inputs)]
+        read = glimpse_logits and self.info.kind == "step" and self.info.classes is not None
+        fields = dict.fromkeys((*self.info.fields, *(("glimpse_logits",) if read else ())))
+        found = [self._run(part, count, fields) for part in self._split(inputs)]
         return unflatten({name: torch.cat([one[name] for one in found])[:batch].to(device) for name in found[0]})
 
     @size_by_size
@@ -212,13 +217,13 @@ class OnnxModel:
         batches = zip(*(value.split(self.batch_size) for value in inputs.values()), strict=True)
         return [dict(zip(inputs, batch, strict=True)) for batch in batches]
 
-    def _run(self, inputs: Named, glimpses: int | None) -> Named:
+    def _run(self, inputs: Named, glimpses: int | None, fields: Collection[str]) -> Named:
         if self.info.kind == "rollout":
             found = self._part("rollout", inputs)
         else:
-            every = reads_every_glimpse(self.info.fields)
+            every = reads_every_glimpse(fields)
             found = roll(self._part, self._takes, inputs, glimpses or 1, every=every, labels=self.info.labels)
-        return {name: found[name] for name in self.info.fields}
+        return {name: found[name] for name in fields}
 
     def _part(self, part: str, given: Named) -> Named:
         return self._runners[part](given)
