@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from stawm.catalog.families import FAMILIES
 from stawm.configuration import (
     FRACTION,
     GLIMPSES,
@@ -216,9 +217,6 @@ class BaselineConfig(SharedConfig):
         return self.trainable == "readout"
 
 
-FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}
-
-
 NORMALISATION: Mapping[str, tuple[float, float]] = {"mean": (-1e3, 1e3), "std": (1e-6, 1e6)}
 """What the numbers that normalise pixels may be."""
 
@@ -288,7 +286,7 @@ def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
         raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {shown(family)}."])
     if isinstance(name := fields.get("name"), str):
         fields = {**fields, "name": current(Kind.PRESET, name)}
-    return _merge(FAMILIES[family], None, fields)
+    return _merge(FAMILIES[family].load_config(), None, fields)
 
 
 def override(current: SharedConfig, overrides: Mapping[str, Any]) -> SharedConfig:
