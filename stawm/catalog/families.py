@@ -48,6 +48,12 @@ FAMILIES: Mapping[str, Family] = {
             "stawm.models.baseline:Baseline",
             "A network on the whole image.",
         ),
+        Family(
+            "draw",
+            "stawm.models.draw_config:DrawConfig",
+            "stawm.models.draw:Draw",
+            "Reads an image patch by patch, and draws it.",
+        ),
     )
 }
 """The families by name."""

@@ -31,13 +31,13 @@ class Trace(NamedTuple):
         pose: The pose of each glimpse, in the locator's numbers; row-major 2x3 for ``affine``.
         inverse_pose: The pose that each sketch was placed with; None in a model that does not draw.
         glimpses: What was seen.
-        memory_input: e, what the memory was given at each glimpse.
+        memory_input: e, what the memory was given at each glimpse; None in a model without a memory.
     """
 
     pose: Float[Tensor, "b n p"]
     inverse_pose: Float[Tensor, "b n p"] | None
     glimpses: Float[Tensor, "b n c g g"]
-    memory_input: Float[Tensor, "b n m"]
+    memory_input: Float[Tensor, "b n m"] | None
 
 
 class Noise(NamedTuple):

@@ -15,6 +15,7 @@ from stawm.configuration import (
     Config,
     coerce_all,
     field_hints,
+    fits,
     illegal,
     missing,
     nest,
@@ -312,7 +313,11 @@ def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping
     owner = str(name) if is_model_name(name) else cls.__name__
     faults.add(*twice, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **present}, owner))
     known = {key: value for key, value in fields.items() if key in hints}
-    parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known}
+    parts = {
+        key: known.pop(key)
+        for key in [*PART_KINDS, "heads"]
+        if key in known and not (known[key] is None and fits(None, hints[key]))
+    }
     resolved = {key: faults.attempt(_part, key, part, present.get(key)) for key, part in parts.items()}
     values = {**present, **coerce_all(known, hints), **resolved}
     if "class_names" not in fields and _counts(values) - {len(values.get("class_names", ()))}:

@@ -21,6 +21,7 @@ from stawm.text import one_line
 PERCENT = {"error": "error", "error_by_glimpse": "error after each glimpse", "interval": "95 % interval of the error"}
 NUMBERS = {
     "mse": "mean squared error of the picture",
+    "bound": "bound on the negative log-likelihood of an image, in nats",
     "kl": "divergence of the latent from its prior, in nats",
     "nll": "negative log-likelihood of the class, in nats",
     "calibration_error": "expected calibration error",

@@ -7,7 +7,6 @@ from stawm.export.graphs import step
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph
 from stawm.export.graphs.rollout import Rollout
-from stawm.models.config import ModelConfig
 from stawm.models.model import Model, Stawm, checked_count
 
 Kind = Literal["rollout", "step"]
@@ -51,7 +50,8 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
     if plan.kind != "step":
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
     if not isinstance(model, Stawm) or plan.glimpses is None:
-        raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
+        why = "takes no glimpses" if model.config.glimpses is None else "has no memory"
+        raise InputError(f"{model.config.name} {why}, so it has no step graph: use graph='rollout'.")
     return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
 
 
@@ -61,7 +61,7 @@ def count_glimpses(model: Model, asked: int | None) -> int | None:
     Raises:
         InputError: The number is not legal.
     """
-    if not isinstance(model.config, ModelConfig):
+    if model.config.glimpses is None:
         if asked is not None:
             raise InputError(f"{model.config.name} takes no glimpses; got glimpses={asked}.")
         return None
