@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stawm.errors import InputError
 from stawm.heads.base import Targets
 from stawm.heads.noise import Shapes
-from stawm.heads.output import Noise, Output
+from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
 from stawm.models.pixels import notice_pixels, to_unit
 from stawm.models.stopping import Stopping
@@ -137,19 +137,6 @@ class Model(nn.Module, ABC):
         """
         parts = self.loss_parts(output, self.denormalise(images), labels)
         return {**parts, "total": torch.stack([*parts.values()]).sum()}
-
-    @abstractmethod
-    def unroll(
-        self, images: Float[Tensor, "b c h w"], glimpses: int | None, noise: Noise, *, every: bool = False
-    ) -> Output:
-        """Return what a call does, without its checks: all that a graph computes.
-
-        Args:
-            images: The images, normalised.
-            glimpses: How many glimpses to take; the configuration's number, or none at all, where None.
-            noise: The random numbers of this pass; nothing else is random.
-            every: Whether to classify after every glimpse too.
-        """
 
     @abstractmethod
     def loss_parts(

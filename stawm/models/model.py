@@ -86,11 +86,6 @@ class Stawm(Model):
         return self.loop.locator
 
     @property
-    def placer(self) -> Locator:
-        """How an inverse pose places a sketch."""
-        return self.loop.locator
-
-    @property
     def named_heads(self) -> dict[str, Head]:
         """The heads by name, typed."""
         return cast(dict[str, Head], dict(self.heads.items()))
@@ -138,30 +133,11 @@ class Stawm(Model):
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         draw = self.training if sample is None else sample
         drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
-        return self.unroll(images, n, drawn, every=glimpse_logits, pose_clip=pose_clip)
-
-    def unroll(
-        self,
-        images: Float[Tensor, "b c h w"],
-        glimpses: int | None,
-        noise: Noise,
-        *,
-        every: bool = False,
-        pose_clip: float | None = None,
-    ) -> Output:
-        """Do what a call does with the noise that is given, and nothing else random.
-
-        Args:
-            images: As for a call.
-            glimpses: n; the configuration's number where None.
-            noise: The random numbers.
-            every: Whether to classify after every glimpse too.
-            pose_clip: As for a call.
-        """
-        n = self.config.glimpses if glimpses is None else glimpses
         seen = self.look(images, n, pose_clip=pose_clip)
-        output = self.answer(seen, self.recall(seen, self.reads(n, every=every)), noise)
-        return output if every or self.learns_early else together.without_glimpse_logits(output, self.named_heads)
+        output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
+        return (
+            output if glimpse_logits or self.learns_early else together.without_glimpse_logits(output, self.named_heads)
+        )
 
     def start(self, images: Tensor | int) -> State:
         """Return the state before anything was seen: an empty memory.

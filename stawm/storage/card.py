@@ -82,7 +82,9 @@ def _what(config: SharedConfig) -> str:
 
 def _looks(config: Any) -> str:
     side = config.glimpse_size
-    return f"- looks: {config.glimpses} glimpses of {side}x{side}, memory `{config.memory.name}`\n"
+    size = "the whole image" if side is None else f"{side}x{side}"
+    memory = f", memory `{config.memory.name}`" if hasattr(config, "memory") else ""
+    return f"- looks: {config.glimpses} glimpses of {size}{memory}\n"
 
 
 def _sizes(config: SharedConfig) -> str:

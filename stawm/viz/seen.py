@@ -89,7 +89,12 @@ class Seen(NamedTuple):
         assert self.trace is not None
         assert self.trace.inverse_pose is not None
         with torch.no_grad():
-            return self.model.placer.placed_frame(self.trace.inverse_pose[row]).cpu()
+            return placer_of(self.model).placed_frame(self.trace.inverse_pose[row]).cpu()
+
+
+def placer_of(model: Any) -> Any:
+    """Return the locator that places a model's sketches, which may have another size than its glimpses."""
+    return getattr(model, "placer", model.locator)
 
 
 def look(model: Model, pixels: Tensor, *, attends: bool = True) -> Seen:

@@ -77,7 +77,8 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     found: set[str] = set()
     loops, looks = config.glimpses is not None, getattr(config, "locator", None) is not None
     if looks:
-        found |= {"pose", "corners", "glimpses"} | ({"memory_input", "matrix"} if isinstance(model, Stawm) else set())
+        found |= {"pose", "corners", "glimpses"} | ({"memory_input"} if hasattr(model, "recall") else set())
+        found |= {"matrix"} if hasattr(model, "memory") else set()
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
@@ -166,7 +167,7 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
-    if not isinstance(model, Stawm):
+    if not hasattr(model, "recall"):
         return ()
     return ("memory_input", *(RECALL + called(head) for head in model.config.heads))
 

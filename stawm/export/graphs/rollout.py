@@ -12,7 +12,7 @@ from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.steering import STEER, Steering
 from stawm.heads.output import Noise
 from stawm.models.evidence import evidence
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 from stawm.nn.glimpse_loop import flatten_time
 from stawm.nn.precision import full_precision
 
@@ -48,7 +48,7 @@ class Rollout(Graph):
         """Return everything that the model computes for these outputs."""
         noise, outputs = Noise(given.get("noise_latent"), given.get("noise_mask")), set(self.outputs)
         every = reads_every_glimpse(outputs)
-        if isinstance(self.model, Stawm):
+        if hasattr(self.model, "recall"):
             named = self._recalled(given, noise, outputs, every)
         else:
             named = flatten(self.model.unroll(given["image"], self.glimpses, noise, every=every))
