@@ -19,6 +19,7 @@ MODELS: Mapping[str, str] = {
     "stawm": "STAWM",
     "ram": "RAM",
     "dram": "DRAM",
+    "dram-soft": "DRAM, no hard choices",
     "edram": "EDRAM",
     "draw": "DRAW's reader",
     "stn": "STN",

@@ -88,10 +88,12 @@ def seen(config: Any, glimpses: int | None) -> int:
     whole = config.image[1] * config.image[2]
     if glimpses is None:  # a spatial transformer sees its view beside the image
         return whole + (getattr(config.backbone, "view", None) or 0) ** 2
-    context = getattr(config, "context_size", None) or 0
+    context = 0
+    if getattr(config, "context", None) is not None:
+        context = config.context_size**2 if config.context_size else whole
     if getattr(config, "locator", None) is None:
         return glimpses * whole
-    return context**2 + glimpses * config.locator.scales * config.glimpse_size**2
+    return context + glimpses * config.locator.scales * config.glimpse_size**2
 
 
 def by_digit_size(model: Model, root: str, fields: Mapping[str, Any]) -> dict[str, float]:

@@ -54,6 +54,12 @@ FAMILIES: Mapping[str, Family] = {
             "stawm.models.draw:Draw",
             "Reads an image patch by patch, and draws it.",
         ),
+        Family(
+            "ram",
+            "stawm.models.ram_config:RamConfig",
+            "stawm.models.ram:Ram",
+            "Looks, and answers from its recurrent state: RAM, DRAM and EDRAM.",
+        ),
     )
 }
 """The families by name."""

@@ -12,6 +12,7 @@ from stawm.catalog import recipes
 from stawm.catalog.draw_presets import DRAW_PRESETS
 from stawm.catalog.entry import Entry
 from stawm.catalog.photo_presets import PHOTO_PRESETS
+from stawm.catalog.ram_presets import RAM_PRESETS
 from stawm.catalog.records import preset
 from stawm.catalog.scene_presets import SCENE_PRESETS
 
@@ -270,6 +271,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DIGITS,
     ),
     *SCENE_PRESETS,
+    *RAM_PRESETS,
     *PHOTO_PRESETS,
     *DRAW_PRESETS,
 )

@@ -27,6 +27,7 @@ SAME: dict[str, Any] = {
     "average": 0.0,
     "decay_all": False,
     "sample_evaluation": False,
+    "samples": 1,
 }
 """What all of them share; a field that is not named here or below is not of the paper."""
 PLAIN: dict[str, Any] = {

@@ -106,7 +106,8 @@ class GraphInfo:
     @property
     def any_size(self) -> bool:
         """Whether images of any height and width are taken; ``image`` is then what the model is trained with."""
-        return self.config.get("context_size") is not None and all(h["name"] != "drawing" for h in self.config["heads"])
+        free = self.config.get("family", "stawm") == "stawm" and self.config.get("context_size") is not None
+        return free and all(head["name"] != "drawing" for head in self.config["heads"])
 
     @property
     def least_side(self) -> int:

@@ -14,7 +14,7 @@ from stawm.heads.config import called, prefix
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import RESERVED, declared
 from stawm.models.evidence import sums_up
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 
 AXES: Mapping[str, str] = {
     "pose": "b n p",
@@ -99,7 +99,7 @@ def axes_of(model: Model) -> dict[str, str]:
 
 def _further(model: Model) -> dict[str, str]:
     """Return the outputs that only some heads give, as these declare them."""
-    heads = model.named_heads.values() if isinstance(model, Stawm) else ()
+    heads = model.named_heads.values()
     own = {*AXES, *Output.own}
     if not model.config.masked:  # what a second drawing would have, as the first has
         own |= {f"{prefix(head)}masks" for head in model.config.heads}

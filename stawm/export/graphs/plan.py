@@ -49,9 +49,13 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         return {"rollout": Rollout(model, plan.glimpses, names, noise)}
     if plan.kind != "step":
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
-    if not isinstance(model, Stawm) or plan.glimpses is None:
-        why = "takes no glimpses" if model.config.glimpses is None else "has no memory"
-        raise InputError(f"{model.config.name} {why}, so it has no step graph: use graph='rollout'.")
+    if plan.glimpses is None:
+        raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
+    if not isinstance(model, Stawm):
+        family = getattr(model.config, "family", "")
+        raise InputError(
+            f"{model.config.name} is of the family {family!r}, which has no step graph: use graph='rollout'."
+        )
     return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
 
 

@@ -15,6 +15,7 @@ from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
 from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm
+from stawm.models.ram import Ram
 from stawm.nn.precision import WideLinear
 from stawm.nn.recurrent import LSTMCell
 
@@ -80,6 +81,9 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (loop.emission_rnn, loop.aggregator_rnn)
         for head in model.heads.values():
             yield head.get_submodule("query")
+    elif isinstance(model, Ram):
+        yield from (part for part in (model.loop.context, model.loop.context_down) if part is not None)
+        yield from (model.loop.backbone, model.loop.cells)
     elif isinstance(model, Baseline):
         yield model.backbone
     elif isinstance(model, Draw):

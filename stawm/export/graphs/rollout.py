@@ -46,7 +46,8 @@ class Rollout(Graph):
 
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that the model computes for these outputs."""
-        noise, outputs = Noise(given.get("noise_latent"), given.get("noise_mask")), set(self.outputs)
+        noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
+        outputs = set(self.outputs)
         every = reads_every_glimpse(outputs)
         if hasattr(self.model, "recall"):
             named = self._recalled(given, noise, outputs, every)
@@ -61,8 +62,8 @@ class Rollout(Graph):
         return _floats(named)
 
     def _recalled(self, given: State, noise: Noise, outputs: Collection[str], every: bool) -> dict[str, Tensor]:
-        """Return what a model with a memory gives, and what its heads read."""
-        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every))
+        """Return what a model whose heads read gives, and what they read."""
+        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every), noise)
         named = flatten(self.model.answer(seen, recalled, noise))
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if "matrix" in outputs:
@@ -71,13 +72,17 @@ class Rollout(Graph):
             named["shares"] = self._shares(given, seen)
         return named
 
-    def _remember(self, given: State, reads: Mapping[str, Sequence[int]]) -> tuple[Any, Any, Callable[[], Tensor]]:
+    def _remember(
+        self, given: State, reads: Mapping[str, Sequence[int]], noise: Noise
+    ) -> tuple[Any, Any, Callable[[], Tensor]]:
         """Return what was seen, what each head reads, and how to get the memory in the end."""
         if (steer := Steering.of(given)) is None:
-            seen = self.model.look(given["image"], self.glimpses)
+            seen = self.model.look(given["image"], self.glimpses, noise=noise)
+            if not hasattr(self.model, "memory"):
+                return seen, self.model.recall(seen, reads), Tensor
             recalled, state = self.model.remember(seen, reads)
             return seen, recalled, lambda: self.model.memory.matrix(state.memory)
-        seen = steering.look(self.model, given["image"], steer)
+        seen = steering.look(self.model, given["image"], steer, noise)
         recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
         return seen, recalled, lambda: matrix
 

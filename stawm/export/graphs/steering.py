@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.heads.output import Noise
 from stawm.models.evidence import check_sums_up, evidence
 from stawm.models.model import Stawm
 from stawm.models.states import Seen
@@ -62,12 +63,13 @@ def drawn(batch: int, glimpses: int, identity: Float[Tensor, "p"], generator: to
     return Steering(poses, flags[0], flags[1])
 
 
-def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering) -> Seen:
+def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering, noise: Noise | None = None) -> Seen:
     """Look at images where it is said, else where the model looks by itself."""
     context, state = model.loop.init(images)
     n = steering.pose.shape[1]
     placed = [Steering(*(part[:, t] for part in steering)).where for t in range(n)]
-    return Seen(context, *model.loop.walk(model.loop.prepare(images), n, state, placed=placed))
+    whole = model.loop.prepare(images)
+    return Seen(context, *model.loop.walk(whole, n, state, placed=placed, noise=model.policy_noise(noise)))
 
 
 def recall(

@@ -95,7 +95,9 @@ def _axes(proto: onnx.ModelProto, shapes: Shapes) -> Check:
 
 def _arithmetic(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     ops = Counter(node.op_type for node in proto.graph.node)
-    foreign = "timm" in (part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", config)))
+    foreign = "timm" in (
+        part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", None) or config)
+    )
     if foreign and sum(ops.pop(op, 0) for op in SHAPES):
         return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic except in the network of timm")
     return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic, control flow or randomness")

@@ -57,7 +57,8 @@ def mixed(preset: str) -> dict[str, Any]:
     }
 
 
-ALIKE = {name for name in SCENES if name != "stawm-cluttered-100"} | {"ram-cnn-translated-60", "ram-cnn-cluttered-100"}
+ALIKE = {name for name in SCENES if name != "stawm-cluttered-100"}
+ALIKE |= {"ram-cnn-translated-60", "ram-cnn-cluttered-100", "ram-translated-60", "ram-cluttered-100"}
 """Presets that differ from another one by their numbers alone."""
 
 
