@@ -14,7 +14,7 @@ from stawm.heads import noise as noises
 from stawm.heads.base import Targets
 from stawm.heads.classification import ClassificationHead, Classifier, classification_losses, early_losses
 from stawm.heads.config import called
-from stawm.heads.drawing import drawing_losses
+from stawm.heads.drawing import DrawingHead, drawing_losses
 from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Latent, Noise, Output, Trace
@@ -283,9 +283,9 @@ class Draw(Model):
             if isinstance(head, ClassificationHead.Config):
                 targets: Any = labels.get("classification") if isinstance(labels, dict) else labels
                 losses = classification_losses(head, output, targets) | early_losses(head, output, targets)
-            else:
-                losses = drawing_losses(head, output, pixels)
-            parts |= weighed(losses, head)
+                parts |= weighed(losses, head)
+            elif isinstance(head, DrawingHead.Config):
+                parts |= weighed(drawing_losses(head, output, pixels), head)
         return parts
 
 

@@ -108,7 +108,7 @@ def look(model: Model, pixels: Tensor, *, attends: bool = True) -> Seen:
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
-    if model.config.glimpses is None or (attends and model.config.locator is None):
+    if model.config.glimpses is None or (attends and getattr(model.config, "locator", None) is None):
         why = "takes no glimpses" if model.config.glimpses is None else "has no attention and sees all of an image"
         raise InputError(f"{model.config.name} {why}, so there are none to show.")
     with evaluating(model):
