@@ -238,7 +238,7 @@ def main() -> None:
     """Take records of the runs that are given, and write page and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_FOLDER")
-    parser.add_argument("--command", help="what made the run, where it was not stawm train: docs/random_gaze.py ...")
+    parser.add_argument("--command", help="what made the run, where it was not stawm train")
     parser.add_argument("--sizes", metavar="ROOT", help="MNIST's folder: also measure digits of other sizes")
     args = parser.parse_args()
     for run in args.runs:

@@ -1,35 +1,13 @@
-"""What is asked of an export, and the graphs that answer it."""
-
-from typing import Literal, NamedTuple
+"""The graphs that answer what is asked of an export."""
 
 from stawm.errors import InputError
 from stawm.export.graphs import step
+from stawm.export.graphs.asked import Kind as Kind
+from stawm.export.graphs.asked import Plan as Plan
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph
 from stawm.export.graphs.rollout import Rollout
 from stawm.models.model import Model, Stawm, checked_count
-
-Kind = Literal["rollout", "step"]
-
-
-class Plan(NamedTuple):
-    """What is asked of an export.
-
-    Attributes:
-        kind: One graph of all glimpses, or three of one glimpse.
-        glimpses: How many are taken, or there is room for; None for a baseline.
-        fields: The outputs.
-        sample: Whether the random numbers are inputs.
-        weights: How weights are stored; of ``"fp16"`` they are rounded, and computed with in float32 all the same.
-        steered: Whether where it looks and what is written are inputs, of a step graph.
-    """
-
-    kind: Kind
-    glimpses: int | None
-    fields: tuple[str, ...]
-    sample: bool
-    weights: Literal["fp32", "fp16"] = "fp32"
-    steered: bool = False
 
 
 def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:

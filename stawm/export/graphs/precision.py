@@ -4,7 +4,7 @@ Poses, grid, sampling, what x where, the memory with its reads, and the layers t
 in float32; so do the gates and cells of the RNNs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,19 +18,6 @@ from stawm.models.model import Model, Stawm
 from stawm.models.ram import Ram
 from stawm.nn.precision import WideLinear
 from stawm.nn.recurrent import LSTMCell
-
-PRECISIONS = ("fp32", "fp16", "int8")
-
-
-def one_of(names: Sequence[str]) -> str:
-    """Return what a message says of some legal names.
-
-    Examples:
-        >>> one_of(("fp32", "fp16", "int8"))
-        "'fp32', 'fp16' or 'int8'"
-    """
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} or {last}"
 
 
 def lower(model: Model) -> Model:

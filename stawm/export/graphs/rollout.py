@@ -7,9 +7,10 @@ from torch import Tensor
 
 from stawm.core.sizes import extent
 from stawm.export.graphs import steering
-from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
+from stawm.export.graphs.fields import flatten
 from stawm.export.graphs.graph import Graph, State
-from stawm.export.graphs.steering import STEER, Steering
+from stawm.export.graphs.names import RECALL, STEER, reads_every_glimpse
+from stawm.export.graphs.steering import Steering
 from stawm.heads.output import Noise
 from stawm.models.evidence import evidence
 from stawm.models.model import Model

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from stawm.core.sizes import extent
 from stawm.errors import ExportError
-from stawm.export.graphs.fields import RECALL, flatten, in_order
+from stawm.export.graphs.fields import flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
+from stawm.export.graphs.names import IN, OUT, RECALL
 from stawm.export.graphs.steering import Steering, neutral
 from stawm.heads import together
 from stawm.heads.base import Head, Scene
@@ -30,10 +31,8 @@ from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import full_precision
 
-IN, OUT = "state.", "next."
 ROWS, COUNT = "evidence.rows", "evidence.count"
 """What was written, newest last, and how often: kept where shares are asked for."""
-PARTS = ("init", "glimpse", "read")
 
 
 class MemoryForm:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import onnx
 from onnx import TensorProto
 
+from stawm.export.file.faces import in_brackets
 from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import contradictions
-from stawm.export.file.proto import in_brackets, opset_of, shape_of, shapes_of
+from stawm.export.file.proto import opset_of, shape_of, shapes_of
 from stawm.export.proof import kernels
 from stawm.export.proof.report import Check
 from stawm.models.config import SharedConfig

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from stawm.configuration.components import instantiate
+from stawm.export.file.describing import describe
 from stawm.export.file.files import open_graph
-from stawm.export.file.metadata import describe
 from stawm.export.graphs import fields
 from stawm.export.graphs.plan import Kind as GraphKind
 from stawm.export.graphs.plan import Plan

@@ -14,8 +14,8 @@ from stawm.export import OnnxModel
 from stawm.export.file.files import read_graphs
 from stawm.export.graphs.fields import flatten
 from stawm.export.run import providers
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import HostRunner
 from stawm.heads.output import Noise
 from tests.export.opened import answers, opened
 from tests.moments import MOMENTS, assert_distributed
