@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stawm.errors import InputError, shown
-from stawm.models.model import Model, evaluating
+from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.models.stopping import COLDEST, HOTTEST, Stopping
 from stawm.storage.hashing import weights_hash
@@ -183,8 +183,11 @@ def choose(found: Iterable[tuple[Tensor, Outcome]], glimpses: float | None = Non
 def check_looks(model: Model) -> None:
     """Raise an InputError unless a model takes glimpses and classifies, so that it can stop when it is sure."""
     config = model.config
-    if config.glimpses is None or not config.classifies:
-        raise InputError(f"Thresholds are of a model that takes glimpses and classifies, which {config.name} does not.")
+    if not isinstance(model, Stawm) or not config.classifies:
+        raise InputError(
+            "Thresholds are of a model that takes glimpses, remembers them and classifies, which "
+            f"{config.name} does not."
+        )
 
 
 def temperature(logits: Float[Tensor, "N classes"], labels: Int[Tensor, "N"]) -> float:
