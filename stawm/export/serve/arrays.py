@@ -137,7 +137,7 @@ class Session:
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
                 images. They are normalised here. A graph for images of any size also takes a list of several sizes:
                 those of one size are run together, and the answers keep the list's order.
-            noise: Random numbers by name (``latent``, ``mask``), for a graph that was exported with ``sample=True``;
+            noise: Random numbers by name (``latent`` and so on), for a graph that was exported with ``sample=True``;
                 what is not given is drawn.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
