@@ -53,13 +53,13 @@ docs-serve: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-# The page of `stawm web`, from its sources in web/; needs Node 20 or newer.
-page: $(STAMP)
+# The page of `stawm web`, from its sources in web/; needs Node 20 or newer, and of Python its library alone.
+page:
 	cd web && npm ci && npx tsc && npx vitest run && npx vite build
-	$(BIN)/python tools/page.py
+	$(PYTHON) tools/page.py
 
 # The page with the models that come with the package, on this machine.
-web: page
+web: $(STAMP) page
 	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad --out site --serve
 
 clean:

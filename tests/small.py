@@ -16,9 +16,11 @@ SCENES = {
     for kind in ("stawm", "cnn")
     for n in ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 }
-OURS = {"stawm-digits", "stawm-photo", *SCENES}
+RAMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "ram"]
+OURS = {"stawm-digits", "stawm-photo", *SCENES, *RAMS}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
+RAM_SIZES = {"feature_size": 8, "hidden_size": 12, "glimpses": 3}
 PHOTO = {"image": (3, 48, 48), "context_size": 24, "glimpse_size": 24, "backbone": "conv", "context": {"layers": None}}
 """Of the preset for photographs, whose images are large."""
 TINY = {
@@ -35,7 +37,8 @@ TINY = {
 
 def small(preset: str, **overrides: Any) -> Model:
     """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
-    sizes = {} if preset in BASELINES else SIZES | (PHOTO if preset == "stawm-photo" else {})
+    sizes = {} if preset in BASELINES else RAM_SIZES if preset in RAMS else SIZES
+    sizes = sizes | (PHOTO if preset == "stawm-photo" else {})
     return stawm.build(preset, seed=0, **{**sizes, **overrides})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from stawm.catalog import recipes
 from stawm.catalog.entry import Entry
 from stawm.catalog.photo_presets import PHOTO_PRESETS
+from stawm.catalog.ram_presets import RAM_PRESETS
 from stawm.catalog.records import preset
 from stawm.catalog.scene_presets import SCENE_PRESETS
 
@@ -269,5 +270,6 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DIGITS,
     ),
     *SCENE_PRESETS,
+    *RAM_PRESETS,
     *PHOTO_PRESETS,
 )

@@ -122,6 +122,26 @@ SCENES: RecipeFields = {
 }
 """Of scenes, which are made afresh in every epoch, so that nothing has to be augmented."""
 SCENES_CNN: RecipeFields = {**SCENES, "epochs": 5, "pose_clip": None, "frozen_norm": 0.0}
+RAM: RecipeFields = {
+    **CLASSES,
+    "epochs": 40,
+    "rate": 1e-3,
+    "warm_up": 0.1,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.0,
+    "augmentation": {},
+}
+"""Of RAM and its kind on digits as they are."""
+RAM_SCENES: RecipeFields = {**RAM, "epochs": 60}
+RAM_PAPER: RecipeFields = {
+    "epochs": 200,
+    "batch": 20,
+    "optimiser": "sgd",
+    "rate": 0.01,
+    "schedule": "linear",
+    "clip": None,
+}
+"""Of Mnih et al. (2014), who searched for the first rate and do not tell it, nor for how long they trained."""
 PHOTOS: RecipeFields = {
     **CLASSES,
     "epochs": 30,

@@ -193,7 +193,7 @@ def _demo(parser: Parser) -> None:
 
 
 def _listing(parser: Parser) -> None:
-    words = "memory, backbone, canvas, locator, head, data, preset or recipe; all but recipes if left out"
+    words = "memory, backbone, canvas, locator, policy, head, data, preset or recipe; all but recipes if left out"
     parser.add_argument("kind", nargs="?", help=words)
     parser.add_argument("pattern", nargs="*", default=[], help="wildcards of names to keep")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="wildcards to leave out")

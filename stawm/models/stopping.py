@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+import numpy as np
 
+from stawm.arrays import Array, to_numpy
 from stawm.configuration.limits import SIZES
 from stawm.errors import shown
 from stawm.text import Readable
 
+KEY = "stawm.stopping"
+"""The entry of a file that keeps thresholds."""
 COLDEST, HOTTEST = 0.01, 100.0
 """What a temperature may be."""
 SHARES = ("error", "error_of_all", "calibration_error", "uncalibrated")
@@ -50,19 +51,20 @@ class Stopping(Readable):
     calibration_error: float
     uncalibrated: float
 
-    def sure(
-        self, logits: Float[Tensor, "b classes"], glimpses: Int[Tensor, "b"]
-    ) -> tuple[Float[Tensor, "b"], Bool[Tensor, "b"]]:
-        """Return the confidence in answers, and which images are done.
+    def sure(self, logits: Array, glimpses: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the confidence in answers, and which images are done, both of shape (b,).
 
         Args:
-            logits: The answers, as logarithms of probabilities.
-            glimpses: How many glimpses each image was given; with more than there are thresholds for it is done.
+            logits: The answers, as logarithms of probabilities, of shape (b, classes).
+            glimpses: How many glimpses each image was given, of shape (b,); with more than there are thresholds for
+                it is done.
         """
-        at = glimpses.clamp(max=len(self.thresholds)) - 1
-        divisors, least = (logits.new_tensor(x, dtype=torch.float64)[at] for x in (self.temperatures, self.thresholds))
-        found = (logits.double() / divisors[:, None]).softmax(dim=1).amax(dim=1)
-        return found.to(logits.dtype), found > least
+        logits = to_numpy(logits)
+        at = np.minimum(to_numpy(glimpses), len(self.thresholds)) - 1
+        divisors, least = (np.array(x)[at] for x in (self.temperatures, self.thresholds))
+        scaled = logits.astype(np.float64) / divisors[:, None]
+        found = 1 / np.exp(scaled - scaled.max(axis=1, keepdims=True)).sum(axis=1)  # the greatest of softmax
+        return found.astype(logits.dtype), found > least
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

@@ -14,7 +14,7 @@ from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
-from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.text import Readable, strict
 from stawm.training.data import ImageSet, as_image_set, batches
@@ -124,6 +124,7 @@ def evaluate(
     by_class: bool = False,
     fit: AnySet | None = None,
     sample: bool = False,
+    samples: int | None = None,
 ) -> Evaluation:
     """Measure a model, in evaluation mode and, unless it is asked for, without any randomness.
 
@@ -136,6 +137,8 @@ def evaluate(
         by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
         fit: Training images to choose thresholds on; needed where masks are to be measured.
         sample: Whether latents and masks are drawn, from the same random numbers each time, as the paper's authors do.
+            A policy that looks anywhere does so in any case, by the same random numbers each time.
+        samples: At how many random scan paths each image is looked, to average the answers; see `docs/peers.md`.
 
     Raises:
         InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
@@ -147,8 +150,10 @@ def evaluate(
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     options: dict[str, Any] = {"glimpse_logits": True} if by_glimpse else {}
-    if sample:
-        options |= {"sample": True, "generator": torch.Generator(like.device).manual_seed(0)}
+    if sample or samples is not None or model.always_draws:
+        options |= {"generator": torch.Generator(like.device).manual_seed(0)}
+        options |= {"sample": True} if sample else {}
+        options |= {} if samples is None else {"samples": samples}
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     heads: dict[str, dict[str, Tensor]] = defaultdict(dict)
     with evaluating(model):
@@ -234,11 +239,11 @@ def _take_out_lost_heads(heads: dict[str, dict[str, Tensor]], sums: dict[str, Te
 
 
 def _measures(model: Model, output: Output, targets: Tensor) -> dict[str, dict[str, Tensor]]:
-    return model.measures(output, targets) if isinstance(model, Stawm) else {}
+    return model.measures(output, targets)
 
 
 def _figures(model: Model, sums: dict[str, dict[str, Tensor]], count: int) -> dict[str, dict[str, Any]] | None:
-    heads = model.named_heads if isinstance(model, Stawm) else {}
+    heads = model.named_heads
     return {name: heads[name].figures(own, count) for name, own in sums.items() if own} or None
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from stawm.core.sizes import extent
 from stawm.errors import InputError
 from stawm.heads.output import Output, Trace
-from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.looker import Looker
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.viz.sheet import INK, RIGHT, WRONG, room
 from stawm.viz.writing import fitting, width
@@ -31,7 +32,7 @@ class Seen(NamedTuple):
         chances: The chance of each class after each glimpse; None in a model that does not classify.
     """
 
-    model: Stawm
+    model: Looker
     output: Output
     trace: Trace
     chances: Float[Tensor, "b n classes"] | None
@@ -99,7 +100,7 @@ def look(model: Model, pixels: Tensor) -> Seen:
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
-    if not isinstance(model, Stawm):
+    if not isinstance(model, Looker):
         raise InputError(f"{model.config.name} takes no glimpses, so there are none to show.")
     with evaluating(model):
         images = model.normalise(to_unit(pixels).to(next(model.parameters())))

@@ -9,10 +9,10 @@ import pytest
 
 from stawm.core import pyramid, thumbnail
 from stawm.export import to_onnx
-from stawm.export.file.metadata import weights_hash
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available
 from stawm.export.write import verifying
+from stawm.storage.hashing import weights_hash
 from tests.shared import once
 from tests.small import shaken, tiny
 

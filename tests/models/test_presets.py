@@ -8,8 +8,10 @@ import torch
 import stawm
 from stawm.models.baseline import Baseline
 from stawm.models.construct import construct
+from stawm.models.looker import Looker
 from stawm.models.model import Stawm
-from tests.small import BASELINES, OURS, PRESETS, inputs, small, tensors
+from stawm.models.ram import Ram
+from tests.small import BASELINES, OURS, PRESETS, RAMS, inputs, small, tensors
 
 
 class Row(NamedTuple):
@@ -133,7 +135,7 @@ def test_details_of_single_presets() -> None:
     for part in ("backbone", "image", "mean", "std"):
         assert getattr(config("bvae-cifar-selfsup"), part) == getattr(config("bvae-cifar"), part)
     assert config("bvae-cifar-selfsup").latent == config("bvae-cifar").head("drawing").latent == 32
-    readouts = {n for n in PRESETS if config(n).trainable == "readout"}
+    readouts = {n for n in PRESETS if config(n).is_readout}
     assert readouts == {"stawm-mnist-selfsup", "stawm-cifar-selfsup", "bvae-cifar-selfsup"}
 
 
@@ -141,7 +143,7 @@ def test_details_of_single_presets() -> None:
 def test_every_preset_at_full_size(name: str) -> None:
     with torch.device("meta"):
         model = construct(stawm.config(name))
-    assert isinstance(model, Baseline if name in BASELINES else Stawm)
+    assert isinstance(model, Baseline if name in BASELINES else Ram if name in RAMS else Stawm)
     if isinstance(model, Stawm):
         found = config(name)
         assert model.loop.emission_rnn.weight_hh.shape == (4 * found.hidden_size, found.hidden_size)
@@ -170,13 +172,16 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
         expected |= {"logits": (2, classes.classes)}
     if drawing:
         expected |= {"canvas": (2, c, h, w), "mu": (2, n, drawing.latent), "logvar": (2, n, drawing.latent)}
-    if isinstance(model, Stawm):
-        g, m = model.config.glimpse_size, model.config.memory_size
+    if isinstance(model, Looker):
+        g, m = model.config.glimpse_size, getattr(model.config, "memory_size", model.config.hidden_size)
         p, v = model.locator.pose_size, model.locator.views
         expected |= {"pose": (2, n, p), "glimpses": (2, n, v * c, g, g), "memory_input": (2, n, m)}
         expected |= {"canvases": (2, n, c, h, w), "inverse_pose": (2, n, 6)} if drawing else {}
         expected |= {"sketches": (2, n, *sketch_size(model))} if drawing else {}
         expected |= {"masks": (2, n, 1, h, w)} if drawing and model.config.canvas.name == "bernoulli" else {}
+    if getattr(model.config, "policy", None) is not None and model.config.policy.name == "gaussian":
+        expected |= {"log_prob": (2, n), "baseline": (2, n)}
+    expected |= {"glimpse_logits": (2, n, classes.classes)} if classes and classes.early else {}
     assert shapes == expected
     assert all(value.isfinite().all() for value in tensors(found).values())
     model.loss(found, images, labels)["total"].backward()

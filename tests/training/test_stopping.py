@@ -124,7 +124,7 @@ def test_what_is_promised_of_constant_thresholds_is_what_the_model_does():
     confidence, done = found.sure(logits[:, 0], torch.ones(40, dtype=torch.long))
     assert bool(done.all())
     expected = (logits[:, 0].double() / found.temperatures[0]).softmax(dim=1).amax(dim=1)
-    assert torch.allclose(confidence.double(), expected, atol=1e-6)
+    assert torch.allclose(torch.from_numpy(confidence).double(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

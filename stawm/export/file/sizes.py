@@ -12,7 +12,8 @@ import onnx
 from onnx import TensorProto
 
 from stawm.errors import ExportError
-from stawm.export.file.proto import in_brackets, shape_of
+from stawm.export.file.faces import in_brackets
+from stawm.export.file.proto import shape_of
 
 MAX_VALUE = 2**26
 """The most numbers of one value, for one image: 256 MiB in single precision."""

@@ -4,7 +4,7 @@ Poses, grid, sampling, what x where, the memory with its reads, and the layers t
 in float32; so do the gates and cells of the RNNs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,20 +14,8 @@ from stawm.errors import ExportError
 from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
 from stawm.models.model import Model, Stawm
+from stawm.models.ram import Ram
 from stawm.nn.recurrent import LSTMCell
-
-PRECISIONS = ("fp32", "fp16", "int8")
-
-
-def one_of(names: Sequence[str]) -> str:
-    """Return what a message says of some legal names.
-
-    Examples:
-        >>> one_of(("fp32", "fp16", "int8"))
-        "'fp32', 'fp16' or 'int8'"
-    """
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} or {last}"
 
 
 def lower(model: Model) -> Model:
@@ -75,6 +63,9 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (loop.emission_rnn, loop.aggregator_rnn)
         for head in model.heads.values():
             yield head.get_submodule("query")
+    elif isinstance(model, Ram):
+        yield from (part for part in (model.loop.context, model.loop.context_down) if part is not None)
+        yield from (model.loop.backbone, model.loop.cells)
     elif isinstance(model, Baseline):
         yield model.backbone
     for module in model.modules():

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from stawm.core.sizes import extent
 from stawm.export.graphs import steering
-from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
+from stawm.export.graphs.fields import flatten
 from stawm.export.graphs.graph import Graph, State
-from stawm.export.graphs.steering import STEER, Steering
+from stawm.export.graphs.names import RECALL, STEER, reads_every_glimpse
+from stawm.export.graphs.steering import Steering
 from stawm.heads.output import Noise
 from stawm.models.evidence import evidence
 from stawm.models.model import Model
@@ -46,11 +47,12 @@ class Rollout(Graph):
 
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that the model computes for these outputs."""
-        noise, outputs = Noise(given.get("noise_latent"), given.get("noise_mask")), set(self.outputs)
+        outputs = set(self.outputs)
+        noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
         if self.glimpses is None:
             return _floats(flatten(self.model.answer(self.model.look(given["image"]), noise)))
         every = reads_every_glimpse(outputs)
-        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every))
+        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every), noise)
         named = flatten(self.model.answer(seen, recalled, noise))
         named |= {RECALL + name: answers for name, answers in recalled.items()}
         if every and "glimpse_logits" in named:
@@ -65,13 +67,17 @@ class Rollout(Graph):
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
 
-    def _remember(self, given: State, reads: Mapping[str, Sequence[int]]) -> tuple[Any, Any, Callable[[], Tensor]]:
+    def _remember(
+        self, given: State, reads: Mapping[str, Sequence[int]], noise: Noise
+    ) -> tuple[Any, Any, Callable[[], Tensor]]:
         """Return what was seen, what each head reads, and how to get the memory in the end."""
         if (steer := Steering.of(given)) is None:
-            seen = self.model.look(given["image"], self.glimpses)
+            seen = self.model.look(given["image"], self.glimpses, noise=noise)
+            if not hasattr(self.model, "memory"):
+                return seen, self.model.recall(seen, reads), Tensor
             recalled, state = self.model.remember(seen, reads)
             return seen, recalled, lambda: self.model.memory.matrix(state.memory)
-        seen = steering.look(self.model, given["image"], steer)
+        seen = steering.look(self.model, given["image"], steer, noise)
         recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
         return seen, recalled, lambda: matrix
 

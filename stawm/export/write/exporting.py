@@ -12,11 +12,14 @@ from torch import Tensor
 
 from stawm.errors import ExportError, InputError, shown
 from stawm.export.file import sealing
-from stawm.export.file.files import check_place, open_graph, write_graphs
-from stawm.export.file.metadata import GraphInfo, describe
+from stawm.export.file.describing import describe
+from stawm.export.file.files import open_graph
+from stawm.export.file.metadata import GraphInfo
+from stawm.export.file.writing import check_place, write_graphs
 from stawm.export.graphs import fields
+from stawm.export.graphs.asked import PRECISIONS, one_of
 from stawm.export.graphs.plan import Plan, count_glimpses
-from stawm.export.graphs.precision import PRECISIONS, one_of, parts_of
+from stawm.export.graphs.precision import parts_of
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.behaviour import Bounds, as_trial
 from stawm.export.proof.report import Report, VerificationError

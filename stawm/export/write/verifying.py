@@ -8,8 +8,9 @@ import onnx
 from torch import Tensor
 
 from stawm.errors import ExportError, InputError
+from stawm.export.file.describing import describe
 from stawm.export.file.files import GraphFile, read_graphs
-from stawm.export.file.metadata import GraphInfo, describe
+from stawm.export.file.metadata import GraphInfo
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.prepared import prepare
 from stawm.export.proof.behaviour import Bounds, as_trial

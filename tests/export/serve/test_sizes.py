@@ -12,12 +12,14 @@ from PIL import Image
 from stawm.cli import main
 from stawm.errors import InputError
 from stawm.export.bulk import Predictor
-from stawm.export.file.files import read_graphs, write_graphs
-from stawm.export.file.metadata import describe
+from stawm.export.file.describing import describe
+from stawm.export.file.files import read_graphs
+from stawm.export.file.writing import write_graphs
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import prepare
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
+from stawm.export.run.runners import KEPT, BoundRunner
 from stawm.export.serve.folder import run_folder
 from stawm.export.serve.grouping import groups_of
 from stawm.export.serve.live import LiveModel

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stawm.errors import ExportError, InputError
 from stawm.export import inspect, verify
-from stawm.export.file.metadata import describe, from_entries
+from stawm.export.file.describing import describe
+from stawm.export.file.metadata import from_entries
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import prepare
 from stawm.export.proof.report import VerificationError

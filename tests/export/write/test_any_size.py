@@ -9,8 +9,9 @@ import torch
 
 from stawm.core import thumbnail
 from stawm.errors import ExportError
+from stawm.export.file.describing import describe
 from stawm.export.file.files import GraphFile, open_graph
-from stawm.export.file.metadata import contradictions, describe
+from stawm.export.file.metadata import contradictions
 from stawm.export.file.proto import shapes_of
 from stawm.export.graphs import fields
 from stawm.export.graphs.plan import Kind, Plan

@@ -13,7 +13,7 @@ import stawm
 from stawm.errors import ExportError, InputError
 from stawm.export import Bounds, VerificationError, inspect, to_onnx, verify
 from stawm.export.graphs.fields import available
-from stawm.export.serve import session
+from stawm.export.serve import arrays
 from stawm.export.write.products import LARGEST
 from stawm.models.model import Model
 from tests.export.broken import broken, set_metadata, set_weight
@@ -241,7 +241,7 @@ def test_bad_input_is_refused_before_anything_is_traced(options: Any, said: str,
 def test_where_there_is_a_gpu_it_is_run_on_the_cpu(static: Any, rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are no kernels for it on a GPU."""
     chosen: list[str] = []
-    monkeypatch.setattr(session, "choose_device", lambda device: chosen.append(device) or "cpu")
+    monkeypatch.setattr(arrays, "choose_device", lambda device: chosen.append(device) or "cpu")
     assert opened(static[0], device="auto").device == "cpu"
     assert chosen == []
     opened(rollout, device="auto")
