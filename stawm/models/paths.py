@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.heads.output import Noise, Output, Trace
-
-if TYPE_CHECKING:
-    from stawm.models.looker import Looker
 
 MOST = 1000
 """How many scan paths an image may have."""
@@ -29,7 +26,7 @@ def check_samples(samples: Any) -> int:
 
 
 def repeated(
-    model: "Looker", images: Float[Tensor, "b c h w"], samples: int, noise: Noise | None
+    model: Any, images: Float[Tensor, "b c h w"], samples: int, noise: Noise | None
 ) -> Float[Tensor, "_bm c h w"]:
     """Return the images, each as often as it is looked at.
 
@@ -68,4 +65,7 @@ def _mean(name: str, value: Tensor, count: int) -> Tensor:
 
 
 def _of_first(trace: Trace | None, count: int) -> Trace | None:
-    return None if trace is None else Trace(*(part if part is None else part[::count] for part in trace))
+    if trace is None:
+        return None
+    parts: Any = (part if part is None else part[::count] for part in trace)
+    return Trace(*parts)
