@@ -88,7 +88,9 @@ PICTURES: list[tuple[str, str, list[str], dict[str, Any]]] = [
 def test_every_option_of_a_command_is_tried_here():
     tried = {
         "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
-        "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
+        "eval": {
+            *("--data", "--resize", "--download", "--held-out", "--validation", "--samples", "--picture", "--looks")
+        },
         "draw": {
             *("--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed", "--beside", "--glimpse"),
             *(flag for flag, *_ in PICTURES),
@@ -168,8 +170,10 @@ def test_everything_is_measured_and_fitted_on_what_is_not_measured(heard: Any, d
     heard(data, "load", splits)
     calls = heard(training, "evaluate")
     run("eval", "m", "--data", "mnist:x")
-    assert calls == {"args": (digits, splits.test), "by_glimpse": True, "by_class": True, "fit": splits.train}
-    run("eval", "m", "--data", "mnist:x", "--validation", 10)
+    said = {"by_glimpse": True, "by_class": True, "fit": splits.train, "samples": None}
+    assert calls == {"args": (digits, splits.test), **said}
+    run("eval", "m", "--data", "mnist:x", "--validation", 10, "--samples", 5)
+    assert calls["samples"] == 5
     assert (len(calls["fit"]), len(calls["args"][1])) == (len(splits.train) - 10, 10)
 
 

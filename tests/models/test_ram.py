@@ -12,6 +12,7 @@ from stawm.core import policy as core
 from stawm.errors import ConfigError, InputError
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.heads.output import Noise
+from stawm.training import data, evaluate
 from stawm.training.learner import Learner
 from stawm.training.recipes import find
 from tests.core.twins import EXACT, GRADIENTS
@@ -219,3 +220,14 @@ def test_its_glimpses_can_be_drawn(tmp_path: Any) -> None:
     model = ram().float()
     stawm.viz.looks(model, torch.rand(2, 1, 12, 12), torch.tensor([1, 2])).savefig(tmp_path / "looks.png")
     assert (tmp_path / "looks.png").stat().st_size > 0
+
+
+def test_an_evaluation_averages_scan_paths_and_is_reproduced() -> None:
+    model = ram(image=(1, 16, 16), locator={"width": 0.25}).float()
+    digits = data.load("digits").test.take(slice(0, 40))
+    once, again = (evaluate(model, digits, samples=4) for _ in range(2))
+    assert once == again
+    control = ram(image=(1, 16, 16), locator={"width": 0.25}, policy="random").float()
+    assert evaluate(control, digits) == evaluate(control, digits)
+    with pytest.raises(InputError, match="samples is for a model that looks at random"):
+        evaluate(stawm.build("bvae-cifar-selfsup", seed=0), digits, samples=4)
