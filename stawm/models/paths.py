@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.heads.output import Noise, Output, Trace
-
-if TYPE_CHECKING:
-    from stawm.models.looker import Looker
 
 MOST = 1000
 """How many scan paths an image may have."""
@@ -29,9 +26,9 @@ def check_samples(samples: Any) -> int:
 
 
 def repeated(
-    model: "Looker", images: Float[Tensor, "b c h w"], samples: int, noise: Noise | None
+    model: Any, images: Float[Tensor, "b c h w"], samples: int, noise: Noise | None
 ) -> Float[Tensor, "_bm c h w"]:
-    """Return the images, each as often as it is looked at.
+    """Return the images, each as often as a model that looks is to look at it.
 
     Raises:
         InputError: The number is not legal, the model's policy draws nothing, it draws pictures, or noise is given.
