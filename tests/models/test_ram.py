@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import stawm
 from stawm.core import policy as core
+from stawm.core.naive import pairs as naive
 from stawm.errors import ConfigError, InputError
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.heads.output import Noise
@@ -206,6 +207,18 @@ def test_what_it_cannot_be_is_said() -> None:
         ram(context_size=6)
     with pytest.raises(InputError, match="of the family 'ram', which has no step graph"):
         make_graphs(ram().float(), Plan("step", 2, ("logits",), False))
+
+
+def test_two_answers_are_read_at_half_of_the_glimpses_and_at_the_end() -> None:
+    model = ram(**TWO, answers=2, policy="deterministic", heads={"classification": {"classes": 6}}).eval()
+    images, _ = inputs(model)
+    seen = model.look(images, 4)
+    first, second = (model.heads["classification"].classifier.linear(seen.memory_input[:, t]) for t in (1, 3))
+    found = model(images, glimpse_logits=True)
+    assert_near(found.logits, naive.log_pairs(first.log_softmax(-1), second.log_softmax(-1)))
+    assert found.glimpse_logits.shape == (2, 4, 6)
+    with pytest.raises(ConfigError, match=r"Two answers tell k \(k \+ 1\) / 2 pairs of k things apart"):
+        ram(answers=2, heads={"classification": {"classes": 7}})
 
 
 @pytest.mark.parametrize("heads", [({"name": "regression", "values": 2},), ("multilabel",)])
