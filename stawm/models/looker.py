@@ -195,7 +195,7 @@ class Looker(Model):
             raise InputError(
                 f"The policy {self.policy.config.name!r} learns by right classes, so a head must classify."
             )
-        return torch.stack(right).double().mean(dim=0)
+        return torch.stack(right).float().mean(dim=0)
 
     def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
         """Return what each head that learns targets says of how good its answers are, summed over the batch."""

@@ -65,4 +65,5 @@ def _mean(name: str, value: Tensor, count: int) -> Tensor:
 
 
 def _of_first(trace: Trace | None, count: int) -> Trace | None:
-    return None if trace is None else Trace(*(part if part is None else part[::count] for part in trace))
+    firsts: Any = () if trace is None else (part if part is None else part[::count] for part in trace)
+    return None if trace is None else Trace(*firsts)
