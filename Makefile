@@ -11,7 +11,7 @@ PARALLEL := --numprocesses=logical --dist=worksteal
 # Bytecode is kept: workers and the processes that tests start would compile the same sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long fuzz check format bench docs docs-serve page web clean
+.PHONY: demo test test-long notebooks fuzz check format bench docs docs-serve page web clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -29,6 +29,10 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
+
+# Run the notebooks, and keep what they show; in some minutes.
+notebooks: $(STAMP)
+	$(BIN)/python -m tools.notebooks $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.checkpoints $(ARGS)

@@ -16,8 +16,17 @@ SCENES = {
     for kind in ("stawm", "cnn")
     for n in ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 }
+DRAWS = {"draw-mnist", "draw-mnist-no-attention", "draw-cluttered-100"}
 RAMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "ram"]
-OURS = {"stawm-digits", "stawm-photo", *SCENES, *RAMS}
+PEERS = {
+    *DRAWS,
+    *RAMS,
+    "stn-cluttered-60",
+    *(f"ram-cnn-{task}" for task in ("translated-60", "cluttered-60", "cluttered-100")),
+}
+"""The models of other papers."""
+STAWMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "stawm"]
+OURS = {"stawm-digits", "stawm-photo", *SCENES, *PEERS}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 RAM_SIZES = {"feature_size": 8, "hidden_size": 12, "glimpses": 3}
@@ -39,6 +48,8 @@ def small(preset: str, **overrides: Any) -> Model:
     """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
     sizes = {} if preset in BASELINES else RAM_SIZES if preset in RAMS else SIZES
     sizes = sizes | (PHOTO if preset == "stawm-photo" else {})
+    if preset in DRAWS:
+        sizes = {key: value for key, value in SIZES.items() if key != "memory_size"}
     return stawm.build(preset, seed=0, **{**sizes, **overrides})
 
 

@@ -82,6 +82,13 @@ COMPONENTS: tuple[Entry, ...] = (
         *("levine2016", "finn2016"),
     ),
     _backbone(
+        "dense",
+        "dense:Dense",
+        "Fully connected layers; without any, the pixels themselves.",
+        *("mnih2014", "gregor2015"),
+    ),
+    _backbone("stn", "stn:Stn", "One affine view of the image, and the network that sees it.", "jaderberg2015"),
+    _backbone(
         "timm",
         "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",

@@ -49,6 +49,12 @@ FAMILIES: Mapping[str, Family] = {
             "A network on the whole image.",
         ),
         Family(
+            "draw",
+            "stawm.models.draw_config:DrawConfig",
+            "stawm.models.draw:Draw",
+            "Reads an image patch by patch, and draws it.",
+        ),
+        Family(
             "ram",
             "stawm.models.ram_config:RamConfig",
             "stawm.models.ram:Ram",

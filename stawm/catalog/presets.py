@@ -9,6 +9,7 @@ name is never two models.
 from typing import Any
 
 from stawm.catalog import recipes
+from stawm.catalog.draw_presets import DRAW_PRESETS
 from stawm.catalog.entry import Entry
 from stawm.catalog.photo_presets import PHOTO_PRESETS
 from stawm.catalog.ram_presets import RAM_PRESETS
@@ -272,4 +273,5 @@ PRESETS: tuple[Entry, ...] = (
     *SCENE_PRESETS,
     *RAM_PRESETS,
     *PHOTO_PRESETS,
+    *DRAW_PRESETS,
 )

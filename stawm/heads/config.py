@@ -11,9 +11,9 @@ LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """What a label may be: it begins the names of fields, which are read as attributes."""
 TAKEN = "noise"
 """What graphs begin the names of random numbers with."""
-NOISES = ("latent", "mask")
+NOISES = ("latent", "mask", "pose", "place")
 """The fields of `stawm.heads.output.Noise`, for what needs no PyTorch."""
-TRACE = ("pose", "inverse_pose", "glimpses", "memory_input")
+TRACE = ("pose", "inverse_pose", "glimpses", "memory_input", "log_prob", "baseline")
 """The fields of `stawm.heads.output.Trace`, likewise."""
 RESERVED = (*TRACE, "trace", "extra", "confidence", "corners", "shares", "image")
 """What no head may call a field: outputs and graphs have these of their own."""

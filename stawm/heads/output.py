@@ -31,7 +31,8 @@ class Trace(NamedTuple):
         pose: The pose of each glimpse, in the locator's numbers; row-major 2x3 for ``affine``.
         inverse_pose: The pose that each sketch was placed with; None in a model that does not draw.
         glimpses: What was seen.
-        memory_input: e, what the memory was given at each glimpse; in a model without one, its recurrent state.
+        memory_input: e, what the memory was given at each glimpse; in the family ``ram`` its recurrent state; None in
+            the family ``draw``.
         log_prob: The logarithm of the density of each pose, where it was drawn and its policy learns by it.
         baseline: What reward the policy expected at each, where it learns to.
     """
@@ -39,7 +40,7 @@ class Trace(NamedTuple):
     pose: Float[Tensor, "b n p"]
     inverse_pose: Float[Tensor, "b n p"] | None
     glimpses: Float[Tensor, "b n c g g"]
-    memory_input: Float[Tensor, "b n m"]
+    memory_input: Float[Tensor, "b n m"] | None
     log_prob: Float[Tensor, "b n"] | None = None
     baseline: Float[Tensor, "b n"] | None = None
 

@@ -26,8 +26,9 @@ def construct(config: SharedConfig) -> Model:
 def components(config: SharedConfig) -> Iterator[tuple[Kind, Config]]:
     """Yield the kind and configuration of every component that a model uses."""
     for field, kind in PART_KINDS.items():
-        if getattr(config, field, None) is not None and (field != "canvas" or config.has("drawing")):
-            yield kind, getattr(config, field)
+        part = getattr(config, field, None)
+        if part is not None and (field != "canvas" or config.has("drawing")):
+            yield kind, part
     for head in config.heads:
         yield Kind.HEAD, head
 

@@ -186,11 +186,9 @@ class Looker(Model):
 
     def _reward(self, output: Output, targets: Mapping[str, Any]) -> Float[Tensor, "b"]:
         """Return what each scan path was worth: 1 where the answer is right, of several heads the share of them."""
-        right = [
-            logits.argmax(dim=-1) == targets[name]
-            for name, head in self.named_heads.items()
-            if head.targets == "classes" and (logits := together.inward(output, head).logits) is not None
-        ]
+        heads = self.named_heads
+        answers = {n: together.inward(output, heads[n]).logits for n in targets if heads[n].targets == "classes"}
+        right = [logits.argmax(dim=-1) == targets[name] for name, logits in answers.items() if logits is not None]
         if not right:
             raise InputError(
                 f"The policy {self.policy.config.name!r} learns by right classes, so a head must classify."

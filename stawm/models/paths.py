@@ -28,7 +28,7 @@ def check_samples(samples: Any) -> int:
 def repeated(
     model: Any, images: Float[Tensor, "b c h w"], samples: int, noise: Noise | None
 ) -> Float[Tensor, "_bm c h w"]:
-    """Return the images, each as often as a model that looks is to look at it.
+    """Return the images, each as often as it is looked at.
 
     Raises:
         InputError: The number is not legal, the model's policy draws nothing, it draws pictures, or noise is given.
@@ -65,5 +65,7 @@ def _mean(name: str, value: Tensor, count: int) -> Tensor:
 
 
 def _of_first(trace: Trace | None, count: int) -> Trace | None:
-    firsts: Any = () if trace is None else (part if part is None else part[::count] for part in trace)
-    return None if trace is None else Trace(*firsts)
+    if trace is None:
+        return None
+    parts: Any = (part if part is None else part[::count] for part in trace)
+    return Trace(*parts)

@@ -271,12 +271,12 @@ class GlimpseLoop(nn.Module):
             state, look = self.look(whole, state, pose_clip, there, drawn, taken + t)
             looks.append(look)
             features = look.features
-        parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
+        parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*looks, strict=True))
         together = Look(*parts)
         return together, self.memory_input(together), Pause(state, looks[-1].features, taken + glimpses)
 
 
-def _side_by_side(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
+def stack_time(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
     """Stack along a new axis after the batch; one node in an ONNX graph, where `stack` is one for each part."""
     return torch.cat(parts, dim=1).unflatten(1, (len(parts), -1))
 

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stawm.core import draw
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
+from stawm.heads.drawing import before_sigmoid
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
 from stawm.models.looker import Looker
@@ -34,6 +36,7 @@ MADE_OF = {
     "error": ("wrong", "wrong_by_glimpse", "nll", "confusion", "bins"),
     "mse": ("squared",),
     "kl": ("kl",),
+    "bound": ("bound",),
 }
 """What is measured, and of which sums it is made."""
 
@@ -69,6 +72,8 @@ class Evaluation(Readable):
         class_names: The names of the rows and columns.
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
+        bound: The bound on the negative log-likelihood of an image, in nats, averaged over images: of a model whose
+            head measures in nats, with latents that are drawn, on pixels that are 0 or 1.
         masks: How well drawn masks tell figure from ground.
         by_head: What heads that learn other targets report, by their names: mean errors of values, scores of flags.
         unanswered: For how many images the model gave numbers that are not finite. What is made of such numbers is not
@@ -87,6 +92,7 @@ class Evaluation(Readable):
     class_names: tuple[str, ...] | None = None
     mse: float | None = None
     kl: float | None = None
+    bound: float | None = None
     masks: MaskIoU | None = None
     by_head: Mapping[str, Mapping[str, Any]] | None = None
     unanswered: int = 0
@@ -108,7 +114,10 @@ class Evaluation(Readable):
             lines.append(f"negative log-likelihood {self.nll:.5g}, calibration error {self.calibration_error:.2%}")
         if self.confusion is not None and self.class_names is not None:
             lines.append("most often " + (", ".join(_mistakes(self.confusion, self.class_names)) or "no mistake"))
-        lines += [f"{name} {value:.5g}" for name, value in (("mse", self.mse), ("kl", self.kl)) if value is not None]
+        figures = (("mse", self.mse), ("kl", self.kl))
+        lines += [f"{name} {value:.5g}" for name, value in figures if value is not None]
+        if self.bound is not None:
+            lines.append(f"negative log-likelihood of an image at most {self.bound:.2f} nats, on average")
         if self.masks is not None:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
@@ -163,12 +172,14 @@ def evaluate(
         for raw, labels in batches(images, batch):
             pixels = to_unit(raw.to(like.device)).to(like.dtype)
             output = model(model.normalise(pixels), **options)
-            for name, value in _sums(output, pixels, labels.to(like.device)).items():
+            found = _sums(output, pixels, labels.to(like.device)) | (_bound(model, output, pixels) if sample else {})
+            for name, value in found.items():
                 sums[name] = sums[name] + value.cpu().double()
             for head, own in _measures(model, output, labels.to(like.device)).items():
                 heads[head] = {name: heads[head].get(name, 0) + value.cpu().double() for name, value in own.items()}
     note = note_on_places(model.config, given.class_names)
     lost = [*_take_out_lost(sums, len(images)), *_take_out_lost_heads(heads, sums, len(images))]
+    lost += _check_bound(sums, len(images))
     found = replace(_evaluation(sums, len(images), by_class), by_head=_figures(model, heads, len(images)))
     found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
@@ -213,6 +224,24 @@ def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
     lost = {f"lost {name}": (~answered).sum() for name, answered in finite.items()}
     whole = torch.stack([torch.ones(len(pixels), dtype=torch.bool, device=pixels.device), *finite.values()])
     return {**sums, **lost, "unanswered": (~whole.all(dim=0)).sum()}
+
+
+def _bound(model: Model, output: Output, pixels: Tensor) -> dict[str, Tensor]:
+    """What is added up for the bound in nats, among it how many images are not binary; nothing in other models."""
+    head = model.config.head("drawing")
+    if getattr(head, "measure", None) != "nats" or output.latent is None:
+        return {}
+    bounds = draw.bound(before_sigmoid(output), pixels, *output.latent)
+    grey = ((pixels != 0) & (pixels != 1)).flatten(1).any(dim=1)
+    return {"bound": bounds.sum(), "lost bound": (~bounds.isfinite()).sum(), "grey": grey.sum()}
+
+
+def _check_bound(sums: dict[str, Tensor], count: int) -> list[str]:
+    """Take out a bound that is none, and return what to say of that."""
+    grey = int(sums.pop("grey", 0))
+    if not grey or sums.pop("bound", None) is None:
+        return []
+    return [f"bound not measured: it is of pixels that are 0 or 1, and {grey:,} of {count:,} images have others"]
 
 
 def unfinished(name: str, lost: int, count: int) -> str:
@@ -294,6 +323,7 @@ def _evaluation(sums: dict[str, Tensor], count: int, by_class: bool) -> Evaluati
         confusion=None if confusion is None or not by_class else tuple(map(tuple, confusion.long().tolist())),
         mse=mean("squared"),
         kl=mean("kl"),
+        bound=mean("bound"),
     )
 
 

@@ -78,7 +78,8 @@ class Learner(nn.Module):
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
             output = self.model(images, **self._clipping(mean / len(images), total))
         parts = self.model.loss_parts(output, pixels, labels)
-        largest = pixels.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
+        written = None if output.trace is None else output.trace.memory_input
+        largest = pixels.new_zeros(()) if written is None else largest_square(written)
         return self.weigh(parts, output, labels, Weights(mean, total)), largest
 
     def _clipping(self, averaged: float, summed: float) -> dict[str, float]:

@@ -65,6 +65,13 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bvae-cifar-selfsup": ({"epochs": 40, "rate": 0.02, "pose_clip": None}, CROP),
     "stawm-celeba-draw-32": (DRAWS, {"flip": True}),
     **{f"stawm-{task}": (SCENES | {"epochs": 24, "frozen_norm": 0.3}, {}) for task in SCENE_TASKS},
+    **{
+        name: (DRAWS | {"epochs": 40, "rate": 2e-3, "clip": 10.0, "frozen_norm": 0.0, "sample_evaluation": True}, {})
+        for name in ("draw-mnist", "draw-mnist-no-attention")
+    },
+    "draw-cluttered-100": (SCENES | {"epochs": 24, "rate": 1e-3}, {}),
+    "stn-cluttered-60": (SCENES | {"epochs": 12, "pose_clip": None, "frozen_norm": 0.3}, {}),
+    **{f"ram-cnn-{task}": (SCENES | {"epochs": 5, "pose_clip": None}, {}) for task in SCENE_TASKS[:3]},
     **{f"cnn-{task}": (SCENES | {"epochs": 5, "pose_clip": None}, {}) for task in SCENE_TASKS},
 }
 RAM = {"rate": 1e-3, "warm_up": 0.1, "weight_decay": 0.01, "label_smoothing": 0.0}
@@ -88,6 +95,21 @@ def test_our_recipes_are_as_written_down(preset: str):
     fields, augmentation = OURS[preset]
     augmented = {"name": "augmentation", **PLAIN, **augmentation}
     assert recipes.find("fast", preset).to_dict() == {**FAST, **fields, "augmentation": augmented}
+
+
+SGD = {"optimiser": "sgd", "rate": 0.01}
+PAPERS: dict[str, dict[str, Any]] = {
+    "draw-mnist": {"epochs": 100, "clip": 10.0, "sample_evaluation": True},
+    "draw-mnist-no-attention": {"epochs": 100, "clip": 10.0, "sample_evaluation": True},
+    "draw-cluttered-100": {"epochs": 100, "clip": 10.0},
+    "stn-cluttered-60": SGD | {"epochs": 640, "batch": 256, "milestones": (213, 427)},
+    **{f"ram-cnn-{task}": SGD | {"epochs": 100, "batch": 20, "decay": 0.97} for task in SCENE_TASKS[:3]},
+}
+
+
+@pytest.mark.parametrize("preset", PAPERS)
+def test_the_recipes_of_other_papers_are_as_written_down(preset: str):
+    assert recipes.find("paper", preset) == Recipe(name="paper", **PAPERS[preset])
 
 
 def test_the_common_recipes_are_as_written_down():

@@ -54,7 +54,8 @@ class GraphInfo:
         versions: The libraries that it was written with.
         ranges: In int8 the least and the greatest number of each activation of a convolution, as they were measured;
             None where convolutions are in float32.
-        stopping: When the model has looked enough; None where that was not tuned, or the graph is not in fp32.
+        stopping: When the model has looked enough; None where that was not tuned. A graph that is not in fp32 does not
+            take its model's: it is tuned by itself.
     """
 
     kind: str

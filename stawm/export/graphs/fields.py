@@ -50,13 +50,16 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     """
     config = model.config
     found: set[str] = set()
-    loops = config.glimpses is not None
-    if loops:
-        found |= {"pose", "corners", "glimpses", "memory_input"} | ({"matrix"} if hasattr(model, "memory") else set())
+    loops, looks = config.glimpses is not None, getattr(config, "locator", None) is not None
+    if looks:
+        found |= {"pose", "corners", "glimpses"} | ({"memory_input"} if hasattr(model, "recall") else set())
+        found |= {"matrix"} if hasattr(model, "memory") else set()
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
-        found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
+        found |= (
+            {"canvas", "mu", "logvar"} | ({"canvases"} if loops else set()) | ({"inverse_pose"} if looks else set())
+        )
     if config.masked:
         found |= {"masks"}
     if kind != "step" and sums_up(model):
@@ -128,8 +131,9 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
-    config = model.config
-    return () if config.glimpses is None else ("memory_input", *(RECALL + called(head) for head in config.heads))
+    if not hasattr(model, "recall"):
+        return ()
+    return ("memory_input", *(RECALL + called(head) for head in model.config.heads))
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from torch import nn
 from stawm.errors import ExportError
 from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
+from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm
 from stawm.models.ram import Ram
+from stawm.nn.precision import WideLinear
 from stawm.nn.recurrent import LSTMCell
 
 
@@ -29,6 +31,9 @@ def lower(model: Model) -> Model:
     """
     for part in _parts(model):
         part.half()
+        for module in part.modules():
+            if isinstance(module, WideLinear):
+                module.float()
     for module in model.modules():
         if any(p.is_floating_point() for p in module.parameters(recurse=False)) and module is not model:
             module.register_forward_pre_hook(_as_the_weights)
@@ -68,6 +73,9 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (model.loop.backbone, model.loop.cells)
     elif isinstance(model, Baseline):
         yield model.backbone
+    elif isinstance(model, Draw):
+        yield from (model.reader.backbone, model.encoder)
+        yield from () if model.painter is None else (model.painter.decoder,)
     for module in model.modules():
         if isinstance(module, Sketcher):
             yield from (module.expand, module.decoder)

@@ -1,6 +1,6 @@
 """The rollout graph: all glimpses of an image, one after the other, in one graph."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -39,7 +39,7 @@ class Rollout(Graph):
             steered: Whether where it looks and what is written are inputs too: for proofs, not to be exported.
         """
         super().__init__()
-        self.model: Any = model  # a model, or where no glimpses are taken a baseline
+        self.model: Any = model
         self.sides = model.config.sides
         self.glimpses = glimpses
         self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
@@ -47,25 +47,31 @@ class Rollout(Graph):
 
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that the model computes for these outputs."""
-        outputs = set(self.outputs)
         noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
-        if self.glimpses is None:
-            return _floats(flatten(self.model.answer(self.model.look(given["image"]), noise)))
+        outputs = set(self.outputs)
         every = reads_every_glimpse(outputs)
-        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every), noise)
-        named = flatten(self.model.answer(seen, recalled, noise))
-        named |= {RECALL + name: answers for name, answers in recalled.items()}
+        if hasattr(self.model, "recall"):
+            named = self._recalled(given, noise, outputs, every)
+        else:
+            named = flatten(self.model.unroll(given["image"], self.glimpses, noise, every=every))
         if every and "glimpse_logits" in named:
             named["confidence"] = named["glimpse_logits"].amax(dim=-1).exp()
-        if "matrix" in outputs:
-            named["matrix"] = matrix()
-        if "shares" in outputs:
-            named["shares"] = self._shares(given, seen)
         if "corners" in outputs:
             size = (extent(given["image"]),) if self.sides else ()
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
             named["corners"] = corners.unflatten(0, (-1, self.glimpses))
         return _floats(named)
+
+    def _recalled(self, given: State, noise: Noise, outputs: Collection[str], every: bool) -> dict[str, Tensor]:
+        """Return what a model whose heads read gives, and what they read."""
+        seen, recalled, matrix = self._remember(given, self.model.reads(self.glimpses, every=every), noise)
+        named = flatten(self.model.answer(seen, recalled, noise))
+        named |= {RECALL + name: answers for name, answers in recalled.items()}
+        if "matrix" in outputs:
+            named["matrix"] = matrix()
+        if "shares" in outputs:
+            named["shares"] = self._shares(given, seen)
+        return named
 
     def _remember(
         self, given: State, reads: Mapping[str, Sequence[int]], noise: Noise

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ class Session:
         noise: Mapping[str, np.ndarray] | None = None,
         generator: np.random.Generator | None = None,
         glimpses: int | None = None,
+        glimpse_logits: bool = False,
     ) -> dict[str, np.ndarray]:
         """Look at images, as the model does.
 
@@ -136,10 +137,12 @@ class Session:
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
                 images. They are normalised here. A graph for images of any size also takes a list of several sizes:
                 those of one size are run together, and the answers keep the list's order.
-            noise: Random numbers by name (``latent``, ``mask``), for a graph that was exported with ``sample=True``;
+            noise: Random numbers by name (``latent`` and so on), for a graph that was exported with ``sample=True``;
                 what is not given is drawn.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
+            glimpse_logits: Whether a step graph of a model that classifies also says what it answers after each
+                glimpse; a rollout gives what it was exported with.
 
         Returns:
             The outputs that the graph was exported with, by name (``info.fields``), each with the batch first.
@@ -148,7 +151,7 @@ class Session:
             InputError: The images, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
-        return self._answer(images, noise=noise, generator=generator, glimpses=glimpses)
+        return self._answer(images, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits)
 
     @size_by_size
     def look(
@@ -186,11 +189,15 @@ class Session:
         return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
 
     @size_by_size
-    def _answer(self, images: Images, *, noise: Any, generator: Any, glimpses: int | None) -> Named:
+    def _answer(
+        self, images: Images, *, noise: Any, generator: Any, glimpses: int | None, glimpse_logits: bool
+    ) -> Named:
         """Return the outputs by name."""
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
-        found = [self._run(part, count) for part in self._split(inputs)]
+        read = glimpse_logits and self.info.kind == "step" and self.info.classes is not None
+        fields = dict.fromkeys((*self.info.fields, *(("glimpse_logits",) if read else ())))
+        found = [self._run(part, count, fields) for part in self._split(inputs)]
         join = namespace(next(iter(found[0].values()))).concatenate
         batch, image = len(inputs["image"]), inputs["image"]
         return {name: self._back(join([one[name] for one in found])[:batch], image) for name in found[0]}
@@ -231,13 +238,13 @@ class Session:
             return [{name: self._as(value, image) for name, value in blank.items()}]
         return [{n: value[at : at + size] for n, value in inputs.items()} for at in range(0, len(image), size)]
 
-    def _run(self, inputs: Named, glimpses: int | None) -> Named:
+    def _run(self, inputs: Named, glimpses: int | None, fields: Collection[str]) -> Named:
         if self.info.kind == "rollout":
             found = self._part("rollout", inputs)
         else:
-            every = reads_every_glimpse(self.info.fields)
+            every = reads_every_glimpse(fields)
             found = roll(self._part, self._takes, inputs, glimpses or 1, every=every, labels=self.info.labels)
-        return {name: found[name] for name in self.info.fields}
+        return {name: found[name] for name in fields}
 
     def _part(self, part: str, given: Named) -> Named:
         return self._runners[part](given)

@@ -82,7 +82,7 @@ class LiveModel:
         self.batch_size = as_count(batch_size, "batch_size")
         fields = choose(model, None)
         self.info = GraphInfo(
-            kind="rollout" if model.config.glimpses is None else "step",
+            kind="step" if isinstance(model, Stawm) else "rollout",
             part=None,
             glimpses=model.config.glimpses,
             precision="fp32",

@@ -58,7 +58,7 @@ class MeasuredGraph(Model):
         """
         if options.get("sample"):
             raise InputError("A graph is measured without randomness: it draws no random numbers.")
-        return self.graph(images)
+        return self.graph(images, glimpse_logits=bool(options.get("glimpse_logits")))
 
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None

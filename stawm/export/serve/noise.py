@@ -8,9 +8,21 @@ import numpy as np
 from stawm.errors import InputError
 
 SMALLEST = float(np.finfo(np.float32).eps)
+
+
+def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.standard_normal(shape, np.float32)
+
+
+def _uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.uniform(SMALLEST, 1 - SMALLEST, shape).astype(np.float32)
+
+
 KINDS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
-    "latent": lambda generator, shape: generator.standard_normal(shape, np.float32),
-    "mask": lambda generator, shape: generator.uniform(SMALLEST, 1 - SMALLEST, shape).astype(np.float32),
+    "latent": _normal,
+    "mask": _uniform,
+    "pose": _normal,
+    "place": _uniform,
 }
 """How each field of `stawm.heads.output.Noise` is drawn, as `stawm.heads.noise` draws it."""
 

@@ -118,6 +118,7 @@ class OnnxModel(Session):
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
         glimpses: int | None = None,
+        glimpse_logits: bool = False,
     ) -> OnnxOutput:
         """Look at images, as the model does.
 
@@ -128,12 +129,15 @@ class OnnxModel(Session):
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
+            glimpse_logits: Whether a step graph of a model that classifies also says what it answers after each
+                glimpse; a rollout gives what it was exported with.
 
         Raises:
             InputError: The images, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
-        return unflatten(self._answer(images, noise=noise, generator=generator, glimpses=glimpses))
+        found = self._answer(images, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits)
+        return unflatten(found)
 
     def look(
         self,

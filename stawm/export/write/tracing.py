@@ -76,7 +76,26 @@ def trace(graph: Graph, example: Mapping[str, Tensor], opset: int) -> ir.Model:
     assert program is not None
     if any(isinstance(value.shape[0], int) for value in program.model.graph.inputs if value.shape is not None):
         raise ExportError(fixed_batch(witness(graph, example)))
+    own_outputs(program.model.graph, graph.outputs)
     return program.model
+
+
+def own_outputs(graph: ir.Graph, names: Sequence[str]) -> None:
+    """Give every output a value of its own: PyTorch before 2.11 gives a value that is put out twice one name.
+
+    Args:
+        graph: The graph as it was traced; it is changed.
+        names: What its outputs are called, in their order.
+    """
+    taken = {*graph.inputs}
+    for place, (value, name) in enumerate(zip(list(graph.outputs), names, strict=True)):
+        if value in taken:
+            node = ir.node("Identity", [value])
+            graph.append(node)
+            node.outputs[0].type, node.outputs[0].shape = value.type, value.shape
+            graph.outputs[place] = value = node.outputs[0]
+        taken.add(value)
+        value.name = name
 
 
 def _values(graph: Graph, example: Mapping[str, Tensor]) -> tuple[Tensor, ...]:

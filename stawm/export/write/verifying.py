@@ -63,10 +63,10 @@ def verify(
 
     Examples:
         >>> import stawm, tempfile
-        >>> model = stawm.build("stawm-digits", glimpses=1, seed=0)
+        >>> model = stawm.build("bvae-cifar", seed=0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
-        ...     stawm.export.verify(f"{folder}/digits.onnx", model).ok
+        ...     report = stawm.export.to_onnx(model, f"{folder}/m.onnx")
+        ...     stawm.export.verify(f"{folder}/m.onnx", model).ok
         True
     """
     if not isinstance(model, Model):

@@ -1,7 +1,7 @@
 """The contract that every policy keeps."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Policy(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Config]]
-    config: Any
+    config: Config
     noise: ClassVar[Literal["pose", "place"] | None] = None
     always_draws: ClassVar[bool] = False
     follows: ClassVar[bool] = True
