@@ -51,6 +51,7 @@ _PAIRS: dict[str, Any] = {
     "feature_size": 256,
     "cell": "lstm",
     "layers": 2,
+    "answers": 2,
     "dropout": 0.0,
     "context": {"name": "conv", "layers": "32@3/2p1 64@3/2p1 64@3/1p1"},
     "context_size": 24,
@@ -122,6 +123,7 @@ RAM_PRESETS: tuple[Entry, ...] = (
         {
             **_PAIRS,
             "glimpses": 6,
+            "answers": 1,
             "glimpse_size": 26,
             "backbone": {"name": "conv", "layers": "32@3/2p1 64@3/2p1 64@3/2p1"},
             "locator": {"name": "affine", "antialias": True},

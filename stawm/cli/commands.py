@@ -105,7 +105,8 @@ def evaluate(args: Namespace) -> None:
     train, test = splits(args, model)
     if args.validation:
         train, test = data.hold_out_last(train, args.validation)
-    found = evaluate(model, test, by_glimpse=True, by_class=True, fit=None if of_graph else train)
+    fit = None if of_graph else train
+    found = evaluate(model, test, by_glimpse=True, by_class=True, fit=fit, samples=args.samples)
     show(args, found)
     some = data.aligned(test.take(slice(0, 8)), model.config)
     pixels = to_unit(some.images[:])

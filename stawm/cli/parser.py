@@ -261,6 +261,8 @@ def _eval(parser: Parser) -> None:
     parser.add_argument(
         "--validation", type=values.at_least(0), default=0, metavar="N", help="measure on the last N training images"
     )
+    words = "average the answers of so many scan paths of each image, where a policy draws them"
+    parser.add_argument("--samples", type=values.at_least(1), metavar="N", help=words)
     parser.add_argument("--picture", type=values.picture, metavar="FILE", help="also draw what was measured")
     parser.add_argument(
         "--looks", type=values.picture, metavar="FILE", help="also draw where it looked at some of the images"

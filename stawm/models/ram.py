@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stawm.configuration.components import instantiate
 from stawm.errors import ConfigError, Faults
 from stawm.heads import together
+from stawm.heads.classification import ClassificationHead
 from stawm.heads.config import called
 from stawm.heads.output import Noise
+from stawm.heads.pairs import PairClassifier
 from stawm.models.looker import Looker, checked_count
 from stawm.models.parts import make_policy
 from stawm.models.ram_config import RamConfig
@@ -82,11 +85,17 @@ class Ram(Looker):
     def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
         """Return the recurrent state after each of the glimpses that a head reads after.
 
+        Where two answers are given, that at half of these glimpses comes before it.
+
         Args:
             seen: What `look` gave.
             reads: For each head the numbers of glimpses, from 1 to n.
         """
-        return {name: seen.memory_input[:, [time - 1 for time in times]] for name, times in reads.items()}
+        found = {name: seen.memory_input[:, [time - 1 for time in times]] for name, times in reads.items()}
+        if self.config.answers == 1:
+            return found
+        halves = {name: seen.memory_input[:, [(time - 1) // 2 for time in times]] for name, times in reads.items()}
+        return {name: torch.cat([halves[name], found[name]], dim=-1) for name in reads}
 
 
 def _parts(config: RamConfig) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def _heads(config: RamConfig) -> dict[str, nn.Module]:
         )
     offered = {
         "context_features": 1,
-        "memory_size": config.hidden_size,
+        "memory_size": config.answers * config.hidden_size,
         "dropout": config.dropout,
         "channels": config.image[0],
         "glimpse_size": config.glimpse_size,
@@ -128,4 +137,7 @@ def _heads(config: RamConfig) -> dict[str, nn.Module]:
     faults.settle()
     for head in found.values():
         head.query = nn.Identity()
+        if config.answers == 2 and isinstance(head, ClassificationHead):
+            head.classifier = faults.attempt(PairClassifier, config.hidden_size, head.config.classes)
+    faults.settle()
     return found

@@ -32,6 +32,9 @@ class RamConfig(SharedConfig):
     layers: Literal[1, 2] = 1
     """How many recurrent layers there are: of one the state answers and says where to look; of two the first answers
     and the second says where."""
+    answers: Literal[1, 2] = 1
+    """How many answers make up a class: of two, the first is read at half of the glimpses, the second at the end, and
+    the classes are pairs of things in any order."""
     pose_limit: Annotated[float, POSITIVE] | None = 1.0
     """How far each number that is emitted may get from the pose that a model starts with; null is any distance."""
     context: Config | None = None

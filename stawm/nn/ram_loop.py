@@ -129,7 +129,7 @@ class RamLoop(nn.Module):
 
     def look(
         self,
-        whole: object,
+        whole: Any,
         emits: Float[Tensor, "b d"],
         pose_clip: float | None,
         noise: Float[Tensor, "b k"] | None,
@@ -148,7 +148,7 @@ class RamLoop(nn.Module):
             pose = self.emitter(emits)
             pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
             pose, log_prob, baseline = self.policy(pose, emits, noise, taken)
-            glimpse = self.locator.glimpse(whole, pose)  # pyright: ignore[reportArgumentType]
+            glimpse = self.locator.glimpse(whole, pose)
         features = self.joint(self.dropout(self.backbone(glimpse)), pose)
         return Look(pose, None, glimpse, features, emits, log_prob, baseline)
 

@@ -16,6 +16,7 @@ from stawm.errors import InputError
 from stawm.heads.drawing import before_sigmoid
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
+from stawm.models.looker import Looker
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.text import Readable, strict
@@ -153,6 +154,8 @@ def evaluate(
         InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
             set is wrong in itself: labels out of range or of another type, pixels outside [0, 1].
     """
+    if samples is not None and not isinstance(model, Looker):
+        raise InputError(f"samples is for a model that looks at random; {model.config.name}, as it is given, does not.")
     given, fit = as_image_set(images), fit if fit is None else as_image_set(fit)
     _check_form(model, given)
     images = aligned(given, model.config)

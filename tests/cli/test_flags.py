@@ -35,7 +35,9 @@ TRAIN: dict[str, list[str]] = {
 def test_every_option_of_a_command_is_tried_here():
     tried = {
         "train": {"--data", "--out", "--recipe", "--seeds", *(flags[0] for flags in TRAIN.values())},
-        "eval": {"--data", "--resize", "--download", "--held-out", "--validation", "--picture", "--looks"},
+        "eval": {
+            *("--data", "--resize", "--download", "--held-out", "--validation", "--samples", "--picture", "--looks")
+        },
         "draw": {
             *("--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed", "--beside", "--glimpse"),
             *(flag for flag, *_ in PICTURES),
@@ -43,7 +45,7 @@ def test_every_option_of_a_command_is_tried_here():
         "explain": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
         "tune-stop": {
             *("--data", "--resize", "--download", "--held-out", "--error", "--glimpses", "--validation", "--augment"),
-            "--out",
+            *("--certainty", "--out"),
         },
         "diagnose": {"--data", "--resize", "--download", "--held-out", "--images", "--picture"},
         "export": {

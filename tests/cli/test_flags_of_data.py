@@ -19,7 +19,10 @@ def test_everything_is_measured_and_fitted_on_what_is_not_measured(heard: Any, d
     heard(data, "load", splits)
     calls = heard(training, "evaluate")
     run("eval", "m", "--data", "mnist:x")
-    assert calls == {"args": (digits, splits.test), "by_glimpse": True, "by_class": True, "fit": splits.train}
+    said = {"by_glimpse": True, "by_class": True, "fit": splits.train, "samples": None}
+    assert calls == {"args": (digits, splits.test), **said}
+    run("eval", "m", "--data", "mnist:x", "--samples", 5)
+    assert calls["samples"] == 5
     run("eval", "m", "--data", "mnist:x", "--validation", 10)
     assert (len(calls["fit"]), len(calls["args"][1])) == (len(splits.train) - 10, 10)
 

@@ -9,9 +9,11 @@ from torch.nn import functional as F
 
 import stawm
 from stawm.core import policy as core
+from stawm.core.naive import pairs as naive
 from stawm.errors import ConfigError, InputError
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.heads.output import Noise
+from stawm.training import data, evaluate
 from stawm.training.learner import Learner
 from stawm.training.recipes import find
 from tests.core.twins import EXACT, GRADIENTS
@@ -207,6 +209,18 @@ def test_what_it_cannot_be_is_said() -> None:
         make_graphs(ram().float(), Plan("step", 2, ("logits",), False))
 
 
+def test_two_answers_are_read_at_half_of_the_glimpses_and_at_the_end() -> None:
+    model = ram(**TWO, answers=2, policy="deterministic", heads={"classification": {"classes": 6}}).eval()
+    images, _ = inputs(model)
+    seen = model.look(images, 4)
+    first, second = (model.heads["classification"].classifier.linear(seen.memory_input[:, t]) for t in (1, 3))
+    found = model(images, glimpse_logits=True)
+    assert_near(found.logits, naive.log_pairs(first.log_softmax(-1), second.log_softmax(-1)))
+    assert found.glimpse_logits.shape == (2, 4, 6)
+    with pytest.raises(ConfigError, match=r"Two answers tell k \(k \+ 1\) / 2 pairs of k things apart"):
+        ram(answers=2, heads={"classification": {"classes": 7}})
+
+
 @pytest.mark.parametrize("heads", [({"name": "regression", "values": 2},), ("multilabel",)])
 def test_other_heads_read_the_recurrent_state_too(heads: Any) -> None:
     model = ram(heads=heads, policy="deterministic")
@@ -219,3 +233,14 @@ def test_its_glimpses_can_be_drawn(tmp_path: Any) -> None:
     model = ram().float()
     stawm.viz.looks(model, torch.rand(2, 1, 12, 12), torch.tensor([1, 2])).savefig(tmp_path / "looks.png")
     assert (tmp_path / "looks.png").stat().st_size > 0
+
+
+def test_an_evaluation_averages_scan_paths_and_is_reproduced() -> None:
+    model = ram(image=(1, 16, 16), locator={"width": 0.25}).float()
+    digits = data.load("digits").test.take(slice(0, 40))
+    once, again = (evaluate(model, digits, samples=4) for _ in range(2))
+    assert once == again
+    control = ram(image=(1, 16, 16), locator={"width": 0.25}, policy="random").float()
+    assert evaluate(control, digits) == evaluate(control, digits)
+    with pytest.raises(InputError, match="samples is for a model that looks at random"):
+        evaluate(stawm.build("bvae-cifar-selfsup", seed=0), digits, samples=4)

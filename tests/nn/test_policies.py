@@ -134,3 +134,9 @@ def test_every_parameter_that_is_used_has_a_gradient(policy: str):
 def test_a_trained_model_can_look_elsewhere():
     model, other = tiny(heads=("classification",)), tiny(heads=("classification",), policy="random")
     other.load_state_dict(model.state_dict())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", stawm.list_names("policy", origin="stawm"))
+def test_it_can_be_exported(name: str):
+    assert check_policy(find("policy", name).load(), seeds=(0,))[-1] == "exports"
