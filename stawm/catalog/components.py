@@ -111,6 +111,7 @@ COMPONENTS: tuple[Entry, ...] = (
         *("harris2019", "kingma2014", "higgins2017"),
     ),
     _head("regression", "regression:RegressionHead", "Reads the finished memory once and gives k numbers."),
+    _head("recall", "recall:RecallHead", "Answers questions that are put after looking, one read each.", "harris2019"),
     _head("multilabel", "multilabel:MultilabelHead", "Reads the finished memory once and gives k yes-or-no labels."),
     _data("digits", "known_sets:Digits", "The 1,797 digits inside scikit-learn, enlarged to 16x16."),
     _data("mnist", "known_sets:Mnist", "MNIST: 70,000 digits of 28x28.", "lecun1998"),

@@ -52,12 +52,15 @@ class Memory(nn.Module, ABC, Generic[S]):
         grows: The tensors of the state that get one row more with each write, last along axis 1. A row of
             zeros in all of them is an empty slot, which changes no read and no write.
         formerly: For each parameter that was renamed, the name that files of the first version know it by.
+        reads_many: Whether ``_read`` takes many queries at once too, (b, k, m). Where it does not, each of them is read
+            from a copy of the state.
         memory_size: m, the width of what is written and read.
     """
 
     Config: ClassVar[type[Config]]
     grows: ClassVar[tuple[str, ...]] = ()
     formerly: ClassVar[Mapping[str, str]] = {}
+    reads_many: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a rule that defines what is final.
@@ -66,6 +69,8 @@ class Memory(nn.Module, ABC, Generic[S]):
             TypeError: It does; the message says what to name it instead.
         """
         super().__init_subclass__(**kwargs)
+        if "_read" in vars(cls) and "reads_many" not in vars(cls):
+            cls.reads_many = False  # which a rule says of its own read, and not of another one's
         for name, own in _FINAL.items():
             if getattr(cls, name) is not getattr(Memory, name):
                 why = "which is final in Memory: it checks its input and switches autocast off"
@@ -128,16 +133,31 @@ class Memory(nn.Module, ABC, Generic[S]):
             return self._write(state, e)
 
     @final
-    def read(self, state: S, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Project a query through the memory, with no activation and no identity term.
+    def read(self, state: S, q: Float[Tensor, "b *k m"]) -> Float[Tensor, "b *k m"]:
+        """Project a query, or many at once, through the memory, with no activation and no identity term.
+
+        Args:
+            state: The memory.
+            q: One query for each image, (b, m), or k of them, (b, k, m).
 
         Raises:
-            InputError: q has another form than (b, m), or another batch than the state.
+            InputError: q has another form than these, or another batch than the state.
         """
-        self._check("q", q, "(b, m)", state)
+        many = q.ndim == 3
+        self._check("q", q, "(b, k, m)" if many else "(b, m)", state)
         q = full_precision(q)
         with without_autocast(q):
-            return self._read(state, q)
+            return self._read_copies(state, q) if many and not self.reads_many else self._read(state, q)
+
+    def _read_copies(self, state: S, Q: Tensor) -> Tensor:
+        """Read many queries by a rule that takes one: each of its own copy of the state, in the batch."""
+        k = Q.shape[1]
+
+        def copied(x: Tensor) -> Tensor:
+            return x.unsqueeze(1).expand(-1, k, *x.shape[1:]).flatten(0, 1)
+
+        kind: Any = type(state)
+        return self._read(kind(*map(copied, state)), Q.flatten(0, 1)).unflatten(0, (-1, k))
 
     @final
     def unroll(

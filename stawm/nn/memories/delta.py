@@ -33,6 +33,7 @@ class Delta(Memory[State]):
     """
 
     rule: ClassVar[ModuleType] = delta
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

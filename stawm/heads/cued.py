@@ -1,0 +1,133 @@
+"""Heads that are asked by cues, which are given after looking, and what a cue may be."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from stawm.errors import InputError, shown
+from stawm.heads.base import Carried, Fields, Head
+from stawm.heads.config import prefix
+
+Cue: TypeAlias = Shaped[Tensor, "..."] | Sequence[Any]
+"""Questions: numbers from 0, (k,) for all images or (b, k); or vectors, (k, d) for all images or (b, k, d)."""
+Cues: TypeAlias = Cue | Mapping[str, Cue]
+"""The questions of all heads that take some, or by their names."""
+CUE = "cue"
+"""What the questions are called among the inputs of a graph; those of a head with a label are LABEL_cue."""
+
+
+class CuedHead(Head):
+    """A head that is asked by cues: what is read depends on what is asked, and that is known after looking.
+
+    It reads once, after the last glimpse, all questions of an image in one pass; the axis k of what it is given has a
+    read for each question.
+
+    Attributes:
+        cues: How many questions there are, where they are numbered; else None.
+        cue_size: How many numbers a question is made of, where it is a vector; else None.
+    """
+
+    cues: int | None
+    cue_size: int | None
+
+    @abstractmethod
+    def beside(self, context: Float[Tensor, "b f"]) -> Float[Tensor, "b m"] | None:
+        """Return what the context of the image gives to every query; None where it gives nothing."""
+
+    @abstractmethod
+    def ask(self, beside: Float[Tensor, "b m"] | None, cue: Shaped[Tensor, "b k *d"]) -> Float[Tensor, "b k m"]:
+        """Return the queries.
+
+        Args:
+            beside: What `beside` gave.
+            cue: The questions of each image, by numbers of whatever type, or as vectors.
+        """
+
+    def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
+        """Read once, after the last glimpse."""
+        return (glimpses,)
+
+    def conclude(self, carried: Carried) -> Fields:
+        """Return what was kept of every question."""
+        return dict(carried)
+
+
+def cued(heads: Mapping[str, Head]) -> dict[str, CuedHead]:
+    """Return the heads that are asked by cues, by name."""
+    return {name: head for name, head in heads.items() if isinstance(head, CuedHead)}
+
+
+def input_name(head: Any) -> str:
+    """Return what the questions of a head are called among the inputs of a graph."""
+    return prefix(head.config) + CUE
+
+
+def share_cues(
+    heads: Mapping[str, CuedHead], given: Cues | None, batch: int, like: Tensor
+) -> dict[str, Shaped[Tensor, "b k *d"]]:
+    """Return the questions of each head.
+
+    Args:
+        heads: The heads that are asked by cues, by name.
+        given: What is asked; every numbered question, in order, where left out.
+        batch: b.
+        like: A tensor of the type and on the device of the model's features.
+
+    Raises:
+        InputError: There is no head to ask, or what is given is no legal cue.
+    """
+    if given is not None and not heads:
+        raise InputError("This model has no head that is asked by a cue, such as 'recall'; leave out cue.")
+    if isinstance(given, Mapping):
+        strange = [name for name in given if name not in heads]
+        if strange:
+            raise InputError(f"There is no head {shown(strange[0])} to ask; those with cues are {', '.join(heads)}.")
+        return {name: settle(given.get(name), name, head, batch, like) for name, head in heads.items()}
+    return {name: settle(given, name, head, batch, like) for name, head in heads.items()}
+
+
+def settle(given: Cue | None, name: str, head: Any, batch: int, like: Tensor) -> Shaped[Tensor, "b k *d"]:
+    """Return the questions of one head, for each image.
+
+    Args:
+        given: What is asked; every numbered question, in order, where left out.
+        name: What the head is called.
+        head: The head, or whatever else has ``cues`` and ``cue_size``.
+        batch: b.
+        like: A tensor of the type and on the device that vectors shall have.
+
+    Raises:
+        InputError: What is given is no legal cue.
+    """
+    cues, size = head.cues, head.cue_size
+    legal = (
+        f"numbers from 0 to {cues - 1}, of shape (k,) or ({batch}, k)"
+        if size is None
+        else f"vectors of {size} numbers, of shape (k, {size}) or ({batch}, k, {size})"
+    )
+    if given is None:
+        if size is not None:
+            raise InputError(f"The head {name!r} needs a cue: {legal}.")
+        return torch.arange(cues, device=like.device).expand(batch, -1)
+    try:
+        cue = torch.as_tensor(given, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"The cue of the head {name!r} must be {legal}; got {shown(given)}.") from None
+    rest = () if size is None else (size,)
+    cue = cue.unsqueeze(0).expand(batch, *cue.shape) if cue.ndim == 1 + len(rest) else cue
+    shape, whole = tuple(cue.shape), not (cue.is_floating_point() or cue.is_complex() or cue.dtype == torch.bool)
+    fits = cue.ndim == 2 + len(rest) and shape[0] == batch and shape[1] > 0 and shape[2:] == rest
+    if not fits or whole != (size is None) or cue.is_complex():
+        got = f"{str(cue.dtype).removeprefix('torch.')} of shape {tuple(torch.as_tensor(given).shape)}"
+        raise InputError(f"The cue of the head {name!r} must be {legal}; got {got}.")
+    if size is not None:
+        return cue.to(like)
+    if not torch.compiler.is_compiling() and bool(((cue < 0) | (cue >= cues)).any()):
+        raise InputError(
+            f"The cue of the head {name!r} must be {legal}; got numbers from {int(cue.min())} to {int(cue.max())}."
+        )
+    return cue
