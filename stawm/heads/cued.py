@@ -67,12 +67,12 @@ def input_name(head: Any) -> str:
 
 
 def share_cues(
-    heads: Mapping[str, CuedHead], given: Cues | None, batch: int, like: Tensor
+    heads: Mapping[str, Any], given: Cues | None, batch: int, like: Tensor
 ) -> dict[str, Shaped[Tensor, "b k *d"]]:
     """Return the questions of each head.
 
     Args:
-        heads: The heads that are asked by cues, by name.
+        heads: The heads that are asked by cues, or whatever else has ``cues`` and ``cue_size``, by name.
         given: What is asked; every numbered question, in order, where left out.
         batch: b.
         like: A tensor of the type and on the device of the model's features.

@@ -363,13 +363,7 @@ class Stawm(Model):
 
     def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
         """Return what each head that learns targets says of how good its answers are, summed over the batch."""
-        heads = self.named_heads
-        shared = {name: own for name, own in together.share_out(heads, labels).items() if own is not None}
-        return {
-            name: heads[name].measure(together.inward(output, heads[name]), own)
-            for name, own in shared.items()
-            if heads[name].targets
-        }
+        return together.measures_of(self.named_heads, output, labels)
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the heads take."""

@@ -14,7 +14,7 @@ from stawm.core.latent import joint_kl
 from stawm.errors import InputError
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
-from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.text import Readable, strict
 from stawm.training.data import ImageSet, as_image_set, batches
@@ -234,11 +234,11 @@ def _take_out_lost_heads(heads: dict[str, dict[str, Tensor]], sums: dict[str, Te
 
 
 def _measures(model: Model, output: Output, targets: Tensor) -> dict[str, dict[str, Tensor]]:
-    return model.measures(output, targets) if isinstance(model, Stawm) else {}
+    return model.measures(output, targets) if hasattr(model, "named_heads") else {}
 
 
 def _figures(model: Model, sums: dict[str, dict[str, Tensor]], count: int) -> dict[str, dict[str, Any]] | None:
-    heads = model.named_heads if isinstance(model, Stawm) else {}
+    heads = getattr(model, "named_heads", {})
     return {name: heads[name].figures(own, count) for name, own in sums.items() if own} or None
 
 

@@ -11,7 +11,7 @@ import onnx
 from stawm.errors import ExportError, InputError
 from stawm.export.file import sealing
 from stawm.export.file.contents import check_contents
-from stawm.export.file.metadata import NOISE, GraphInfo, contradictions, entries_of, from_entries
+from stawm.export.file.metadata import NOISE, GraphInfo, contradictions, entries_of, from_entries, is_cue
 from stawm.export.file.proto import in_brackets, shape_of, shapes_of
 from stawm.export.file.sizes import check_sizes
 from stawm.export.graphs.steering import STEER
@@ -82,7 +82,8 @@ def _wrong_faces(graph: GraphFile) -> list[str]:
             faults.append(f"{way} are {', '.join(value.name for value in values)}")
     legal = ("image", NOISE, IN) if graph.info.part in ("glimpse", "read") else ("image", NOISE)
     legal += STEER if graph.info.part == "glimpse" else ()
-    if strange := [name for name in graph.info.inputs if not name.startswith(legal)]:
+    asked = graph.info.part in (None, "read")
+    if strange := [name for name in graph.info.inputs if not name.startswith(legal) and not (asked and is_cue(name))]:
         faults.append(f"{', '.join(strange)} cannot be inputs")
     if graph.info.kind == "rollout" and "image" not in graph.info.inputs:
         faults.append("there is no input image")
@@ -99,7 +100,9 @@ def _unlike_states(graphs: Mapping[str, GraphFile]) -> list[str]:
     state = {name: shape[1:] for name, shape in shapes_of(graphs["init"].proto).items() if name.startswith(OUT)}
     faults = [] if list(graphs["init"].info.inputs) == ["image"] else ["init takes other things than the image"]
     faults += (
-        [] if all(name.startswith(IN) for name in graphs["read"].info.inputs) else ["read takes more than a state"]
+        []
+        if all(name.startswith(IN) or is_cue(name) for name in graphs["read"].info.inputs)
+        else ["read takes more than a state"]
     )
     for part in ("glimpse", "read"):
         for name, shape in shapes_of(graphs[part].proto).items():

@@ -74,7 +74,7 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (loop.context, loop.backbone, loop.context_down, loop.glimpse_down)
         yield from (loop.emission_rnn, loop.aggregator_rnn)
         for head in model.heads.values():
-            yield head.get_submodule("query")
+            yield from (part for name, part in head.named_children() if name in ("query", "cue"))
     elif isinstance(model, Baseline):
         yield model.backbone
     for module in model.modules():

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from stawm.core.sizes import extent
-from stawm.export.graphs import steering
+from stawm.export.graphs import cues, steering
 from stawm.export.graphs.fields import RECALL, flatten, reads_every_glimpse
 from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.steering import STEER, Steering
@@ -41,7 +41,8 @@ class Rollout(Graph):
         self.model: Any = model  # a model, or where no glimpses are taken a baseline
         self.sides = model.config.sides
         self.glimpses = glimpses
-        self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
+        self.asked = tuple(cues.cue_inputs(model))
+        self.inputs = ("image", *self.asked, *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
         self.outputs = tuple(outputs)
 
     def compute(self, given: State) -> Mapping[str, Any]:
@@ -69,10 +70,12 @@ class Rollout(Graph):
         """Return what was seen, what each head reads, and how to get the memory in the end."""
         if (steer := Steering.of(given)) is None:
             seen = self.model.look(given["image"], self.glimpses)
-            recalled, state = self.model.remember(seen, reads)
+            queries = cues.queries(self.model, seen.context, given)
+            recalled, state = self.model.remember(seen, reads, queries=queries)
             return seen, recalled, lambda: self.model.memory.matrix(state.memory)
         seen = steering.look(self.model, given["image"], steer)
-        recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
+        queries = cues.queries(self.model, seen.context, given)
+        recalled, matrix = steering.recall(self.model, seen, reads, steer.written, queries)
         return seen, recalled, lambda: matrix
 
     def _shares(self, given: State, seen: Any) -> Tensor:

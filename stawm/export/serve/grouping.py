@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +31,26 @@ def size_by_size(call: Call) -> Call:
         groups = groups_of(images, self.info)
         if len(groups) <= 1:
             return call(self, images, **options)
-        found = [call(self, [images[row] for row in rows], **options) for rows in groups]
+        cue = options.pop("cue", None)
+        asked: list[dict[str, Any]] = [{} if cue is None else {"cue": _of(cue, rows, len(images))} for rows in groups]
+        parts = zip(groups, asked, strict=True)
+        found = [call(self, [images[row] for row in rows], **own, **options) for rows, own in parts]
         order = torch.tensor([row for rows in groups for row in rows]).argsort()
         return _in_order(found, order)
 
     return grouped  # pyright: ignore[reportReturnType]  (it takes what the call takes)
+
+
+def _of(cue: Any, rows: list[int], count: int) -> Any:
+    """Return what is asked about some of the images: the same as about all, unless each has questions of its own."""
+    if isinstance(cue, Mapping):
+        return {name: _of(own, rows, count) for name, own in cue.items()}
+    try:
+        asked = torch.as_tensor(cue)
+    except (TypeError, ValueError, RuntimeError):
+        return cue
+    by_image = asked.ndim > 1 + asked.is_floating_point() and len(asked) == count
+    return asked[rows] if by_image else cue
 
 
 def groups_of(images: Any, info: GraphInfo) -> list[list[int]]:

@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnxruntime as ort
 import torch
@@ -13,23 +13,31 @@ import torch
 from stawm.errors import ExportError, InputError
 from stawm.export.file import sealing
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
-from stawm.export.file.metadata import NOISE, GraphInfo
+from stawm.export.file.metadata import NOISE, GraphInfo, is_cue
 from stawm.export.file.proto import fixed, opset_of, shapes_of
 from stawm.export.graphs.fields import OnnxOutput, reads_every_glimpse, unflatten
 from stawm.export.graphs.steering import POSE, neutral
 from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
 from stawm.export.run.runners import BoundRunner, HostRunner, Runner
-from stawm.export.run.walk import Named, roll
+from stawm.export.run.walk import Named, Walk, of_glimpse, roll
 from stawm.export.serve.arguments import as_count, check_generator, check_noise
+from stawm.export.serve.asking import asked_of, cues_for
 from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Steps, Until, look, rule
 from stawm.export.serve.pixels import Images, normalise, prepare
 from stawm.heads import noise as noises
+from stawm.heads.cued import Cues
 from stawm.heads.output import Noise
 from stawm.storage.opening import as_path
 
 _log = logging.getLogger("stawm.export")
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Remembered(NamedTuple):
+    """What a step graph remembers of images, batch by batch: all that its part ``read`` takes beside questions."""
+
+    parts: Sequence[Named]
 
 
 class OnnxModel:
@@ -96,6 +104,7 @@ class OnnxModel:
         self.info: GraphInfo = next(iter(files.values())).info
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
+        self._asked = asked_of(self.info, {n: s for file in files.values() for n, s in shapes_of(file.proto).items()})
         self._pose_size = fixed(shapes[POSE])[0] if self.info.steered else None
         self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
         on_cpu = device == "auto" and self.info.precision == "int8"  # for which GPUs have no kernels
@@ -109,7 +118,8 @@ class OnnxModel:
         }
         self._settings = {"device": device, "batch_size": self.batch_size, **options}
         captured = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
-        options["cuda_graphs"] = captured and not self.info.any_size  # which are captured for one size of images
+        # which are captured for one size of images, and one number of questions
+        options["cuda_graphs"] = captured and not self.info.any_size and not self._asked
         bound = chosen != "cpu" and torch.cuda.is_available()  # then buffers are PyTorch's tensors on the GPU
         number = torch.cuda.current_device() if bound else 0
         stream = torch.cuda.Stream(number) if bound else None
@@ -132,6 +142,7 @@ class OnnxModel:
         self,
         images: Images,
         *,
+        cue: Cues | None = None,
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
         glimpses: int | None = None,
@@ -142,16 +153,19 @@ class OnnxModel:
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
                 images; see `prepare`. They are normalised here. A graph for images of any size also takes a list of
                 several sizes: those of one size are run together, and the answers keep the list's order.
+            cue: What is asked, as for a call of the model: (k,) for all images, or (b, k); as vectors with one axis
+                more. Every numbered question, in order, where left out.
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
 
         Raises:
-            InputError: The images, the noise or the number of glimpses are not what the graph takes.
+            InputError: The images, the cue, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
+        inputs |= cues_for(self._asked, cue, len(inputs["image"]), inputs["image"])
         batch, device = len(inputs["image"]), inputs["image"].device
         found = [self._run(part, count) for part in self._split(inputs)]
         return unflatten({name: torch.cat([one[name] for one in found])[:batch].to(device) for name in found[0]})
@@ -185,14 +199,59 @@ class OnnxModel:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
         sure, count = rule(until, self.info.stopping), self._glimpses(glimpses) or 1
         inputs = self._inputs(images, noise, generator, count)
+        inputs |= cues_for(self._asked, None, len(inputs["image"]), inputs["image"])
         batch = len(inputs["image"])
         inputs = inputs if batch else self._split(inputs)[0]
         steps = Steps(self._part, self._takes, inputs)
         found = look(steps, len(inputs["image"]), count, sure, self.batch_size)
         return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
 
+    def remember(self, images: Images, *, glimpses: int | None = None) -> Remembered:
+        """Look at images, and keep what the memory holds of them, to ask as often as one likes.
+
+        Args:
+            images: As for a call; of one size.
+            glimpses: How many glimpses to take; the number that the graph has room for where left out.
+
+        Raises:
+            InputError: This is not a step graph of a model that is asked by cues, or an argument is not legal.
+        """
+        if self.info.kind != "step" or not self._asked:
+            raise InputError("remember needs a step graph of a model with a head that is asked, such as 'recall'.")
+        count = self._glimpses(glimpses) or 1
+        parts = []
+        for inputs in self._split(self._inputs(images, None, None, count)):
+            walk = Walk(self._part, self._takes, inputs["image"])
+            for t in range(count):
+                walk.look(of_glimpse(inputs, t))
+            parts.append({name: walk.known[name] for name in self._takes["read"] if name not in self._asked})
+        return Remembered(parts)
+
+    def ask(self, remembered: Remembered, cue: Cues | None = None) -> OnnxOutput:
+        """Ask what is remembered of images, without looking again.
+
+        Args:
+            remembered: What `remember` gave.
+            cue: What is asked, as for a call.
+
+        Raises:
+            InputError: The cue is not what the graph takes.
+        """
+        like = next(iter(remembered.parts[0].values()))
+        sizes = [len(next(iter(part.values()))) for part in remembered.parts]
+        whole = cues_for(self._asked, cue, sum(sizes), like)
+        cues = zip(*(own.split(sizes) for own in whole.values()), strict=True)
+        asked = [part | dict(zip(whole, own, strict=True)) for part, own in zip(remembered.parts, cues, strict=True)]
+        found = [self._part("read", given) for given in asked]
+        named = {name: torch.cat([one[name] for one in found]) for name in found[0] if name in self.info.fields}
+        return unflatten({name: value.to(like.device) for name, value in named.items()})
+
     def _inputs(
-        self, images: Images, noise: Noise | None, generator: torch.Generator | None, glimpses: int | None
+        self,
+        images: Images,
+        noise: Noise | None,
+        generator: torch.Generator | None,
+        glimpses: int | None,
     ) -> Named:
         check_noise(noise)
         check_generator(generator)
@@ -246,7 +305,8 @@ def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str
             f"{file.path} is of opset {opset}: from 20 on TensorRT samples by the nearest pixel. Export with opset=18."
         )
     inputs = {name: shape for name, shape in shapes_of(file.proto).items() if name in file.info.inputs}
-    profiled = device == "tensorrt" and not file.info.any_size  # of free sides TensorRT makes its own profiles
+    free = file.info.any_size or any(map(is_cue, file.info.inputs))  # of free sides TensorRT makes its own profiles
+    profiled = device == "tensorrt" and not free
     shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if profiled else ()
     return open_session(file.data, device, trt_shapes=shapes, **options)
 

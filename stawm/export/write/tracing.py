@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from stawm.errors import ExportError, InputError
+from stawm.export.graphs.cues import MANY
 from stawm.export.graphs.graph import Graph
 from stawm.export.write.blame import Witness, place_of_error
 from stawm.export.write.passes import STRANGE, Leftover
@@ -88,7 +89,9 @@ def _shapes(graph: Graph) -> Any:
         least, most = graph.sides
         image = batch | {2: torch.export.Dim("h", min=max(least, 2), max=most)}
         image |= {3: torch.export.Dim("w", min=max(least, 2), max=most)}
-    return (tuple(image if name == "image" else batch for name in graph.inputs),)
+    many = batch | ({1: torch.export.Dim(MANY, min=2)} if graph.asked else {})
+    sizes = {"image": image} | dict.fromkeys(graph.asked, many)
+    return (tuple(sizes.get(name, batch) for name in graph.inputs),)
 
 
 def witness(graph: Graph, example: Mapping[str, Tensor]) -> Witness:
