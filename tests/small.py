@@ -16,7 +16,7 @@ SCENES = {
     for kind in ("stawm", "cnn")
     for n in ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 }
-OURS = {"stawm-digits", "stawm-photo", *SCENES}
+OURS = {"stawm-digits", "stawm-photo", "stawm-recall", *SCENES}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 PHOTO = {"image": (3, 48, 48), "context_size": 24, "glimpse_size": 24, "backbone": "conv", "context": {"layers": None}}
@@ -55,11 +55,13 @@ def shaken(model: Any, scale: float = 0.1) -> Any:
 
 
 def inputs(model: Model, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Images and labels."""
+    """Images and labels; of a model that is asked, one for each question."""
     generator = torch.Generator().manual_seed(seed)
     dtype = next(model.parameters()).dtype
     images = torch.rand(batch, *model.config.image, generator=generator, dtype=torch.float64).to(dtype)
-    return images, torch.randint(0, 10, (batch,), generator=generator)
+    asked = model.config.head("recall")
+    shape = (batch,) if asked is None else (batch, asked.cues)
+    return images, torch.randint(0, 10, shape, generator=generator)
 
 
 def tensors(output: Output) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from benchmarks import __main__ as every
 from benchmarks import results
 from benchmarks.results import PAGE, Benchmark, command, goal, publish, table
 
-NAMES = (*every.NAMES, "gpu", "early_exit", "evidence")
+NAMES = (*every.NAMES, "gpu", "early_exit", "evidence", "asking")
 
 
 def block(name: str) -> str:

@@ -79,6 +79,7 @@ def test_every_memory_is_asked_in_graphs(memory: str, tmp_path: Path):
         assert to_onnx(asked(memory).float(), tmp_path / f"{graph}.onnx", graph=graph).ok
 
 
+@pytest.mark.long
 def test_vectors_go_into_a_graph(tmp_path: Path):
     model = asked(cues=None, cue_size=3).float()
     to_onnx(model, tmp_path / "vectors.onnx", batches=(1, 2))
