@@ -66,6 +66,15 @@ COMPONENTS: tuple[Entry, ...] = (
     ),
     _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
     _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
+    _memory(
+        "mean", "mean:Mean", "A control: the mean of what was written, with a read-out of two layers.", "zaheer2017"
+    ),
+    _memory(
+        "recurrent",
+        "recurrent:Recurrent",
+        "A control: an LSTM over what is written, with a read-out of two layers.",
+        *("hochreiter1997", "gers2000"),
+    ),
     _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention.", "ramsauer2021"),
     _backbone("conv", "conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"),
     _backbone(
