@@ -159,7 +159,7 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     looks, untrained = examine(model, images, poses), is_untrained(model.locator, poses)
     E = seen.memory_input
     usual = dict.fromkeys(model.named_heads, (n,))
-    asked = [query.reshape(len(E), -1, E.shape[2]) for query in asked_for(model, seen, usual, {}).values()]
+    asked = [query.reshape(len(E), -1, query.shape[-1]) for query in asked_for(model, seen, usual, {}).values()]
     queries = torch.cat(asked, dim=1)
     generic = _states(model, E, queries)
     rates = rates_of(model.memory)

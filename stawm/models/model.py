@@ -76,6 +76,7 @@ class Stawm(Model):
             pose_limit=config.pose_limit,
             context_size=config.context_size,
             pose_jitter=config.pose_jitter,
+            apart=parts["memory"].bind != "self",
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))
@@ -221,7 +222,7 @@ class Stawm(Model):
             raise InputError(f"{self.config.name} has no head that is asked by a cue, such as 'recall'.")
         queries = self.queries(context, cue)
         recalled = {name: activate(self.memory.read(state.memory, query)) for name, query in queries.items()}
-        return self.answer(Seen(context, None, context.new_zeros(len(context), 0, self.memory.memory_size)), recalled)
+        return self.answer(Seen(context, None, context.new_zeros(len(context), 0, self.memory.input_size)), recalled)
 
     def queries(self, context: Float[Tensor, "b f"], cue: Cues | None = None) -> dict[str, Float[Tensor, "b k m"]]:
         """Return the queries of the heads that are asked by cues, by the heads' names.
@@ -320,7 +321,7 @@ class Stawm(Model):
         single = {name: times for name, times in reads.items() if name not in many}
         asked = [each[name].unsqueeze(1).expand(-1, len(times), -1) for name, times in single.items()]
         if not asked:
-            asked = [seen.memory_input[:, :0]]
+            asked = [seen.memory_input[:, :0, : self.memory.memory_size]]
         stacked = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
         times = [time for own in single.values() for time in own]
         start = () if state is None else (state.memory,)

@@ -134,7 +134,7 @@ class Init(Part):
             for key, shape in head.carries(noise).items()
         }
         if "shares" in outputs:
-            registers |= {ROWS: torch.zeros(1, slots, model.memory.memory_size), COUNT: torch.zeros(1, 1)}
+            registers |= {ROWS: torch.zeros(1, slots, model.memory.input_size), COUNT: torch.zeros(1, 1)}
         empty = self.memory.name(self.memory.empty) | registers
         self.empty = {name: value.detach().clone() for name, value in empty.items()}
         self.blank = {name for name, value in empty.items() if not bool(value.any())}
