@@ -10,6 +10,7 @@ from stawm.configuration.components import instantiate
 from stawm.errors import ConfigError, Faults
 from stawm.heads import together
 from stawm.heads.config import called
+from stawm.heads.cued import cued
 from stawm.heads.output import Noise
 from stawm.models.looker import Looker, checked_count
 from stawm.models.parts import make_policy
@@ -79,12 +80,19 @@ class Ram(Looker):
             states = reach(states, self.parameters())
         return Seen(looks.emission[:, 0], looks, states)
 
-    def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
+    def recall(
+        self,
+        seen: Seen,
+        reads: Mapping[str, Sequence[int]],
+        *,
+        queries: Mapping[str, Float[Tensor, "b k m"]] | None = None,
+    ) -> dict[str, Float[Tensor, "b k m"]]:
         """Return the recurrent state after each of the glimpses that a head reads after.
 
         Args:
             seen: What `look` gave.
             reads: For each head the numbers of glimpses, from 1 to n.
+            queries: None; the heads of this family ask none.
         """
         return {name: seen.memory_input[:, [time - 1 for time in times]] for name, times in reads.items()}
 
@@ -125,6 +133,12 @@ def _heads(config: RamConfig) -> dict[str, nn.Module]:
     found = {called(head): faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
     faults.settle()
     faults.add(*together.clashes(found))
+    faults.add(
+        *(
+            f"{config.name}: a model of the family 'ram' has no memory that a head such as {name!r} could ask."
+            for name in cued(found)
+        )
+    )
     faults.settle()
     for head in found.values():
         head.query = nn.Identity()

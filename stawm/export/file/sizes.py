@@ -22,6 +22,8 @@ MAX_TOTAL = 2**30
 MAX_WORK = 2**40
 """The most multiplications, for one image."""
 MANY = 256
+MANY_ASKED, ASKED = "k", 128
+"""What the axis of questions is called, of which there may be any number, and for how many it is told."""
 MAX_LISTS = 2**20
 """The most numbers of all values with a single axis, and so without a batch, that nodes give together."""
 SMALL = 1024
@@ -125,6 +127,8 @@ def _outline(proto: onnx.ModelProto, batch: int, sides: Sides) -> onnx.ModelProt
         dims = bare.graph.input[-1].type.tensor_type.shape.dim
         if dims and not dims[0].HasField("dim_value"):
             dims[0].dim_value = batch
+        if len(dims) > 1 and dims[1].dim_param == MANY_ASKED:
+            dims[1].dim_value = ASKED
         for dim, side in zip(dims[2:], sides if value.name == "image" else (), strict=False):
             dim.dim_value = side
     for tensor in proto.graph.initializer:
