@@ -8,7 +8,10 @@ STAMP := .venv/.installed
 # One worker a core; one that is done early takes tests from the others.
 PARALLEL := --numprocesses=logical --dist=worksteal
 
-.PHONY: demo test test-long fuzz check format bench docs docs-serve page web clean
+# Bytecode is kept: workers and the processes that tests start would compile the same sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-long notebooks fuzz check format bench docs docs-serve page web clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -26,6 +29,10 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m "" --hypothesis-profile=long
+
+# Run the notebooks, and keep what they show; in some minutes.
+notebooks: $(STAMP)
+	$(BIN)/python -m tools.notebooks $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.checkpoints $(ARGS)
@@ -50,13 +57,13 @@ docs-serve: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-# The page of `stawm web`, from its sources in web/; needs Node 20 or newer.
-page: $(STAMP)
+# The page of `stawm web`, from its sources in web/; needs Node 20 or newer, and of Python its library alone.
+page:
 	cd web && npm ci && npx tsc && npx vitest run && npx vite build
-	$(BIN)/python tools/page.py
+	$(PYTHON) tools/page.py
 
 # The page with the models that come with the package, on this machine.
-web: page
+web: $(STAMP) page
 	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad --out site --serve
 
 clean:

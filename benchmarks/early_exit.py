@@ -62,7 +62,7 @@ def rows_of(name: str, known: Known, rollout: OnnxModel, steps: OnnxModel, image
     variants: dict[str, Callable[[], Any]] = {ALL: lambda: rollout(images)}
     rows: list[Row] = [_row(name, ALL, logits.shape[1], test.wrong[:, -1].double().mean().item())]
     for mean in (one for one in MEANS if one < logits.shape[1]):
-        thresholds, _ = stopping.choose(found, 1.0, mean)
+        thresholds, _ = stopping.choose(found, mean)
         outcome, what = stopping.stop(test, thresholds), f"at most {mean:g}"
         rule = _rule(thresholds.tolist(), temperatures)
         variants[what] = partial(_look, steps, rule, images)

@@ -1,4 +1,4 @@
-"""From a benchmark's rows to JSON, and from the JSON to its place in `docs/benchmarks.md`.
+"""From a benchmark's rows to JSON, and from the JSON to its place in `docs/benchmarks.md` or on another page.
 
 Tables are made of the kept JSON alone, so page and JSON cannot say different things.
 """
@@ -22,10 +22,12 @@ class Benchmark:
     Attributes:
         name: Of its module, its JSON and its place on the page.
         show: Lays rows out as Markdown.
+        page: The page that they are shown on.
     """
 
     name: str
     show: Callable[[list[Row]], str]
+    page: Path = PAGE
 
     @property
     def path(self) -> Path:
@@ -45,7 +47,7 @@ class Benchmark:
 
     def publish(self) -> None:
         """Put the kept results into their place on the page."""
-        publish(self.name, self.text())
+        publish(self.name, self.text(), self.page)
 
 
 def command(benchmark: Benchmark, measure: Callable[[bool], list[Row]], arguments: Sequence[str] | None = None) -> None:

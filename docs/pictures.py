@@ -13,8 +13,6 @@ one that draws, `looking` and `scenes` one that classifies. `looking` also print
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -25,6 +23,7 @@ from stawm import viz
 from stawm.cli.demo import telling
 from stawm.models.model import Model, Stawm
 from stawm.models.pixels import to_unit
+from stawm.nn.policies.fixed import Fixed
 from stawm.storage.pretrained import find_model
 from stawm.training import data, evaluate
 from stawm.viz import matrices, sheet
@@ -96,20 +95,12 @@ def latents(model: Model, source: str) -> None:
     sheet.save(viz.generated(model, pixels), IMAGES / "prior.png")
 
 
-@contextmanager
-def looking_at(model: Stawm, poses: Tensor) -> Iterator[None]:
-    """Make a model look where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
-    taken: list[Tensor] = []
-
-    def emit(emitter: object, given: object, pose: Tensor) -> Tensor:
-        taken.append(poses[len(taken) % len(poses)].expand_as(pose))
-        return taken[-1]
-
-    hook = model.loop.emitter.register_forward_hook(emit)
-    try:
-        yield
-    finally:
-        hook.remove()
+def looking_at(model: Stawm, poses: Tensor) -> Model:
+    """Return a model that looks where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
+    given = tuple(tuple(pose) for pose in poses.tolist())
+    other = stawm.build(model.config.replace(policy=Fixed.Config(poses=given)), seed=0)
+    other.load_state_dict(model.state_dict(), strict=False)
+    return other.eval()
 
 
 def looking(model: Stawm, source: str) -> None:
@@ -127,13 +118,9 @@ def looking(model: Stawm, source: str) -> None:
     sheet.save(viz.looks(model, pixels[chosen], labels[chosen], title=title), IMAGES / "looks.png")
     figure, axes = sheet.panels([1.3] * len(ways), [1.0] + [1.0] * steps)
     for panels, (name, poses) in zip(axes, ways.items(), strict=True):
-        with looking_at(model, seen.trace.pose[chosen[0]] if poses is None else poses):
-            shown = look(model, pixels[chosen[:1]])
-        if poses is None:
-            measured = evaluate(model, test, by_glimpse=True)
-        else:
-            with looking_at(model, poses):
-                measured = evaluate(model, test, by_glimpse=True)
+        other = model if poses is None else looking_at(model, poses)
+        shown = look(other, pixels[chosen[:1]])
+        measured = evaluate(other, test, by_glimpse=True)
         print(name, f"{measured.images:,} images", " ".join(f"{error:.2%}" for error in measured.error_by_glimpse))
         sheet.scene(panels[0], pixels[chosen[0]], shown.frames(0))
         sheet.under(panels[0], name, sheet.INK)

@@ -85,9 +85,15 @@ def cost(model: Model) -> Record:
 
 def seen(config: Any, glimpses: int | None) -> int:
     """Return how many pixels networks are given: those of the image, or of thumbnail and views."""
-    if glimpses is None:
-        return config.image[1] * config.image[2]
-    return config.context_size**2 + glimpses * config.locator.scales * config.glimpse_size**2
+    whole = config.image[1] * config.image[2]
+    if glimpses is None:  # a spatial transformer sees its view beside the image
+        return whole + (getattr(config.backbone, "view", None) or 0) ** 2
+    context = 0
+    if getattr(config, "context", None) is not None:
+        context = config.context_size**2 if config.context_size else whole
+    if getattr(config, "locator", None) is None:
+        return glimpses * whole
+    return context + glimpses * config.locator.scales * config.glimpse_size**2
 
 
 def by_digit_size(model: Model, root: str, fields: Mapping[str, Any]) -> dict[str, float]:
@@ -101,8 +107,8 @@ def by_digit_size(model: Model, root: str, fields: Mapping[str, Any]) -> dict[st
 
 
 def task_of(one: Record) -> str:
-    """Return the task of a record's preset."""
-    return one["preset"].removeprefix("stawm-").removeprefix("cnn-")
+    """Return the task of a record's preset, which its name ends with."""
+    return next(task for task in TASKS if one["preset"].partition(".")[0].endswith(f"-{task}"))
 
 
 def text(records: Sequence[Record]) -> str:
@@ -121,7 +127,7 @@ def text(records: Sequence[Record]) -> str:
 
 
 def _place(one: Record) -> tuple[int, bool, bool, str]:
-    return TASKS.index(task_of(one)), one["preset"].startswith("cnn"), not is_plain(one), one["command"]
+    return TASKS.index(task_of(one)), not one["preset"].startswith("stawm-"), not is_plain(one), one["command"]
 
 
 def _row(one: Record) -> list[str]:
@@ -232,7 +238,7 @@ def main() -> None:
     """Take records of the runs that are given, and write page and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_FOLDER")
-    parser.add_argument("--command", help="what made the run, where it was not stawm train: docs/random_gaze.py ...")
+    parser.add_argument("--command", help="what made the run, where it was not stawm train")
     parser.add_argument("--sizes", metavar="ROOT", help="MNIST's folder: also measure digits of other sizes")
     args = parser.parse_args()
     for run in args.runs:

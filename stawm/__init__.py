@@ -11,6 +11,7 @@ from stawm.lazy import attach
 if TYPE_CHECKING:
     from stawm import errors as errors
     from stawm import export as export
+    from stawm import runtime as runtime
     from stawm import training as training
     from stawm import viz as viz
     from stawm.configuration.components import build_component as build_component
@@ -57,6 +58,7 @@ _MODULES = {
     "export": "stawm.export",
     "hub": "stawm.storage.hub",
     "interop": "stawm.storage.interop",
+    "runtime": "stawm.runtime",
     "training": "stawm.training",
     "viz": "stawm.viz",
 }

@@ -20,7 +20,7 @@ from stawm.text import Readable
 
 PACKAGES = (
     *("torch", "torchvision", "timm", "numpy", "einops", "jaxtyping", "safetensors", "scikit-learn", "rich", "psutil"),
-    *("onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu"),
+    *("pillow", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu"),
     *("accelerate", "filelock", "tensorboard", "matplotlib"),
     *("huggingface_hub", "tifffile", "zarr", "imagecodecs", "ray", "tritonclient"),
 )
@@ -92,7 +92,8 @@ def environment() -> Environment:
     packages = {name: _version_of(name) for name in PACKAGES}
     faults: list[str] = []
     devices = (_cpu(), *_asked("torch", _gpus, faults))
-    providers = tuple(_asked("onnxruntime", lambda ort: ort.get_available_providers(), faults))
+    runs = packages["onnxruntime"] or packages["onnxruntime-gpu"]  # which only exports and graphs need
+    providers = tuple(_asked("onnxruntime", lambda ort: ort.get_available_providers(), faults)) if runs else ()
     plugins = tuple(f"{point.name} from {origin}" for point, origin in installed(registry.ENTRY_POINT_GROUP)[0])
     faults += [f"A plug-in cannot be used: {plugin}." for plugin in registry.broken_plugins()]
     return Environment(

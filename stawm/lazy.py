@@ -10,18 +10,18 @@ EXTRAS = {
     "accelerate": "train",
     "huggingface_hub": "hub",
     "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
     "ray": "ray",
     "tensorboard": "train",
     "tifffile": "large",
     "zarr": "large",
 }
 """Which extra brings a package that may lack."""
-NEEDED = {"sklearn": "scikit-learn"} | {
+NEEDED = {"PIL": "pillow", "sklearn": "scikit-learn"} | {
     name: name
-    for name in (
-        *("torch", "torchvision", "timm", "numpy", "einops", "jaxtyping", "safetensors", "rich", "psutil"),
-        *("onnx", "onnxscript", "onnxruntime"),
-    )
+    for name in (*("torch", "torchvision", "timm", "numpy", "einops", "jaxtyping", "safetensors", "rich", "psutil"),)
 }
 """What stawm is installed with, and by which name pip knows it."""
 

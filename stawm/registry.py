@@ -68,7 +68,8 @@ def register(
     """Register a component class, or a preset, under a name.
 
     Args:
-        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"``, ``"data"`` or ``"preset"``.
+        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"policy"``, ``"head"``, ``"data"`` or
+            ``"preset"``.
         name: The name, lower case with hyphens; a preset's variant is named ``preset.tag``.
         summary: One sentence for listings; the first line of the docstring where it is left out.
         cites: BibTeX keys, or whole BibTeX entries, of what the component implements.

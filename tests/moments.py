@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-MOMENTS = {"latent": (0.0, 1.0, 3.0), "mask": (1 / 2, 1 / 12, 1 / 80)}
+NORMAL, UNIFORM = (0.0, 1.0, 3.0), (1 / 2, 1 / 12, 1 / 80)
+MOMENTS = {"latent": NORMAL, "mask": UNIFORM, "pose": NORMAL, "place": UNIFORM}
 """Mean, variance and fourth central moment: of the standard normal, and of the uniform distribution in (0, 1)."""
 
 
@@ -12,7 +13,7 @@ def assert_distributed(kind: str, drawn: Tensor) -> None:
     numbers, n = drawn.double().flatten(), drawn.numel()
     assert abs(numbers.mean().item() - mean) < 6 * (variance / n) ** 0.5
     assert abs(numbers.var().item() - variance) < 6 * ((fourth - variance**2) / n) ** 0.5
-    if kind == "mask":
+    if MOMENTS[kind] == UNIFORM:
         assert 0 < numbers.min() < 20 / n
         assert 1 - 20 / n < numbers.max() < 1
     else:

@@ -16,9 +16,20 @@ SCENES = {
     for kind in ("stawm", "cnn")
     for n in ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 }
-OURS = {"stawm-digits", "stawm-photo", "stawm-recall", *SCENES}
+DRAWS = {"draw-mnist", "draw-mnist-no-attention", "draw-cluttered-100"}
+RAMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "ram"]
+PEERS = {
+    *DRAWS,
+    *RAMS,
+    "stn-cluttered-60",
+    *(f"ram-cnn-{task}" for task in ("translated-60", "cluttered-60", "cluttered-100")),
+}
+"""The models of other papers."""
+STAWMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "stawm"]
+OURS = {"stawm-digits", "stawm-photo", "stawm-recall", *SCENES, *PEERS}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
+RAM_SIZES = {"feature_size": 8, "hidden_size": 12, "glimpses": 3}
 PHOTO = {"image": (3, 48, 48), "context_size": 24, "glimpse_size": 24, "backbone": "conv", "context": {"layers": None}}
 """Of the preset for photographs, whose images are large."""
 TINY = {
@@ -35,7 +46,10 @@ TINY = {
 
 def small(preset: str, **overrides: Any) -> Model:
     """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
-    sizes = {} if preset in BASELINES else SIZES | (PHOTO if preset == "stawm-photo" else {})
+    sizes = {} if preset in BASELINES else RAM_SIZES if preset in RAMS else SIZES
+    sizes = sizes | (PHOTO if preset == "stawm-photo" else {})
+    if preset in DRAWS:
+        sizes = {key: value for key, value in SIZES.items() if key != "memory_size"}
     return stawm.build(preset, seed=0, **{**sizes, **overrides})
 
 

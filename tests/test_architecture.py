@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "stawm"
 LAYERS = (
-    ("_version", "errors", "lazy", "network", "text"),
+    ("_version", "arrays", "errors", "lazy", "network", "text"),
     ("catalog",),
     ("registry",),
     ("installation",),
@@ -21,10 +21,12 @@ LAYERS = (
     ("heads",),
     ("models",),
     ("storage",),
+    ("pictures",),
     ("large",),
     ("viz",),
     ("training",),
     ("export",),
+    ("runtime",),
     ("web",),
     ("nn.testing",),
     ("cli", "__main__", "__init__"),

@@ -96,7 +96,7 @@ def test_readme_lists_every_preset():
 def test_readme_lists_every_component():
     import stawm
 
-    kinds = {"memory", "backbone", "canvas", "locator", "head"}
+    kinds = {"memory", "backbone", "canvas", "locator", "policy", "head"}
     listed = {row[0]: _names(row[1:2]) for t in _tables(_readme()) if t[0][0] == "kind" for row in t[1:]}
     assert set(listed) == kinds
     for kind, names in listed.items():

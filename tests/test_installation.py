@@ -18,7 +18,7 @@ from stawm.lazy import EXTRAS, NEEDED, explained
 from tests.plugins import MEMORY, Install
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-USED = ("train", "hub", "large", "ray", "triton")
+USED = ("export", "gpu", "train", "hub", "large", "ray", "triton")
 
 
 def names(needs: list[str]) -> set[str]:
@@ -32,7 +32,7 @@ def test_every_package_that_stawm_uses_is_told() -> None:
 
 
 def test_every_package_that_stawm_needs_is_known_by_the_name_to_install() -> None:
-    assert {*NEEDED.values()} == names(PROJECT["dependencies"]) - {"onnxruntime-gpu"}
+    assert {*NEEDED.values()} == names(PROJECT["dependencies"])
     assert not EXTRAS.keys() & NEEDED.keys()
 
 

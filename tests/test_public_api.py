@@ -14,7 +14,7 @@ import stawm
 PUBLIC = {
     *("build", "build_component", "config", "list_names", "describe", "cite", "register", "save", "load", "inspect"),
     *("diagnose", "environment", "explain", "explore"),
-    *("Config", "Noise", "Output", "errors", "export", "hub", "interop", "training", "viz", "__version__"),
+    *("Config", "Noise", "Output", "errors", "export", "hub", "interop", "runtime", "training", "viz", "__version__"),
 }
 
 

@@ -18,6 +18,7 @@ MODULES = {
     "stawm": "stawm",
     "training": "stawm.training",
     "export": "stawm.export",
+    "runtime": "stawm.runtime",
     "viz": "stawm.viz",
     "web": "stawm.web",
     "hub": "stawm.storage.hub",

@@ -47,7 +47,7 @@ def try_in(folder: Path, version: str, run: Callable[..., object] = subprocess.r
         venv.create(folder, with_pip=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    install = [python, "-m", "pip", "install", "--quiet", "--upgrade", requirement(version), f"{ROOT}[train]"]
+    install = [python, "-m", "pip", "install", "--quiet", "--upgrade", requirement(version), f"{ROOT}[train,export]"]
     run(install, check=True, env=clean)
     run([python, str(Path(__file__).resolve()), "here"], check=True, env=clean, cwd=folder)
 

@@ -25,6 +25,7 @@ _FOLDERS: Mapping[Kind, str] = {
     Kind.MEMORY: "stawm.nn.memories",
     Kind.BACKBONE: "stawm.nn.backbones",
     Kind.LOCATOR: "stawm.nn.locators",
+    Kind.POLICY: "stawm.nn.policies",
     Kind.CANVAS: "stawm.nn.canvases",
     Kind.HEAD: "stawm.heads",
     Kind.DATA: "stawm.training.data",
@@ -36,7 +37,7 @@ def _entry(kind: Kind, name: str, target: str, summary: str, *cites: str, takes_
     return Entry(kind=kind, name=name, target=place, summary=summary, cites=cites, takes_argument=takes_argument)
 
 
-_memory, _backbone, _locator, _canvas, _head, _data = (partial(_entry, kind) for kind in _FOLDERS)
+_memory, _backbone, _locator, _policy, _canvas, _head, _data = (partial(_entry, kind) for kind in _FOLDERS)
 
 COMPONENTS: tuple[Entry, ...] = (
     _memory(
@@ -90,6 +91,13 @@ COMPONENTS: tuple[Entry, ...] = (
         *("levine2016", "finn2016"),
     ),
     _backbone(
+        "dense",
+        "dense:Dense",
+        "Fully connected layers; without any, the pixels themselves.",
+        *("mnih2014", "gregor2015"),
+    ),
+    _backbone("stn", "stn:Stn", "One affine view of the image, and the network that sees it.", "jaderberg2015"),
+    _backbone(
         "timm",
         "timm_network:TimmNetwork",
         "Any network of timm by its name there, with its early strides lowered for small images.",
@@ -100,6 +108,15 @@ COMPONENTS: tuple[Entry, ...] = (
     _locator("crop", "crop:Crop", "A position and one scale.", "mnih2014", "jaderberg2015"),
     _locator("retina", "retina:Retina", "A position alone: RAM's retina, whose views keep their widths.", "mnih2014"),
     _locator("filterbank", "filterbank:FilterBank", "DRAW's grid of Gaussian filters.", "gregor2015"),
+    _policy("deterministic", "deterministic:Deterministic", "Looks where the model says: the paper's.", "harris2019"),
+    _policy(
+        "gaussian",
+        "gaussian:Gaussian",
+        "Looks around where the model says while it learns, by REINFORCE; in use exactly there.",
+        *("williams1992", "mnih2014"),
+    ),
+    _policy("random", "random:Random", "Looks anywhere: a control.", "mnih2014"),
+    _policy("fixed", "fixed:Fixed", "Looks in the middle, along a raster, or at poses that are given: a control."),
     _canvas("addition", "addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"),
     _canvas(
         "bernoulli",

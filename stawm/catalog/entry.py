@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BACKBONE = "backbone"
     CANVAS = "canvas"
     LOCATOR = "locator"
+    POLICY = "policy"
     HEAD = "head"
     DATA = "data"
     PRESET = "preset"

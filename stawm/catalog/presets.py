@@ -9,8 +9,10 @@ name is never two models.
 from typing import Any
 
 from stawm.catalog import recipes
+from stawm.catalog.draw_presets import DRAW_PRESETS
 from stawm.catalog.entry import Entry
 from stawm.catalog.photo_presets import PHOTO_PRESETS
+from stawm.catalog.ram_presets import RAM_PRESETS
 from stawm.catalog.records import preset
 from stawm.catalog.scene_presets import SCENE_PRESETS
 
@@ -269,5 +271,7 @@ PRESETS: tuple[Entry, ...] = (
         fast=recipes.DIGITS,
     ),
     *SCENE_PRESETS,
+    *RAM_PRESETS,
     *PHOTO_PRESETS,
+    *DRAW_PRESETS,
 )

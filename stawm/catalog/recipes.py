@@ -124,6 +124,26 @@ SCENES: RecipeFields = {
 RECALL: RecipeFields = {**SCENES, "epochs": 14, "average": 0.99}
 """Of questions about scenes."""
 SCENES_CNN: RecipeFields = {**SCENES, "epochs": 5, "pose_clip": None, "frozen_norm": 0.0}
+RAM: RecipeFields = {
+    **CLASSES,
+    "epochs": 40,
+    "rate": 1e-3,
+    "warm_up": 0.1,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.0,
+    "augmentation": {},
+}
+"""Of RAM and its kind on digits as they are."""
+RAM_SCENES: RecipeFields = {**RAM, "epochs": 60}
+RAM_PAPER: RecipeFields = {
+    "epochs": 200,
+    "batch": 20,
+    "optimiser": "sgd",
+    "rate": 0.01,
+    "schedule": "linear",
+    "clip": None,
+}
+"""Of Mnih et al. (2014), who searched for the first rate and do not tell it, nor for how long they trained."""
 PHOTOS: RecipeFields = {
     **CLASSES,
     "epochs": 30,
@@ -134,3 +154,22 @@ PHOTOS: RecipeFields = {
     "augmentation": {"flip": True, "rotation": 10, "shift": 0.08, "scale": 0.15, "jitter": 0.2},
 }
 """Of photographs of people's own, which are few."""
+PAPER_DRAW: RecipeFields = {"epochs": 100, "clip": 10.0, "sample_evaluation": True}
+"""The paper of DRAW names Adam, and neither a rate nor a batch: these are the usual ones."""
+PAPER_DRAW_READER: RecipeFields = {"epochs": 100, "clip": 10.0}
+DRAW: RecipeFields = {
+    **DRAWING,
+    "epochs": 40,
+    "rate": 2e-3,
+    "clip": 10.0,
+    "frozen_norm": 0.0,
+    "sample_evaluation": True,
+    "augmentation": {},
+}
+"""Of DRAW, whose digits are drawn as they are: its bound is compared with that of others."""
+DRAW_READER: RecipeFields = {**SCENES, "rate": 1e-3, "frozen_norm": 0.0}
+PAPER_STN: RecipeFields = {"epochs": 640, "batch": 256, "optimiser": "sgd", "rate": 0.01, "milestones": [213, 427]}
+"""150,000 steps, with a tenth of the rate after each third."""
+STN: RecipeFields = {**SCENES_CNN, "epochs": 12, "frozen_norm": 0.3}
+PAPER_RAM_CNN: RecipeFields = {"epochs": 100, "batch": 20, "optimiser": "sgd", "rate": 0.01, "decay": 0.97}
+"""The paper of RAM names batches of 20 and momentum of 0.9; its rate was sought at random and fell to zero."""

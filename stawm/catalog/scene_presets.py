@@ -33,7 +33,7 @@ _100: dict[str, Any] = {
 }
 _60 = {**_100, "image": (1, 60, 60), "locator": {"name": "retina", "scales": 3, "antialias": True, "width": 0.2}}
 _TWO = {**_100, "glimpses": 6}
-_CNN_100: dict[str, Any] = {
+CNN_100: dict[str, Any] = {
     "family": "baseline",
     "image": (1, 100, 100),
     "dropout": 0.0,
@@ -43,8 +43,8 @@ _CNN_100: dict[str, Any] = {
     "mean": (0.0211,),
     "std": (0.1331,),
 }
-_CNN_60 = {
-    **_CNN_100,
+CNN_60 = {
+    **CNN_100,
     "image": (1, 60, 60),
     "backbone": {"name": "conv", "layers": "32@5/2p2 64@3/2p1 96@3/2p1 128@3/2p1"},
 }
@@ -106,13 +106,13 @@ SCENE_PRESETS: tuple[Entry, ...] = (
         fast=recipes.RECALL,
         cites=("harris2019", "mnih2014", "schlag2021"),
     ),
-    *_task("translated-60", "Digits anywhere on 60x60", _60, _CNN_60),
-    *_task("cluttered-60", "Digits in clutter on 60x60", _60, _CNN_60),
-    *_task("cluttered-100", "Digits in clutter on 100x100", _100, _CNN_100),
+    *_task("translated-60", "Digits anywhere on 60x60", _60, CNN_60),
+    *_task("cluttered-60", "Digits in clutter on 60x60", _60, CNN_60),
+    *_task("cluttered-100", "Digits in clutter on 100x100", _100, CNN_100),
     *_task(
-        "pairs-100", "Pairs of digits in clutter on 100x100", {**_100, **_PAIRS, "glimpses": 6}, {**_CNN_100, **_PAIRS}
+        "pairs-100", "Pairs of digits in clutter on 100x100", {**_100, **_PAIRS, "glimpses": 6}, {**CNN_100, **_PAIRS}
     ),
     *_task(
-        "sum-100", "The sum of two digits in clutter on 100x100", {**_100, **_SUM, "glimpses": 6}, {**_CNN_100, **_SUM}
+        "sum-100", "The sum of two digits in clutter on 100x100", {**_100, **_SUM, "glimpses": 6}, {**CNN_100, **_SUM}
     ),
 )

@@ -151,7 +151,7 @@ def demo(
     Returns:
         What it came to; printing it gives a report.
     """
-    out = Path(out)
+    out, to_onnx = Path(out), export.to_onnx  # where the extra for exports lacks, that is said at once
     splits = data.load(source)
     heads = {"classification": {"classes": len(splits.train.class_names)}}
     fitted = {"image": splits.train.shape, "class_names": splits.train.class_names, "heads": heads}
@@ -163,7 +163,7 @@ def demo(
         seconds = time.perf_counter() - start
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run.checkpoint, out / run.checkpoint.name)
-    report = export.to_onnx(run.model, out / "model.onnx")
+    report = to_onnx(run.model, out / "model.onnx")
     pixels, labels = to_unit(splits.test.images[:]), splits.test.labels
     chances = _chances(run.model, pixels)
     agreement, speed = _through_onnx(out / "model.onnx", pixels, chances[:, -1].argmax(dim=-1))

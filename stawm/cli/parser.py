@@ -194,7 +194,7 @@ def _demo(parser: Parser) -> None:
 
 
 def _listing(parser: Parser) -> None:
-    words = "memory, backbone, canvas, locator, head, data, preset or recipe; all but recipes if left out"
+    words = "memory, backbone, canvas, locator, policy, head, data, preset or recipe; all but recipes if left out"
     parser.add_argument("kind", nargs="?", help=words)
     parser.add_argument("pattern", nargs="*", default=[], help="wildcards of names to keep")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="wildcards to leave out")
@@ -320,17 +320,19 @@ def _diagnose(parser: Parser) -> None:
 
 
 def _tune_stop(parser: Parser) -> None:
-    _model(parser)
+    parser.add_argument("model", help=f"the folder of a step graph that is not in fp32, or {graphs.MODEL}")
     _data(parser)
     goals = parser.add_mutually_exclusive_group(required=True)
     words = "the greatest error, say 0.5%%, or +0.05%% for so much above that of all glimpses"
     goals.add_argument("--error", type=stopping.error, metavar="E", help=words)
     goals.add_argument("--glimpses", type=float, metavar="MEAN", help="the greatest mean number of glimpses, say 2.5")
+    words = "with which probability new images keep the error (default: 0.95; 0.5 takes what is counted)"
+    parser.add_argument("--certainty", type=float, metavar="P", help=words)
     words = "tune on the last N training images, 0 for the test images (default: those held out from its training)"
     parser.add_argument("--validation", type=values.at_least(0), metavar="N", help=words)
     words = "change the images as in training, which brings those it was trained on nearer to new ones"
     parser.add_argument("--augment", action="store_true", help=words)
-    words = "the checkpoint to write; in place of the one that is given if left out"
+    words = "the checkpoint, or the graph's folder, to write; in place of the one that is given if left out"
     parser.add_argument("--out", type=Path, metavar="FILE", help=words)
 
 

@@ -4,12 +4,35 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
+from stawm.cli.graphs import is_graph
 from stawm.cli.printing import show
 from stawm.errors import InputError
 
 
 def tune_stop(args: Namespace) -> None:
-    """Find thresholds and write the checkpoint with them."""
+    """Find thresholds and write the checkpoint, or the step graph, with them."""
+    (_of_graph if is_graph(args.model) else _of_checkpoint)(args)
+
+
+def _of_graph(args: Namespace) -> None:
+    from stawm.cli.values import try_folder
+    from stawm.export.serve.measured import MeasuredGraph
+    from stawm.export.serve.session import OnnxModel
+    from stawm.export.write.tuned import check_tunable, keep_stopping
+    from stawm.training import tune_stop
+
+    out = args.out or Path(args.model)
+    try_folder(out)
+    graph = OnnxModel(args.model)
+    check_tunable(graph.info)
+    model = MeasuredGraph(graph)
+    images, words = _held_out(args, model, {}, "A graph")
+    augmentation = augmentation_of({}, "A graph") if args.augment else None
+    found = tune_stop(model, images, augmentation=augmentation, data=words, **_goal(args))
+    show(args, keep_stopping(args.model, found, out), f"saved {out}")
+
+
+def _of_checkpoint(args: Namespace) -> None:
     from stawm.storage.checkpoint import inspect, load, save
     from stawm.storage.info import FLOATS
     from stawm.storage.pretrained import resolve_weights
@@ -21,13 +44,18 @@ def tune_stop(args: Namespace) -> None:
     info, model = inspect(path), load(path)
     check_looks(model)
     images, words = _held_out(args, model, info.provenance)
-    goal = {"glimpses": args.glimpses} if args.error is None else args.error
     augmentation = augmentation_of(info.provenance) if args.augment else None
-    model.stopping = tune_stop(model, images, augmentation=augmentation, data=words, **goal)
+    model.stopping = tune_stop(model, images, augmentation=augmentation, data=words, **_goal(args))
     stored = {dtype for dtype, _ in info.tensors.values() if dtype.startswith(("F", "B")) and dtype != "BOOL"}
     halves = {"F16": FLOATS["float16"], "BF16": FLOATS["bfloat16"]}
     save(model, out, provenance=info.provenance, dtype=halves.get(stored.pop()) if len(stored) == 1 else None)
     show(args, model.stopping, f"saved {out}")
+
+
+def _goal(args: Namespace) -> dict[str, float]:
+    """Return what is asked of the thresholds."""
+    goal = {"glimpses": args.glimpses} if args.error is None else args.error
+    return goal | ({} if args.certainty is None else {"certainty": args.certainty})
 
 
 def error(given: str) -> dict[str, float]:
@@ -57,7 +85,7 @@ def _place(args: Namespace, path: Path) -> Path:
     return out
 
 
-def _held_out(args: Namespace, model: Any, provenance: Any) -> tuple[Any, str]:
+def _held_out(args: Namespace, model: Any, provenance: Any, what: str = "The checkpoint") -> tuple[Any, str]:
     """Return held-out images, and what they are: by the checkpoint's own note where nobody says.
 
     Raises:
@@ -70,7 +98,7 @@ def _held_out(args: Namespace, model: Any, provenance: Any) -> tuple[Any, str]:
     count = args.validation if args.validation is not None else noted
     if not isinstance(count, int) or (count == 0 and args.validation is None):
         raise InputError(
-            "The checkpoint does not say that images were held out from its training: give --validation N for the last "
+            f"{what} does not say that images were held out from its training: give --validation N for the last "
             "N training images, best with --augment where it was trained on them, or 0 for the test images."
         )
     train, test = splits(args, model)
@@ -81,7 +109,7 @@ def _held_out(args: Namespace, model: Any, provenance: Any) -> tuple[Any, str]:
     return data.hold_out_last(train, count).test, f"the last {count:,} training images of {source}{changed}"
 
 
-def augmentation_of(provenance: Any) -> Any:
+def augmentation_of(provenance: Any, what: str = "The checkpoint") -> Any:
     """Return how the images of a model's training were changed.
 
     Raises:
@@ -93,7 +121,5 @@ def augmentation_of(provenance: Any) -> Any:
     recipe = provenance.get("recipe")
     fields = recipe.get("augmentation") if isinstance(recipe, dict) else None
     if not isinstance(fields, dict):
-        raise InputError(
-            "The checkpoint does not say how the images of its training were augmented: leave out --augment."
-        )
+        raise InputError(f"{what} does not say how the images of its training were augmented: leave out --augment.")
     return make(Augmentation, fields, "the augmentation of the checkpoint")

@@ -37,7 +37,7 @@ def build_component(kind: registry.Kind | str, spec: Spec, /, **given: Any) -> A
     """Build one component by name, outside any model.
 
     Args:
-        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"head"`` or ``"data"``.
+        kind: ``"memory"``, ``"backbone"``, ``"canvas"``, ``"locator"``, ``"policy"``, ``"head"`` or ``"data"``.
         spec: A name, a mapping with ``name``, or a configuration.
         **given: The sizes that the component needs, and fields of its configuration.
 

@@ -75,12 +75,7 @@ class ClassificationHead(LastRead):
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Int[Tensor, "b"] | None
     ) -> dict[str, Tensor]:
         """Return the cross entropy; where early reads are learned from, also theirs."""
-        parts = classification_losses(self.config, output, targets)
-        logits = output.glimpse_logits
-        if targets is None or not self.learns_early or logits is None or logits.shape[1] < 2:
-            return parts
-        early = [classification_loss(read, targets, self.config.reduction) for read in logits[:, :-1].unbind(1)]
-        return parts | {"early": self.config.early * torch.stack(early).mean()}
+        return classification_losses(self.config, output, targets) | early_losses(self.config, output, targets)
 
     def measure(self, output: Output, targets: Int[Tensor, "b"]) -> dict[str, Tensor]:
         """Return how many answers are wrong, and their surprise; nothing without a label, as `evaluate` does it then.
@@ -109,3 +104,14 @@ def classification_losses(
     if labels is None or output.logits is None:
         raise InputError("A model that classifies needs labels for its loss; none were given.")
     return {"classification": classification_loss(output.logits, labels, config.reduction)}
+
+
+def early_losses(
+    config: ClassificationHead.Config, output: Output, labels: Int[Tensor, "b"] | None
+) -> dict[str, Tensor]:
+    """Return the weighed cross entropy of the answers before the last, averaged over them; nothing without a weight."""
+    logits = output.glimpse_logits
+    if labels is None or not config.early or logits is None or logits.shape[1] < 2:
+        return {}
+    early = [classification_loss(read, labels, config.reduction) for read in logits[:, :-1].unbind(1)]
+    return {"early": config.early * torch.stack(early).mean()}

@@ -11,6 +11,14 @@ LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """What a label may be: it begins the names of fields, which are read as attributes."""
 TAKEN = "noise"
 """What graphs begin the names of random numbers with."""
+CUE = "cue"
+"""What the questions of a head are called among the inputs of a graph; those of a head with a label are LABEL_cue."""
+NOISES = ("latent", "mask", "pose", "place")
+"""The fields of `stawm.heads.output.Noise`, for what needs no PyTorch."""
+TRACE = ("pose", "inverse_pose", "glimpses", "memory_input", "log_prob", "baseline")
+"""The fields of `stawm.heads.output.Trace`, likewise."""
+RESERVED = (*TRACE, "trace", "extra", "confidence", "corners", "shares", "image")
+"""What no head may call a field: outputs and graphs have these of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,13 @@ class HeadConfig(Config):
             f"{self.name}: label must be a letter, then letters, digits and underscores, and not {TAKEN!r}; "
             f"got {shown(self.label)}."
         ]
+
+
+def legal_cues(cues: int | None, size: int | None, batch: int) -> str:
+    """Say what a head may be asked about so many images: one of so many questions, or vectors of a size."""
+    if size is None:
+        return f"numbers from 0 to {(cues or 0) - 1}, of shape (k,) or ({batch}, k)"
+    return f"vectors of {size} numbers, of shape (k, {size}) or ({batch}, k, {size})"
 
 
 def label_of(config: Any) -> str | None:

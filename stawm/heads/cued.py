@@ -10,14 +10,12 @@ from torch import Tensor
 
 from stawm.errors import InputError, shown
 from stawm.heads.base import Carried, Fields, Head
-from stawm.heads.config import prefix
+from stawm.heads.config import CUE, legal_cues, prefix
 
 Cue: TypeAlias = Shaped[Tensor, "..."] | Sequence[Any]
 """Questions: numbers from 0, (k,) for all images or (b, k); or vectors, (k, d) for all images or (b, k, d)."""
 Cues: TypeAlias = Cue | Mapping[str, Cue]
 """The questions of all heads that take some, or by their names."""
-CUE = "cue"
-"""What the questions are called among the inputs of a graph; those of a head with a label are LABEL_cue."""
 
 
 class CuedHead(Head):
@@ -104,11 +102,7 @@ def settle(given: Cue | None, name: str, head: Any, batch: int, like: Tensor) ->
         InputError: What is given is no legal cue.
     """
     cues, size = head.cues, head.cue_size
-    legal = (
-        f"numbers from 0 to {cues - 1}, of shape (k,) or ({batch}, k)"
-        if size is None
-        else f"vectors of {size} numbers, of shape (k, {size}) or ({batch}, k, {size})"
-    )
+    legal = legal_cues(cues, size, batch)
     if given is None:
         if size is not None:
             raise InputError(f"The head {name!r} needs a cue: {legal}.")

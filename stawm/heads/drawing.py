@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+import torch
 from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm import configuration as base
 from stawm.configuration import NON_NEGATIVE, SIDE, SIZE
+from stawm.core import draw
 from stawm.core.latent import reparameterise
 from stawm.errors import ConfigError, InputError
 from stawm.heads.base import Carried, Fields, Head, Query, Scene
@@ -98,11 +100,15 @@ class DrawingHead(Head):
         norm_over: Literal["glimpse", "all"] = "glimpse"
         """What a decoder with batch normalisation takes together while training: the sketches of one glimpse, as the
         paper's authors do, or of all glimpses."""
+        measure: Literal["squared-error", "nats"] = "squared-error"
+        """How the picture is compared with the image: by the squared error, summed over the batch as the paper's
+        authors do; or by the surprise in nats of pixels that are 0 or 1, averaged over it. With β of 1 the losses then
+        sum up to a bound on the negative log-likelihood of an image."""
 
         @property
         def summed_losses(self) -> tuple[str, ...]:
             """The losses that are summed over the batch and not averaged."""
-            return ("reconstruction",)
+            return () if self.measure == "nats" else ("reconstruction",)
 
         def faults(self) -> list[str]:
             """Return what is wrong with the label, and with the notation of the stack."""
@@ -173,7 +179,7 @@ class DrawingHead(Head):
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
-        """Return the squared error and β times the divergence."""
+        """Return what the picture lacks, in the measure that the configuration names, and β times the divergence."""
         return drawing_losses(self.config, output, images)
 
     def noise_shapes(self, glimpses: int) -> Shapes:
@@ -185,11 +191,27 @@ class DrawingHead(Head):
 def drawing_losses(
     config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"] | None
 ) -> dict[str, Tensor]:
-    """Return the squared error and β times the divergence by name.
+    """Return what the picture lacks, in the head's measure, and β times the divergence, by name.
 
     Raises:
         InputError: Nothing was drawn.
     """
     if output.canvas is None or output.latent is None or images is None:
         raise InputError("The loss of a drawing needs the canvas that a model drew, and the images.")
-    return {"reconstruction": reconstruction_loss(output.canvas, images), "kl": kl_loss(output.latent, config.beta)}
+    if config.measure == "squared-error":
+        return {"reconstruction": reconstruction_loss(output.canvas, images), "kl": kl_loss(output.latent, config.beta)}
+    surprise = draw.surprise(before_sigmoid(output), images).mean()
+    return {"reconstruction": surprise, "kl": config.beta * draw.divergence(*output.latent).mean()}
+
+
+def before_sigmoid(output: Output) -> Float[Tensor, "b c h w"]:
+    """Return the finished picture before its sigmoid: as the model gives it, or made of the picture.
+
+    Raises:
+        InputError: Nothing was drawn.
+    """
+    if output.canvas is None:
+        raise InputError("There is no picture: the model does not draw.")
+    given = output.extra.get("canvas_logits")
+    epsilon = torch.finfo(output.canvas.dtype).eps
+    return output.canvas.clamp(epsilon, 1 - epsilon).logit() if given is None else given

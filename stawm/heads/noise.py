@@ -1,6 +1,6 @@
 """The random numbers of a forward pass: checked where they are given, drawn where they are not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -21,8 +21,13 @@ def _uniform(empty: Tensor, generator: torch.Generator | None) -> Tensor:
     return empty.uniform_(smallest, 1 - smallest, generator=generator)
 
 
-KINDS: Mapping[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {"latent": _normal, "mask": _uniform}
-"""How each field of `Noise` is drawn: the latent's is standard normal, the mask's uniform in (0, 1)."""
+KINDS: Mapping[str, Callable[[Tensor, torch.Generator | None], Tensor]] = {
+    "latent": _normal,
+    "mask": _uniform,
+    "pose": _normal,
+    "place": _uniform,
+}
+"""How each field of `Noise` is drawn: those of latent and pose are standard normal, the others uniform in (0, 1)."""
 
 
 def draw_noise(kind: str, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -39,7 +44,12 @@ def draw_noise(kind: str, shape: tuple[int, ...], like: Tensor, generator: torch
 
 
 def settle(
-    given: Noise | None, shapes: Shapes, like: Tensor, generator: torch.Generator | None, *, draw: bool
+    given: Noise | None,
+    shapes: Shapes,
+    like: Tensor,
+    generator: torch.Generator | None,
+    *,
+    draw: bool | Collection[str],
 ) -> Noise:
     """Return the noise of one pass.
 
@@ -48,7 +58,7 @@ def settle(
         shapes: What the model uses.
         like: The images, for batch, device and type.
         generator: Where what is drawn comes from.
-        draw: Whether what is not given is drawn; it stays None otherwise.
+        draw: Whether what is not given is drawn, or which fields of it; it stays None otherwise.
 
     Raises:
         InputError: What is given is not of the model's form.
@@ -57,7 +67,7 @@ def settle(
     for name, noise in known.items():
         if noise is not None:
             _check(name, noise, shapes, like)
-        elif draw and name in shapes:
+        elif name in shapes and (draw if isinstance(draw, bool) else name in draw):
             known[name] = draw_noise(name, (like.shape[0], *shapes[name]), like, generator)
     return Noise(**known)
 

@@ -31,13 +31,18 @@ class Trace(NamedTuple):
         pose: The pose of each glimpse, in the locator's numbers; row-major 2x3 for ``affine``.
         inverse_pose: The pose that each sketch was placed with; None in a model that does not draw.
         glimpses: What was seen.
-        memory_input: e, what the memory was given at each glimpse.
+        memory_input: e, what the memory was given at each glimpse; in the family ``ram`` its recurrent state; None in
+            the family ``draw``.
+        log_prob: The logarithm of the density of each pose, where it was drawn and its policy learns by it.
+        baseline: What reward the policy expected at each, where it learns to.
     """
 
     pose: Float[Tensor, "b n p"]
     inverse_pose: Float[Tensor, "b n p"] | None
     glimpses: Float[Tensor, "b n c g g"]
-    memory_input: Float[Tensor, "b n m"]
+    memory_input: Float[Tensor, "b n m"] | None
+    log_prob: Float[Tensor, "b n"] | None = None
+    baseline: Float[Tensor, "b n"] | None = None
 
 
 class Noise(NamedTuple):
@@ -46,10 +51,14 @@ class Noise(NamedTuple):
     Attributes:
         latent: Standard normal numbers for the latent.
         mask: Uniform numbers in (0, 1) for the Bernoulli canvas.
+        pose: Standard normal numbers, by which a policy draws poses around what the model emits.
+        place: Uniform numbers in (0, 1), the places where a policy looks that follows nothing.
     """
 
     latent: Float[Tensor, "b n k"] | None = None
     mask: Float[Tensor, "b n 1 h w"] | None = None
+    pose: Float[Tensor, "b n p"] | None = None
+    place: Float[Tensor, "b n 2"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -14,12 +14,9 @@ from torch import Tensor, nn
 
 from stawm.errors import InputError
 from stawm.heads.base import Fields, Head, Targets
-from stawm.heads.config import label_of, prefix
+from stawm.heads.config import RESERVED, label_of, prefix
 from stawm.heads.noise import Shapes
-from stawm.heads.output import Latent, Noise, Output, Trace
-
-RESERVED = (*Trace._fields, "trace", "extra", "confidence", "corners", "shares", "image")
-"""What no head may call a field: outputs and graphs have these of their own."""
+from stawm.heads.output import Latent, Noise, Output
 
 
 def clashes(heads: Mapping[str, Head]) -> list[str]:
@@ -102,13 +99,13 @@ def noise_shapes(heads: Mapping[str, Head], glimpses: int) -> Shapes:
 
 def share_noise(noise: Noise, heads: Mapping[str, Head]) -> dict[str, Noise]:
     """Return the random numbers of each head, by name: its own of those that stand side by side."""
-    taken: dict[str, int] = defaultdict(int)
+    taken: dict[str, int] = {}  # a plain one: the compiler of PyTorch 2.9 knows no other
     found = {}
     for name, head in heads.items():
         own: dict[str, Tensor] = {}
         for kind, (_, size, *_) in head.noise_shapes(1).items():
-            whole, start = getattr(noise, kind), taken[kind]
-            taken[kind] += size
+            whole, start = getattr(noise, kind), taken.get(kind, 0)
+            taken[kind] = start + size
             if whole is not None:
                 own[kind] = whole if whole.shape[2] == size else whole[:, :, start : start + size]
         found[name] = Noise(**own)
@@ -181,4 +178,5 @@ def measures_of(heads: Mapping[str, Head], output: Output, labels: Targets) -> d
 
 def _counted(head: Head) -> str:
     """Say how many classes a head learns, where it says so."""
-    return " ".join(map(str, filter(None, (getattr(_config(head), "classes", None), "classes"))))
+    count = getattr(_config(head), "classes", None)
+    return f"{count} classes" if count else "classes"

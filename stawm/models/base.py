@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from stawm.errors import InputError
-from stawm.heads.base import Targets
+from stawm.heads.base import Head, Targets
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Output
 from stawm.models.config import SharedConfig
@@ -33,6 +33,8 @@ class Model(nn.Module, ABC):
             and exported with the model.
     """
 
+    always_draws: bool = False
+    """Whether something is random in use too, for a seed to decide."""
     config: SharedConfig
     loaded: Any = None
     stopping: Stopping | None = None
@@ -93,6 +95,8 @@ class Model(nn.Module, ABC):
     def predict(self, pixels: Shaped[Tensor, "b c h w"], **options: Any) -> Output:
         """Answer for pixels as they come: in evaluation mode, without gradients and without any randomness.
 
+        Only a policy that looks anywhere does so here too, from PyTorch's own generator or from a ``generator``.
+
         Args:
             pixels: Bytes (uint8) from 0 to 255, or floats in [0, 1], on any device; they are normalised here.
             **options: What a call of the model takes beside images, such as ``glimpses`` or ``glimpse_logits``.
@@ -143,6 +147,15 @@ class Model(nn.Module, ABC):
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
     ) -> dict[str, Tensor]:
         """Return the parts of the loss by name, for images as pixel values in [0, 1], where they are known."""
+
+    @property
+    def named_heads(self) -> dict[str, Head]:
+        """The heads that read what a model remembers, by name; none in a model without such heads."""
+        return {}
+
+    def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
+        """Return what heads say of how good their answers are, summed over the batch; nothing unless they say so."""
+        return {}
 
     @abstractmethod
     def noise_shapes(self, glimpses: int) -> Shapes:

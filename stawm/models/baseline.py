@@ -91,7 +91,13 @@ class Baseline(Model):
         self.check_images(images)
         draw = self.training if sample is None else sample
         drawn = noises.settle(noise, self.noise_shapes(1), images, generator, draw=draw)
-        return self.answer(self.look(images), drawn)
+        return self.unroll(images, None, drawn)
+
+    def unroll(
+        self, images: Float[Tensor, "b c h w"], glimpses: int | None, noise: Noise, *, every: bool = False
+    ) -> Output:
+        """Return what a call does with the noise that is given, and nothing else random."""
+        return self.answer(self.look(images), noise)
 
     def look(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return what the heads see of whole images: the backbone's features, or the latent that is made of them.

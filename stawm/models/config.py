@@ -1,9 +1,10 @@
 """What a whole model is: its sizes and its components, resolved by the override grammar."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from stawm.catalog.families import FAMILIES
 from stawm.configuration import (
     FRACTION,
     GLIMPSES,
@@ -14,6 +15,7 @@ from stawm.configuration import (
     Config,
     coerce_all,
     field_hints,
+    fits,
     illegal,
     missing,
     nest,
@@ -31,6 +33,7 @@ PART_KINDS: Mapping[str, Kind] = {
     "context": Kind.BACKBONE,
     "backbone": Kind.BACKBONE,
     "locator": Kind.LOCATOR,
+    "policy": Kind.POLICY,
     "memory": Kind.MEMORY,
     "canvas": Kind.CANVAS,
 }
@@ -176,6 +179,8 @@ class ModelConfig(SharedConfig):
     cost do not depend on the size of the images, and images of any size are taken; null is the image itself."""
     locator: Config
     """How a pose takes a glimpse."""
+    policy: Config = field(default_factory=lambda: resolve(Kind.POLICY, "deterministic"))
+    """How what the model emits becomes a pose."""
     memory: Config
     """The memory."""
     canvas: Config
@@ -220,9 +225,6 @@ class BaselineConfig(SharedConfig):
     def is_readout(self) -> bool:
         """Whether only the classifier learns, on frozen features."""
         return self.trainable == "readout"
-
-
-FAMILIES: Mapping[str, type[SharedConfig]] = {"stawm": ModelConfig, "baseline": BaselineConfig}
 
 
 NORMALISATION: Mapping[str, tuple[float, float]] = {"mean": (-1e3, 1e3), "std": (1e-6, 1e6)}
@@ -294,7 +296,7 @@ def from_mapping(fields: Mapping[str, Any]) -> SharedConfig:
         raise ConfigError([f"family must be one of {', '.join(map(repr, FAMILIES))}; got {shown(family)}."])
     if isinstance(name := fields.get("name"), str):
         fields = {**fields, "name": current(Kind.PRESET, name)}
-    return _merge(FAMILIES[family], None, fields)
+    return _merge(FAMILIES[family].load_config(), None, fields)
 
 
 def override(current: SharedConfig, overrides: Mapping[str, Any]) -> SharedConfig:
@@ -320,7 +322,8 @@ def _merge(cls: type[SharedConfig], current: SharedConfig | None, given: Mapping
     owner = str(name) if is_model_name(name) else cls.__name__
     faults.add(*twice, *unknown_fields(fields, hints, owner), *missing(cls, {**fields, **present}, owner))
     known = {key: value for key, value in fields.items() if key in hints}
-    parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known}
+    without = [key for key in PART_KINDS if key in known and known[key] is None and fits(None, hints[key])]
+    parts = {key: known.pop(key) for key in [*PART_KINDS, "heads"] if key in known and key not in without}
     resolved = {key: faults.attempt(_part, key, part, present.get(key)) for key, part in parts.items()}
     values = {**present, **coerce_all(known, hints), **resolved}
     if "class_names" not in fields and _counts(values) - {len(values.get("class_names", ()))}:

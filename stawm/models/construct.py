@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from stawm.catalog.families import FAMILIES
 from stawm.configuration import Config
 from stawm.errors import ConfigError
-from stawm.models.baseline import Baseline
-from stawm.models.config import PART_KINDS, BaselineConfig, ModelConfig, SharedConfig
-from stawm.models.model import Model, Stawm
+from stawm.models.base import Model
+from stawm.models.config import PART_KINDS, SharedConfig
 from stawm.registry import Kind
 
 
@@ -17,18 +17,18 @@ def construct(config: SharedConfig) -> Model:
         ConfigError: Its components cannot be built at these sizes, and why.
         UnknownNameError: The one fault is a component that is not registered.
     """
-    if isinstance(config, ModelConfig):
-        return Stawm(config)
-    if isinstance(config, BaselineConfig):
-        return Baseline(config)
-    raise ConfigError([f"{type(config).__name__} describes no model."])
+    family = FAMILIES.get(getattr(config, "family", ""))
+    if family is None or not isinstance(config, family.load_config()):
+        raise ConfigError([f"{type(config).__name__} describes no model."])
+    return family.load_model()(config)
 
 
 def components(config: SharedConfig) -> Iterator[tuple[Kind, Config]]:
     """Yield the kind and configuration of every component that a model uses."""
     for field, kind in PART_KINDS.items():
-        if hasattr(config, field) and (field != "canvas" or config.has("drawing")):
-            yield kind, getattr(config, field)
+        part = getattr(config, field, None)
+        if part is not None and (field != "canvas" or config.has("drawing")):
+            yield kind, part
     for head in config.heads:
         yield Kind.HEAD, head
 

@@ -11,6 +11,7 @@ from stawm.heads.base import Scene
 from stawm.heads.drawing import DrawingHead, Sketcher
 from stawm.heads.output import Noise
 from stawm.models.baseline import Baseline
+from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.nn.glimpse_loop import Look
 from stawm.nn.precision import full_precision, of_weights
@@ -21,13 +22,17 @@ def redraw(model: Model, images: Float[Tensor, "b c h w"], z: Float[Tensor, "b s
 
     Args:
         model: A model that draws; it is run in evaluation mode and left as it was.
-        images: The images, normalised. A baseline draws from latents alone: of its images only the number counts.
+        images: The images, normalised. A baseline and DRAW draw from latents alone: of their images only the number
+            counts.
         z: For each drawing the k numbers of each of n sketches; of a baseline n is 1.
 
     Raises:
         InputError: The model does not draw, or the shapes are not of its form.
     """
     check_latents(model, len(images), z)
+    if isinstance(model, Draw):
+        with evaluating(model):
+            return model.generate(z.flatten(0, 1)).unflatten(0, z.shape[:2])
     with evaluating(model), of_weights(next(model.heads.parameters()), images):
         if isinstance(model, Baseline):
             return full_precision(_sketcher(model).decode(z.flatten(0, 1))[:, 0]).sigmoid().unflatten(0, z.shape[:2])
@@ -48,12 +53,13 @@ def from_prior(
 ) -> Float[Tensor, "b count c h w"]:
     """Draw pictures from latents of the prior, standard normal numbers.
 
-    A baseline generates by that alone. A model that takes glimpses also has to know where to put what it sketches, and
-    that follows from an image that it looks at: of each image it draws pictures of other sketches at the same places.
+    A baseline and DRAW generate by that alone. Another model that takes glimpses also has to know where to put what it
+    sketches, and that follows from an image that it looks at: of each image it draws pictures of other sketches at the
+    same places.
 
     Args:
         model: A model that draws.
-        images: The images, normalised, whose places are taken; None for a baseline, where b is 1.
+        images: The images, normalised, whose places are taken; None for a baseline and DRAW, where b is 1.
         count: How many pictures, of each image.
         generator: Where the random numbers come from.
 
@@ -69,7 +75,7 @@ def from_prior(
     if images is None and isinstance(model, Stawm):
         raise InputError(
             f"{model.config.name} decides where to draw by looking at an image, so it cannot generate without one: "
-            "give images, whose places are taken; a baseline such as bvae-cifar needs none."
+            "give images, whose places are taken; a baseline such as bvae-cifar needs none, nor does draw-mnist."
         )
     like = next(model.parameters())
     given = like.new_zeros(1, *model.config.image) if images is None else images

@@ -15,6 +15,7 @@ from torch import Tensor
 from stawm.core.sizes import extent
 from stawm.models.model import Stawm
 from stawm.nn.locators.base import Locator
+from stawm.nn.policies.base import Move
 
 ACROSS = 32
 """How many points across a glimpse areas are counted by."""
@@ -129,10 +130,10 @@ def _caught(model: Stawm) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     def saw(module: Any, given: tuple[Any, ...]) -> None:
         glimpses.append(given[0])
 
-    def looked(module: Any, given: Any, pose: Tensor) -> None:
-        poses.append(pose)
+    def looked(module: Any, given: Any, move: Move) -> None:
+        poses.append(move.pose)
 
-    hooks = [model.loop.backbone.register_forward_pre_hook(saw), model.loop.emitter.register_forward_hook(looked)]
+    hooks = [model.loop.backbone.register_forward_pre_hook(saw), model.loop.policy.register_forward_hook(looked)]
     try:
         yield glimpses, poses
     finally:

@@ -1,38 +1,34 @@
 """The model: the glimpse loop, a memory, and the heads that query it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stawm.configuration import GLIMPSES
 from stawm.errors import InputError
-from stawm.heads import noise as noises
 from stawm.heads import together
-from stawm.heads.base import Fields, Head, Scene, Targets
 from stawm.heads.cued import Cues, cued
-from stawm.heads.losses import weighed
-from stawm.heads.noise import Shapes
-from stawm.heads.output import Noise, Output, Trace
+from stawm.heads.output import Noise, Output
 from stawm.models.asking import asked_for, queries_of
 from stawm.models.base import Model as Model
 from stawm.models.base import evaluating as evaluating
 from stawm.models.config import ModelConfig
+from stawm.models.looker import Looker
+from stawm.models.looker import checked_count as checked_count
 from stawm.models.parts import make_heads, make_parts
 from stawm.models.states import Seen, State, check_state
 from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.gradients import reach
-from stawm.nn.locators.base import Locator
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import of_weights
 
 ALL_USED = 3
-"""With as many glimpses every weight has a say: the aggregator's recurrent ones only count from its second step on."""
+"""With as many glimpses every weight has a say, if the policy follows the model: the aggregator's recurrent ones only
+count from its second step on."""
 
 
-class Stawm(Model):
+class Stawm(Looker):
     """The Short Term Attentive Working Memory model (Harris et al. 2019).
 
     A forward pass has three stages, each of which may be called by itself: `look` at the images, `recall` what
@@ -77,26 +73,12 @@ class Stawm(Model):
             context_size=config.context_size,
             pose_jitter=config.pose_jitter,
             apart=parts["memory"].bind != "self",
+            policy=parts["policy"],
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))
         if config.trainable == "readout":
             self.loop.requires_grad_(False)
-
-    @property
-    def locator(self) -> Locator:
-        """How a pose takes a glimpse."""
-        return self.loop.locator
-
-    @property
-    def named_heads(self) -> dict[str, Head]:
-        """The heads by name, typed."""
-        return cast(dict[str, Head], dict(self.heads.items()))
-
-    @property
-    def learns_early(self) -> bool:
-        """Whether a head learns, at present, from the reads after every glimpse."""
-        return self.training and any(head.learns_early for head in self.named_heads.values())
 
     def train(self, mode: bool = True) -> "Stawm":
         """Set training mode; a frozen glimpse loop stays in evaluation mode, unless ``frozen_loop`` says otherwise."""
@@ -104,48 +86,6 @@ class Stawm(Model):
         if self.config.is_readout and self.config.frozen_loop == "evaluation":
             self.loop.eval()
         return self
-
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        *,
-        cue: Cues | None = None,
-        glimpses: int | None = None,
-        glimpse_logits: bool = False,
-        sample: bool | None = None,
-        noise: Noise | None = None,
-        generator: torch.Generator | None = None,
-        pose_clip: float | None = None,
-    ) -> Output:
-        """Look at images, remember, and return what the heads answer and where the model looked.
-
-        Args:
-            images: The images, normalised with the configuration's mean and std, in the type of the weights. Of a model
-                in half precision the output is float32, as it is under autocast.
-            cue: What heads such as ``recall`` are asked: the numbers of questions, (k,) for all images or (b, k), or
-                vectors with one axis more; by the heads' names where several are asked differently. Every numbered
-                question, in order, where left out.
-            glimpses: How many glimpses to take; the configuration's number where left out.
-            glimpse_logits: Whether to classify after every glimpse too.
-            sample: Whether what is random is drawn; while training only, where left out.
-            noise: The random numbers; whatever of them is given is used, sampling or not.
-            generator: Where random numbers that are not given come from. Dropout, while training,
-                draws from PyTorch's own generator in any case.
-            pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
-
-        Raises:
-            InputError: The images, the cue or the noise are not of the model's form, or there are no glimpses.
-        """
-        self.check_images(images)
-        n = checked_count(self.config.glimpses if glimpses is None else glimpses)
-        draw = self.training if sample is None else sample
-        drawn = noises.settle(noise, self.noise_shapes(n), images, generator, draw=draw)
-        seen = self.look(images, n, pose_clip=pose_clip)
-        recalled = self.recall(seen, self.reads(n, every=glimpse_logits), queries=self.queries(seen.context, cue))
-        output = self.answer(seen, recalled, drawn)
-        return (
-            output if glimpse_logits or self.learns_early else together.without_glimpse_logits(output, self.named_heads)
-        )
 
     def start(self, images: Tensor | int) -> State:
         """Return the state before anything was seen: an empty memory.
@@ -173,7 +113,7 @@ class Stawm(Model):
         """Look at the next images of a stream, with a memory that holds what was seen before.
 
         Each image is looked at anew; the memory is not emptied in between. Without a state this is a call of the
-        model without any randomness of its heads.
+        model without any randomness, but for that of a policy that looks anywhere.
 
         Args:
             images: The next image of each of b streams, normalised with the configuration's mean and std.
@@ -189,7 +129,7 @@ class Stawm(Model):
         """
         self.check_images(images)
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
-        seen = self.look(images, n)
+        seen = self.look(images, n, noise=self.drawn(images, n, None if self.always_draws else False, None, None))
         recalled, state = self.remember(seen, self.reads(n), state, queries=self.queries(seen.context, cue))
         return together.without_glimpse_logits(self.answer(seen, recalled), self.named_heads), state
 
@@ -236,12 +176,17 @@ class Stawm(Model):
         """
         return queries_of(self, context, cue)
 
+    def asked(self, seen: Seen, cue: Cues | None) -> dict[str, Any]:
+        """Return the queries of the heads that are asked by cues."""
+        return {"queries": self.queries(seen.context, cue)}
+
     def look(
         self,
         images: Float[Tensor, "b c h w"],
         glimpses: int,
         *,
         pose_clip: float | None = None,
+        noise: Noise | None = None,
         state: State | None = None,
     ) -> Seen:
         """Look at images: where, what is there, and what the memory is given of it.
@@ -250,6 +195,7 @@ class Stawm(Model):
             images: The images, normalised with the configuration's mean and std.
             glimpses: n, how many glimpses to take.
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
+            noise: The random numbers of the policy; nothing is random where left out.
             state: Where an earlier look at the same images stopped, to go on from there; left out, they are looked at
                 anew.
 
@@ -261,17 +207,7 @@ class Stawm(Model):
         if state is not None:
             check_state(state, len(images))
             after = None if state.context is None or state.pause is None else (state.context, state.pause)
-        return Seen(*self.loop.run(images, n, pose_clip, after))
-
-    def reads(self, glimpses: int, *, every: bool = False) -> dict[str, tuple[int, ...]]:
-        """Return after which writes each head reads, by the heads' names.
-
-        Args:
-            glimpses: n, how many writes there are.
-            every: Whether heads that read once read after every glimpse, as they do while they learn from it.
-        """
-        every = every or self.learns_early
-        return {name: tuple(head.reads(glimpses, every=every)) for name, head in self.named_heads.items()}
+        return Seen(*self.loop.run(images, n, pose_clip, after, self.policy_noise(noise)))
 
     def recall(
         self,
@@ -328,60 +264,9 @@ class Stawm(Model):
         answers, memory = self.memory.unroll(seen.memory_input, stacked, times, *start)
         parts = answers.split([len(times) for times in single.values()], dim=1) if single else ()
         read = dict(zip(single, parts, strict=True)) | {name: self.memory.read(memory, each[name]) for name in many}
-        if seen.memory_input.shape[1] < ALL_USED:
+        if seen.memory_input.shape[1] < ALL_USED or not self.policy.follows:
             read = {name: reach(answers, self.parameters()) for name, answers in read.items()}
         return {name: activate(read[name]) for name in reads}, State(memory, seen.context, seen.pause)
-
-    def answer(self, seen: Seen, recalled: Mapping[str, Float[Tensor, "b k m"]], noise: Noise | None = None) -> Output:
-        """Turn what was recalled into the heads' answers.
-
-        Args:
-            seen: What `look` gave.
-            recalled: What `recall` gave, by the heads' names.
-            noise: The random numbers of this pass; nothing is random where left out.
-        """
-        heads = self.named_heads
-        shares = together.share_noise(noise or Noise(), heads)
-        fields: Fields = {}
-        with of_weights(self.loop.what.weight, seen.context):
-            for name, answers in recalled.items():
-                given = heads[name](answers, Scene(seen.looks, self.locator, shares[name]))
-                together.add(fields, together.outward(given, heads[name]), name, heads)
-        looks = seen.looks
-        trace = None if looks is None else Trace(looks.pose, looks.inverse_pose, looks.glimpse, seen.memory_input)
-        return Output.of({**fields, "trace": trace})
-
-    def loss_parts(
-        self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None
-    ) -> dict[str, Tensor]:
-        """Return the parts of the loss of every head, each by its weight."""
-        heads = self.named_heads
-        found: dict[str, Tensor] = {}
-        for name, own in together.share_out(heads, labels).items():
-            losses = heads[name].losses(together.inward(output, heads[name]), pixels, own)
-            together.add(found, weighed(losses, self.config.head(name)), name, heads)
-        return found
-
-    def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
-        """Return what each head that learns targets says of how good its answers are, summed over the batch."""
-        return together.measures_of(self.named_heads, output, labels)
-
-    def noise_shapes(self, glimpses: int) -> Shapes:
-        """Return the shapes, without the batch, of the random numbers that the heads take."""
-        return together.noise_shapes(self.named_heads, glimpses)
-
-
-def checked_count(glimpses: Any) -> int:
-    """Return a number of glimpses.
-
-    Raises:
-        InputError: It is no whole number, or not legal.
-    """
-    if not isinstance(glimpses, int) or glimpses < 1:
-        raise InputError(f"A model takes at least 1 glimpse; got {glimpses!r}.")
-    if glimpses not in GLIMPSES:
-        raise InputError(f"A model takes at most {GLIMPSES.high:,} glimpses; got {glimpses:,}.")
-    return glimpses
 
 
 def activate(answers: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:

@@ -10,7 +10,8 @@ from stawm.heads.base import Head
 from stawm.heads.config import called
 from stawm.models.config import ModelConfig
 from stawm.nn.locators.base import Locator
-from stawm.registry import Kind
+from stawm.nn.policies.base import Policy
+from stawm.registry import Kind, find
 
 
 def make_parts(config: ModelConfig) -> dict[str, Any]:
@@ -34,6 +35,21 @@ def make_parts(config: ModelConfig) -> dict[str, Any]:
         "canvas": make(instantiate, Kind.CANVAS, config.canvas, channels=channels),
     }
     faults.settle()
+    return found | {"policy": make_policy(config, found["locator"])}
+
+
+def make_policy(config: Any, locator: Locator) -> Policy:
+    """Build the policy of a model that looks.
+
+    Raises:
+        ConfigError: It cannot be built for this locator, or learns by a reward that no head gives.
+    """
+    sizes = {"hidden_size": config.hidden_size, "glimpses": config.glimpses}
+    found = instantiate(Kind.POLICY, config.policy, locator=locator, **sizes)
+    if found.rewarded and not any(find(Kind.HEAD, head.name).load().targets == "classes" for head in config.heads):
+        raise ConfigError(
+            [f"The policy {config.policy.name!r} learns by right classes: a head must classify, as 'classification'."]
+        )
     return found
 
 

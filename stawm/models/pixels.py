@@ -1,44 +1,15 @@
-"""What an image is wherever pixels are taken: bytes from 0 to 255, or floats in [0, 1]."""
+"""Pixels where a model is given them: brought to [0, 1], and noticed where a model takes normalised images."""
 
 import sys
 import warnings
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from stawm.errors import InputError, PixelsWarning
-
-SLACK = 4
-"""How many units in the last place of 1 a float may lie outside [0, 1]: rounding, of a resize say."""
-
-
-def to_unit(pixels: Tensor) -> Float[Tensor, "..."]:
-    """Return pixel values in [0, 1].
-
-    Args:
-        pixels: Bytes, which are divided by 255 in single precision, or floats in [0, 1], which are returned as
-            they are. They may be of any shape, and empty.
-
-    Raises:
-        InputError: They are of another type, or floats outside [0, 1], such as images that are normalised already.
-    """
-    if pixels.dtype == torch.uint8:
-        return pixels.float() / 255
-    if not pixels.is_floating_point():
-        given = str(pixels.dtype).removeprefix("torch.")
-        raise InputError(f"Pixels are bytes (uint8) from 0 to 255 or floats in [0, 1]; got {given}.")
-    if pixels.numel():
-        low, high = (value.item() for value in pixels.detach().aminmax())
-        slack = SLACK * torch.finfo(pixels.dtype).eps
-        if not (low >= -slack and high <= 1 + slack):  # so that what is not a number is refused too
-            raise InputError(
-                f"Pixels given as floats must be in [0, 1]; got values from {low:.4g} to {high:.4g}. "
-                "This call takes pixel values in [0, 1] and normalises them itself."
-            )
-    return pixels
-
+from stawm.errors import PixelsWarning
+from stawm.models.unit import SLACK as SLACK
+from stawm.models.unit import to_unit as to_unit
 
 CALLS = 3
 """How many calls of a model are looked at: looking at numbers makes a GPU wait."""

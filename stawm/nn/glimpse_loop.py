@@ -16,6 +16,8 @@ from stawm.core import thumbnail
 from stawm.core.pyramid import Pyramid
 from stawm.nn.backbones.base import Backbone
 from stawm.nn.locators.base import Locator
+from stawm.nn.policies.base import Policy
+from stawm.nn.policies.deterministic import Deterministic
 from stawm.nn.precision import WideLinear, full_precision, of_weights, without_autocast
 from stawm.nn.recurrent import Emitter, LSTMCell, clip_rows
 
@@ -47,6 +49,8 @@ class Look(NamedTuple):
         glimpse: What was seen; v views of c channels.
         features: What the glimpse CNN made of it, projected to the hidden size.
         emission: The emission RNN's output that the pose came from.
+        log_prob: The logarithm of the density of the pose, where it was drawn and its policy learns by it.
+        baseline: What reward the policy expected, where it learns to.
     """
 
     pose: Float[Tensor, "*bn p"]
@@ -54,6 +58,8 @@ class Look(NamedTuple):
     glimpse: Float[Tensor, "*bn vc g g"]
     features: Float[Tensor, "*bn d"]
     emission: Float[Tensor, "*bn d"]
+    log_prob: Float[Tensor, "*bn 1"] | None = None
+    baseline: Float[Tensor, "*bn 1"] | None = None
 
 
 class Placed(NamedTuple):
@@ -74,10 +80,12 @@ class Pause(NamedTuple):
     Attributes:
         loop: What is carried to the next glimpse, before the last one is taken into account.
         features: What was seen of the last glimpse.
+        taken: How many glimpses of the image were taken.
     """
 
     loop: LoopState
     features: Float[Tensor, "b d"]
+    taken: int = 0
 
 
 class GlimpseLoop(nn.Module):
@@ -98,6 +106,7 @@ class GlimpseLoop(nn.Module):
         context_size: int | None = None,
         pose_jitter: float = 0.0,
         apart: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         """Join the parts.
 
@@ -114,6 +123,7 @@ class GlimpseLoop(nn.Module):
             context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
             pose_jitter: How far the pose of an untrained model is from that one, as a standard deviation.
             apart: Whether the memory is given what and where apart, and not their product.
+            policy: How an emission becomes a pose; it is the pose where left out.
         """
         super().__init__()
         self.apart = apart
@@ -128,6 +138,7 @@ class GlimpseLoop(nn.Module):
         self.emission_rnn = LSTMCell(hidden_size, hidden_size)
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
         self.emitter = Emitter(hidden_size, locator.start_pose(), dropout, pose_limit, pose_jitter)
+        self.policy = Deterministic() if policy is None else policy
         self.inverse_emitter = Emitter(hidden_size, locator.identity_pose(), dropout) if inverse else None
         self.what = WideLinear(hidden_size, memory_size)
         self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)
@@ -160,10 +171,12 @@ class GlimpseLoop(nn.Module):
         state: LoopState,
         pose_clip: float | None = None,
         placed: Placed | None = None,
+        noise: Float[Tensor, "b k"] | None = None,
+        taken: int = 0,
     ) -> tuple[LoopState, Look]:
         """Decide where to look, unless that is said, and look at images, or at what `prepare` made of them."""
         with of_weights(self.what.weight, state.x):
-            return self._look(images, state, pose_clip, placed)
+            return self._look(images, state, pose_clip, placed, noise, taken)
 
     def _look(
         self,
@@ -171,17 +184,21 @@ class GlimpseLoop(nn.Module):
         state: LoopState,
         pose_clip: float | None,
         placed: Placed | None,
+        noise: Float[Tensor, "b k"] | None,
+        taken: int,
     ) -> tuple[LoopState, Look]:
         h, c = self.emission_rnn(state.x, state.emission_h, state.emission_c)
         with without_autocast(state.x):
             pose = self.emitter(h)
             pose = pose if pose_clip is None else clip_rows(pose, pose_clip)
+            pose, log_prob, baseline = self.policy(pose, h, noise, taken)
             pose = pose if placed is None else torch.where(placed.here, placed.pose, pose)
             inverse = None if self.inverse_emitter is None else self.inverse_emitter(h)
             whole = full_precision(images) if isinstance(images, Tensor) else images
             glimpse = self.locator.glimpse(whole, pose)
         features = self.dropout(self.glimpse_down(self.backbone(glimpse))).relu()
-        return state._replace(emission_h=h, emission_c=c), Look(pose, inverse, glimpse, full_precision(features), h)
+        look = Look(pose, inverse, glimpse, full_precision(features), h, log_prob, baseline)
+        return state._replace(emission_h=h, emission_c=c), look
 
     def aggregate(self, state: LoopState, features: Float[Tensor, "b d"]) -> LoopState:
         """Take what was seen into account for the next look."""
@@ -208,6 +225,7 @@ class GlimpseLoop(nn.Module):
         glimpses: int,
         pose_clip: float | None = None,
         after: tuple[Float[Tensor, "b f"], Pause] | None = None,
+        noise: Float[Tensor, "b n k"] | None = None,
     ) -> tuple[Float[Tensor, "b f"], Look, Float[Tensor, "b n m"], Pause]:
         """Look ``glimpses`` times.
 
@@ -216,13 +234,15 @@ class GlimpseLoop(nn.Module):
             glimpses: n.
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
             after: The context features and where an earlier look at these images stopped, to go on from there.
+            noise: The random numbers of the policy; nothing is random where left out.
 
         Returns:
             The context features, all looks, what the memory is given at each, and where this look stopped.
         """
         context, state = self.init(images) if after is None else (after[0], after[1].loop)
-        features = None if after is None else after[1].features
-        return context, *self.walk(self.prepare(images), glimpses, state, features, pose_clip)
+        features, taken = (None, 0) if after is None else after[1][1:]
+        whole = self.prepare(images)
+        return context, *self.walk(whole, glimpses, state, features, pose_clip, noise=noise, taken=taken)
 
     def walk(
         self,
@@ -232,6 +252,8 @@ class GlimpseLoop(nn.Module):
         features: Float[Tensor, "b d"] | None = None,
         pose_clip: float | None = None,
         placed: Sequence[Placed] | None = None,
+        noise: Float[Tensor, "b n k"] | None = None,
+        taken: int = 0,
     ) -> tuple[Look, Float[Tensor, "b n m"], Pause]:
         """Look ``glimpses`` times at what `prepare` made of images, and return all but the context features of `run`.
 
@@ -242,20 +264,23 @@ class GlimpseLoop(nn.Module):
             features: What was seen of the last glimpse, if there was one.
             pose_clip: As for `run`.
             placed: Where to look at each glimpse; where the model decides if left out.
+            noise: As for `run`.
+            taken: How many glimpses of the images were taken before.
         """
         looks: list[Look] = []
         for t in range(glimpses):
             if features is not None:
                 state = self.aggregate(state, features)
-            state, look = self.look(whole, state, pose_clip, None if placed is None else placed[t])
+            there, drawn = None if placed is None else placed[t], None if noise is None else noise[:, t]
+            state, look = self.look(whole, state, pose_clip, there, drawn, taken + t)
             looks.append(look)
             features = look.features
-        parts: Any = (None if part[0] is None else _side_by_side(part) for part in zip(*looks, strict=True))
+        parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*looks, strict=True))
         together = Look(*parts)
-        return together, self.memory_input(together), Pause(state, looks[-1].features)
+        return together, self.memory_input(together), Pause(state, looks[-1].features, taken + glimpses)
 
 
-def _side_by_side(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
+def stack_time(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
     """Stack along a new axis after the batch; one node in an ONNX graph, where `stack` is one for each part."""
     return torch.cat(parts, dim=1).unflatten(1, (len(parts), -1))
 

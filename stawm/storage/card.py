@@ -21,6 +21,7 @@ from stawm.text import one_line
 PERCENT = {"error": "error", "error_by_glimpse": "error after each glimpse", "interval": "95 % interval of the error"}
 NUMBERS = {
     "mse": "mean squared error of the picture",
+    "bound": "bound on the negative log-likelihood of an image, in nats",
     "kl": "divergence of the latent from its prior, in nats",
     "nll": "negative log-likelihood of the class, in nats",
     "calibration_error": "expected calibration error",
@@ -81,7 +82,9 @@ def _what(config: SharedConfig) -> str:
 
 def _looks(config: Any) -> str:
     side = config.glimpse_size
-    return f"- looks: {config.glimpses} glimpses of {side}x{side}, memory `{config.memory.name}`\n"
+    size = "the whole image" if side is None else f"{side}x{side}"
+    memory = f", memory `{config.memory.name}`" if hasattr(config, "memory") else ""
+    return f"- looks: {config.glimpses} glimpses of {size}{memory}\n"
 
 
 def _sizes(config: SharedConfig) -> str:

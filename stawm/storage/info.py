@@ -19,7 +19,7 @@ FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 """The floating types that a model may be of."""
 _TYPES = frozenset(("F16", "BF16", "F32", "F64", "I64", "I32", "U8", "BOOL"))
 """What the tensors of a model are, in the words of the format."""
-STOPPING = "stawm.stopping"
+STOPPING = stopping.KEY
 """The field that holds thresholds to stop by, in checkpoints and graphs that have some."""
 
 

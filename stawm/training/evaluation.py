@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stawm.core import draw
 from stawm.core.latent import joint_kl
 from stawm.errors import InputError
+from stawm.heads.drawing import before_sigmoid
 from stawm.heads.output import Output
 from stawm.models.classes import note_on_places
 from stawm.models.model import Model, evaluating
@@ -33,6 +35,7 @@ MADE_OF = {
     "error": ("wrong", "wrong_by_glimpse", "nll", "confusion", "bins"),
     "mse": ("squared",),
     "kl": ("kl",),
+    "bound": ("bound",),
 }
 """What is measured, and of which sums it is made."""
 
@@ -68,6 +71,8 @@ class Evaluation(Readable):
         class_names: The names of the rows and columns.
         mse: The squared error of the drawn picture, averaged over pixels and images.
         kl: The divergence of the latent from the unit Gaussian, averaged over images, without its weight.
+        bound: The bound on the negative log-likelihood of an image, in nats, averaged over images: of a model whose
+            head measures in nats, with latents that are drawn, on pixels that are 0 or 1.
         masks: How well drawn masks tell figure from ground.
         by_head: What heads that learn other targets report, by their names: mean errors of values, scores of flags.
         unanswered: For how many images the model gave numbers that are not finite. What is made of such numbers is not
@@ -86,6 +91,7 @@ class Evaluation(Readable):
     class_names: tuple[str, ...] | None = None
     mse: float | None = None
     kl: float | None = None
+    bound: float | None = None
     masks: MaskIoU | None = None
     by_head: Mapping[str, Mapping[str, Any]] | None = None
     unanswered: int = 0
@@ -107,7 +113,10 @@ class Evaluation(Readable):
             lines.append(f"negative log-likelihood {self.nll:.5g}, calibration error {self.calibration_error:.2%}")
         if self.confusion is not None and self.class_names is not None:
             lines.append("most often " + (", ".join(_mistakes(self.confusion, self.class_names)) or "no mistake"))
-        lines += [f"{name} {value:.5g}" for name, value in (("mse", self.mse), ("kl", self.kl)) if value is not None]
+        figures = (("mse", self.mse), ("kl", self.kl))
+        lines += [f"{name} {value:.5g}" for name, value in figures if value is not None]
+        if self.bound is not None:
+            lines.append(f"negative log-likelihood of an image at most {self.bound:.2f} nats, on average")
         if self.masks is not None:
             ways = ("learned", "constant", "brightness")
             lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
@@ -124,6 +133,7 @@ def evaluate(
     by_class: bool = False,
     fit: AnySet | None = None,
     sample: bool = False,
+    samples: int | None = None,
 ) -> Evaluation:
     """Measure a model, in evaluation mode and, unless it is asked for, without any randomness.
 
@@ -136,6 +146,8 @@ def evaluate(
         by_class: Whether to keep how often each class was taken for which, and the bins of the calibration.
         fit: Training images to choose thresholds on; needed where masks are to be measured.
         sample: Whether latents and masks are drawn, from the same random numbers each time, as the paper's authors do.
+            A policy that looks anywhere does so in any case, by the same random numbers each time.
+        samples: At how many random scan paths each image is looked, to average the answers; see `docs/peers.md`.
 
     Raises:
         InputError: There are no images, they are not of the model's form, a class is none of the model's, or the
@@ -147,20 +159,24 @@ def evaluate(
     by_glimpse = by_glimpse and model.config.classifies and model.config.glimpses is not None
     like = next(model.parameters())
     options: dict[str, Any] = {"glimpse_logits": True} if by_glimpse else {}
-    if sample:
-        options |= {"sample": True, "generator": torch.Generator(like.device).manual_seed(0)}
+    if sample or samples is not None or model.always_draws:
+        options |= {"generator": torch.Generator(like.device).manual_seed(0)}
+        options |= {"sample": True} if sample else {}
+        options |= {} if samples is None else {"samples": samples}
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     heads: dict[str, dict[str, Tensor]] = defaultdict(dict)
     with evaluating(model):
         for raw, labels in batches(images, batch):
             pixels = to_unit(raw.to(like.device)).to(like.dtype)
             output = model(model.normalise(pixels), **options)
-            for name, value in _sums(output, pixels, labels.to(like.device)).items():
+            found = _sums(output, pixels, labels.to(like.device)) | (_bound(model, output, pixels) if sample else {})
+            for name, value in found.items():
                 sums[name] = sums[name] + value.cpu().double()
             for head, own in _measures(model, output, labels.to(like.device)).items():
                 heads[head] = {name: heads[head].get(name, 0) + value.cpu().double() for name, value in own.items()}
     note = note_on_places(model.config, given.class_names)
     lost = [*_take_out_lost(sums, len(images)), *_take_out_lost_heads(heads, sums, len(images))]
+    lost += _check_bound(sums, len(images))
     found = replace(_evaluation(sums, len(images), by_class), by_head=_figures(model, heads, len(images)))
     found = replace(found, notes=(*lost, *([note] if note and given.class_names else [])))
     if by_class and found.confusion is not None:
@@ -207,6 +223,24 @@ def _sums(output: Output, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return {**sums, **lost, "unanswered": (~whole.all(dim=0)).sum()}
 
 
+def _bound(model: Model, output: Output, pixels: Tensor) -> dict[str, Tensor]:
+    """What is added up for the bound in nats, among it how many images are not binary; nothing in other models."""
+    head = model.config.head("drawing")
+    if getattr(head, "measure", None) != "nats" or output.latent is None:
+        return {}
+    bounds = draw.bound(before_sigmoid(output), pixels, *output.latent)
+    grey = ((pixels != 0) & (pixels != 1)).flatten(1).any(dim=1)
+    return {"bound": bounds.sum(), "lost bound": (~bounds.isfinite()).sum(), "grey": grey.sum()}
+
+
+def _check_bound(sums: dict[str, Tensor], count: int) -> list[str]:
+    """Take out a bound that is none, and return what to say of that."""
+    grey = int(sums.pop("grey", 0))
+    if not grey or sums.pop("bound", None) is None:
+        return []
+    return [f"bound not measured: it is of pixels that are 0 or 1, and {grey:,} of {count:,} images have others"]
+
+
 def unfinished(name: str, lost: int, count: int) -> str:
     """Say that something is not measured, as for some images the model gives no finite numbers."""
     return f"{name} not measured: what the model gives is not finite for {lost:,} of {count:,} images"
@@ -234,11 +268,11 @@ def _take_out_lost_heads(heads: dict[str, dict[str, Tensor]], sums: dict[str, Te
 
 
 def _measures(model: Model, output: Output, targets: Tensor) -> dict[str, dict[str, Tensor]]:
-    return model.measures(output, targets) if hasattr(model, "named_heads") else {}
+    return model.measures(output, targets)
 
 
 def _figures(model: Model, sums: dict[str, dict[str, Tensor]], count: int) -> dict[str, dict[str, Any]] | None:
-    heads = getattr(model, "named_heads", {})
+    heads = model.named_heads
     return {name: heads[name].figures(own, count) for name, own in sums.items() if own} or None
 
 
@@ -286,6 +320,7 @@ def _evaluation(sums: dict[str, Tensor], count: int, by_class: bool) -> Evaluati
         confusion=None if confusion is None or not by_class else tuple(map(tuple, confusion.long().tolist())),
         mse=mean("squared"),
         kl=mean("kl"),
+        bound=mean("bound"),
     )
 
 

@@ -49,10 +49,16 @@ class Learner(nn.Module):
     """Gives the loss of a batch."""
 
     def __init__(
-        self, model: Model, *, label_smoothing: float = 0.0, pose_clip: float | None = None, bf16: bool = False
+        self,
+        model: Model,
+        *,
+        label_smoothing: float = 0.0,
+        pose_clip: float | None = None,
+        bf16: bool = False,
+        samples: int = 1,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.samples = model, samples
         self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16
 
     def forward(
@@ -66,11 +72,15 @@ class Learner(nn.Module):
             mean: The weight of averaged losses (see `Weights`).
             total: The weight of summed losses.
         """
+        if self.samples > 1:
+            pixels, labels = (x.repeat_interleave(self.samples, dim=0) for x in (pixels, labels))
+            total = total / self.samples
         images = self.model.normalise(pixels)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
             output = self.model(images, **self._clipping(mean / len(images), total))
         parts = self.model.loss_parts(output, pixels, labels)
-        largest = pixels.new_zeros(()) if output.trace is None else largest_square(output.trace.memory_input)
+        written = None if output.trace is None else output.trace.memory_input
+        largest = pixels.new_zeros(()) if written is None else largest_square(written)
         return self.weigh(parts, output, labels, Weights(mean, total)), largest
 
     def _clipping(self, averaged: float, summed: float) -> dict[str, float]:

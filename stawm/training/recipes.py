@@ -31,8 +31,9 @@ class Recipe(base.Config):
     """Which optimiser; sgd with momentum 0.9."""
     rate: Annotated[float, POSITIVE] = 1e-3
     """The learning rate; of a one-cycle schedule, its highest."""
-    schedule: Literal["steps", "one-cycle"] = "steps"
-    """``steps``: decay by the epoch and drops at milestones; ``one-cycle``: up, then down along a cosine."""
+    schedule: Literal["steps", "one-cycle", "linear"] = "steps"
+    """``steps``: decay by the epoch and drops at milestones; ``one-cycle``: up, then down along a cosine; ``linear``:
+    down to 0 along a line."""
     decay: Annotated[float, FRACTION] = 1.0
     """What the learning rate is multiplied by after each epoch (steps)."""
     milestones: tuple[Annotated[int, AT_LEAST_ONE], ...] = ()
@@ -58,6 +59,8 @@ class Recipe(base.Config):
     """The decay of the running average of the weights that is kept as the result; 0 keeps the last weights."""
     frozen_passes: Annotated[int, NON_NEGATIVE] = 1
     """Of a self-supervised model, how often frozen glimpses are computed before training; see --transfer-passes."""
+    samples: Annotated[int, Interval(1, 1000)] = 1
+    """How many scan paths each image of a step is looked at along, where a policy draws them."""
     sample_evaluation: bool = False
     """Whether what is random in training, latents and masks, is drawn in evaluation too."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -71,6 +74,8 @@ class Recipe(base.Config):
         """Return what the learning rate is multiplied by at a step."""
         if self.schedule == "one-cycle":
             return one_cycle(step / (self.epochs * steps_per_epoch), self.warm_up)
+        if self.schedule == "linear":
+            return max(0.0, 1 - step / (self.epochs * steps_per_epoch))
         epoch = step // steps_per_epoch
         return self.decay**epoch * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 

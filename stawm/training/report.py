@@ -100,14 +100,19 @@ def flat(entry: Mapping[str, Any], above: str = "") -> dict[str, float]:
 
 
 def draw_pictures(model: Model, images: ImageSet, title: str) -> dict[str, "Figure"]:
-    """Return the pictures that a model has, by name; a baseline, which takes no glimpses, has none."""
+    """Return the pictures that a model has, by name; a baseline, which takes no glimpses, has none.
+
+    Without attention there is nothing to show of where it looks.
+    """
     from stawm import viz
 
     if model.config.glimpses is None:
         return {}
     raw, labels = next(batches(images, ROWS))
     pixels = to_unit(raw)
-    found = {"looks": viz.looks(model, pixels, labels if model.config.class_names else None, title=title)}
+    known = labels if model.config.class_names else None
+    looks = getattr(model.config, "locator", None) is not None
+    found = {"looks": viz.looks(model, pixels, known, title=title)} if looks else {}
     return found | {"drawings": viz.drawings(model, pixels, title=title)} if model.config.draws else found
 
 
@@ -160,8 +165,10 @@ def _losses(losses: Mapping[str, float]) -> str:
 
 
 def _measured(entry: Mapping[str, Any]) -> str:
-    error, mse = entry.get("error"), entry.get("mse")
-    return ("" if error is None else f"  error {error:.2%}") + ("" if mse is None else f"  mse {mse:.4f}")
+    forms = {"error": "{:.2%}", "mse": "{:.4f}", "bound": "{:.2f} nats"}
+    return "".join(
+        f"  {name} {form.format(entry[name])}" for name, form in forms.items() if entry.get(name) is not None
+    )
 
 
 class Display:

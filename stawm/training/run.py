@@ -94,7 +94,13 @@ class Run:
 
     def _make_learner(self) -> Learner:
         smoothing, clip = self.recipe.label_smoothing, self.recipe.pose_clip
-        return Learner(self.model, label_smoothing=smoothing, pose_clip=clip, bf16=self.precision == "bf16")
+        return Learner(
+            self.model,
+            label_smoothing=smoothing,
+            pose_clip=clip,
+            bf16=self.precision == "bf16",
+            samples=self.recipe.samples,
+        )
 
     @property
     def result(self) -> Model:

@@ -4,7 +4,8 @@ Temperatures make confidence mean accuracy, one for each glimpse (Guo et al. 201
 reads little. Thresholds are then chosen for the least of doubt + price · glimpses, one glimpse after the other with the
 others fixed, until none changes; doubt, the probability that is not given to the right class, says more of an image
 than whether its answer is wrong, which few are. What a price comes to in errors is judged by cross-validation, since
-the images that thresholds are fitted to flatter them.
+the images that thresholds are fitted to flatter them. What stopping adds to the error is bounded, since few images
+show it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stawm.errors import InputError, shown
-from stawm.models.model import Model, evaluating
+from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.models.stopping import COLDEST, HOTTEST, Stopping
 from stawm.storage.hashing import weights_hash
@@ -24,6 +25,7 @@ from stawm.training.data.alignment import aligned
 from stawm.training.data.augment import Augmentation, augment
 from stawm.training.data.torch_datasets import AnySet
 from stawm.training.evaluation import BINS
+from stawm.training.paired import CERTAINTY, check_certainty, least_images, more_errors
 
 FOLDS = 5
 PRICES = torch.logspace(-1, -5, 25, dtype=torch.float64).tolist()
@@ -75,6 +77,7 @@ def tune_stop(
     error: float | None = None,
     extra_error: float | None = None,
     glimpses: float | None = None,
+    certainty: float = CERTAINTY,
     augmentation: Augmentation | None = None,
     batch: int = 512,
     data: str = "held-out images",
@@ -89,6 +92,8 @@ def tune_stop(
         error: The greatest error, a share.
         extra_error: The greatest error, as a share above that of all glimpses. One of the three is given.
         glimpses: The greatest mean number of glimpses.
+        certainty: With which probability new images of the kind keep the error: what stopping adds to the error of
+            all glimpses is bounded by how many images show it. At 0.5 it is what was counted.
         augmentation: How the images are changed first. Of images that the model was trained on it is surer than of
             others; changed as in training they come nearer to new ones.
         batch: Images at a time.
@@ -110,12 +115,19 @@ def tune_stop(
     goals = {"error": error, "extra_error": extra_error, "glimpses": glimpses}
     if sum(goal is not None for goal in goals.values()) != 1:
         raise InputError(f"tune_stop takes one of {', '.join(goals)}; got {shown(goals)}.")
+    check_certainty(certainty)
     logits, labels = collect(model, images, augmentation, batch)
     temperatures = [temperature(read, labels) for read in logits.unbind(1)]
     answers = calibrated(logits, labels, temperatures)
     of_all = answers.wrong[:, -1].double().mean().item()
-    least, most = _bounds(goals, of_all, logits.shape[1])
-    chosen, outcome = choose(candidates(answers), least, most)
+    more, most = _bounds(goals, of_all, logits.shape[1])
+    if extra_error and len(labels) < (least := least_images(more, certainty)):
+        raise InputError(
+            f"{len(labels):,} held-out images cannot show an error of at most {more:.2%} more with a certainty of "
+            f"{certainty:g}: give at least {least:,}, or another goal."
+        )
+    judged = [one for one in candidates(answers) if added(one[1], answers, certainty) <= more]
+    chosen, outcome = choose(judged, most)
     stops = stop(answers, chosen).glimpses - 1
     raw = logits.amax(dim=2).exp()
     at = torch.arange(len(stops)), stops
@@ -130,6 +142,8 @@ def tune_stop(
         mean_glimpses=outcome.mean,
         calibration_error=calibration_error(answers.confidence[at], answers.wrong[at]),
         uncalibrated=calibration_error(raw[at], answers.wrong[at]),
+        added=added(outcome, answers, certainty),
+        certainty=certainty,
     )
 
 
@@ -142,14 +156,20 @@ def calibrated(
     return Answers(chances.amax(dim=2), logits.argmax(dim=2) != labels[:, None], 1 - right)
 
 
-def choose(
-    found: Iterable[tuple[Tensor, Outcome]], error: float, glimpses: float | None = None
-) -> tuple[Tensor, Outcome]:
-    """Return the thresholds with the fewest glimpses at so much error; where these are limited, with the least error.
+def added(outcome: Outcome, answers: Answers, certainty: float) -> float:
+    """Return how much more images err at most than after all glimpses, as a share; nothing where none stops early."""
+    of_all = answers.wrong[:, -1]
+    if bool((outcome.glimpses == answers.wrong.shape[1]).all()):
+        return 0.0
+    lost, won = int((outcome.wrong & ~of_all).sum()), int((~outcome.wrong & of_all).sum())
+    return more_errors(lost, won, len(of_all), certainty)
+
+
+def choose(found: Iterable[tuple[Tensor, Outcome]], glimpses: float | None = None) -> tuple[Tensor, Outcome]:
+    """Return the thresholds with the fewest glimpses; where their mean number is limited, with the least error.
 
     Args:
-        found: What `candidates` gave.
-        error: The greatest error.
+        found: What `candidates` gave, of it what is good enough.
         glimpses: The greatest mean number of glimpses, where it is limited.
     """
 
@@ -157,15 +177,17 @@ def choose(
         outcome = one[1]
         return (outcome.mean, outcome.error) if glimpses is None else (outcome.error, outcome.mean)
 
-    legal = [one for one in found if one[1].error <= error and one[1].mean <= (glimpses or float("inf"))]
-    return min(legal, key=key)
+    return min((one for one in found if one[1].mean <= (glimpses or float("inf"))), key=key)
 
 
 def check_looks(model: Model) -> None:
     """Raise an InputError unless a model takes glimpses and classifies, so that it can stop when it is sure."""
     config = model.config
-    if config.glimpses is None or not config.classifies:
-        raise InputError(f"Thresholds are of a model that takes glimpses and classifies, which {config.name} does not.")
+    if not isinstance(model, Stawm) or not config.classifies:
+        raise InputError(
+            "Thresholds are of a model that takes glimpses, remembers them and classifies, which "
+            f"{config.name} does not."
+        )
 
 
 def temperature(logits: Float[Tensor, "N classes"], labels: Int[Tensor, "N"]) -> float:
@@ -249,7 +271,7 @@ def candidates(answers: Answers) -> Iterator[tuple[Tensor, Outcome]]:
 
 
 def _bounds(goals: dict[str, float | None], of_all: float, n: int) -> tuple[float, float | None]:
-    """Return the greatest error, and the greatest mean number of glimpses where that is the goal.
+    """Return how much stopping may add to the error, and the greatest mean number of glimpses where that is the goal.
 
     Raises:
         InputError: The goal is not legal, or not even all glimpses reach it.
@@ -264,12 +286,12 @@ def _bounds(goals: dict[str, float | None], of_all: float, n: int) -> tuple[floa
     if not 0 <= goal <= 1:
         raise InputError(f"{name} must be a share from 0 to 1, such as 0.005; got {goal!r}.")
     if name == "extra_error":
-        return of_all + goal, None
+        return float(goal), None
     if goal < of_all:
         raise InputError(
             f"All {n} glimpses err in {of_all:.2%} of these images: error must be at least that; got {goal:.2%}."
         )
-    return float(goal), None
+    return goal - of_all, None
 
 
 def collect(

@@ -7,10 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from stawm.catalog.families import FAMILIES
 from stawm.catalog.suggest import called_here, did_you_mean, nearest
 from stawm.configuration import Config, field_hints, make, split_dotted
 from stawm.errors import CheckpointError, ConfigError, Faults
-from stawm.models.config import BaselineConfig, ModelConfig, SharedConfig
+from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 from stawm.models.resolve import ModelSpec, renewed
 from stawm.models.resolve import config as resolve_config
@@ -37,7 +38,9 @@ from stawm.training.recipes import find as find_recipe
 from stawm.training.report import check_packages
 from stawm.training.run import Run
 
-MODEL_FIELDS = tuple(dict.fromkeys([*field_hints(ModelConfig), *field_hints(BaselineConfig)]))
+MODEL_FIELDS = tuple(
+    dict.fromkeys(field for family in FAMILIES.values() for field in field_hints(family.load_config()))
+)
 
 
 @dataclass(frozen=True)

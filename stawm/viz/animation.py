@@ -93,6 +93,7 @@ def animate(
         InputError: The model takes no glimpses, or the images are not of its form.
     """
     seen = look(model, pixels)
+    assert seen.trace is not None
     steps = seen.trace.pose.shape[1]
     sheets = (_sheet(seen, pixels, labels, step, title) for step in range(steps))
     return Animation([_picture(sheet) for sheet in sheets], milliseconds)
@@ -101,6 +102,7 @@ def animate(
 def _sheet(
     seen: Seen, pixels: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None, step: int, title: str | None
 ) -> Figure:
+    assert seen.trace is not None
     output, steps = seen.output, seen.trace.pose.shape[1]
     draws, masks, answers = output.canvases is not None, output.masks is not None, seen.chances is not None
     words = ["it looks", f"glimpse {step + 1} of {steps}", *["it draws"] * draws, *["its mask"] * masks]

@@ -26,6 +26,10 @@ class Story(NamedTuple):
     panels: Float[Tensor, "n s h w"]
     frames: Float[Tensor, "n 4 2"] | None = None
 
+    def at(self, steps: Sequence[int]) -> "Story":
+        """Return what is shown of some of the glimpses."""
+        return Story(self.word, self.panels[steps], None if self.frames is None else self.frames[steps])
+
 
 def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | None = None) -> Figure:
     """Picture how a model draws images: a block of rows an image, a column a glimpse.
@@ -33,7 +37,9 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     In the first row the image with the frame of every glimpse, each glimpse as the model saw it, and the image
     as the target. Below it what the model sketched of each glimpse; in a model with masks, what each sketch was
     let through by; and the canvas after each sketch, framed where the sketch was put. At the end the finished
-    picture stands under its target, with the squared error between them.
+    picture stands under its target, with the squared error between them. Of more glimpses than `sheet.MOST` some are
+    shown, evenly apart, the first and the last among them. Without attention
+    there are no glimpses, and no frames.
 
     Args:
         model: A model that draws; left in the mode that it was in.
@@ -44,9 +50,11 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
         InputError: The model does not draw, or the images are not of its form.
     """
     check_draws(model)
-    seen = look(model, pixels)
-    steps = seen.trace.pose.shape[1]
-    stories = [_stories(seen, i) for i in range(len(pixels))]
+    seen = look(model, pixels, attends=False)
+    assert seen.output.canvases is not None
+    shown = sheet.chosen(seen.output.canvases.shape[1])
+    steps, colours = len(shown), [sheet.colour(step, len(shown)) for step in range(len(shown))]
+    stories = [[story.at(shown) for story in _stories(seen, i)] for i in range(len(pixels))]
     rows = len(stories[0])
     heights = [*[1.08] * (rows - 1), 1.08 + GAP] * len(pixels)
     figure, axes = sheet.panels(heights, [1.15, *[1.0] * steps, 1.15])
@@ -54,10 +62,11 @@ def drawings(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
         block = axes[i * rows : (i + 1) * rows]
         for line, panels in zip(story, block, strict=True):
             _row(line, panels)
-        sheet.scene(block[0][0], pixels[i], seen.frames(i))
+        sheet.scene(block[0][0], pixels[i], pixels.new_zeros(0, 4, 2) if seen.trace is None else seen.frames(i)[shown])
         _result(seen, i, pixels[i], block[0][-1], block[-1][-1])
-    words = ["where it looks", *[f"glimpse {step + 1}" for step in range(steps)], "target"]
-    inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK]
+    what = "where it looks" if seen.trace is not None else "what it sees"
+    words = [what, *[f"glimpse {step + 1}" for step in shown], "target"]
+    inks = [sheet.INK, *colours, sheet.INK]
     sheet.headings(figure, axes[0], words, inks, title)
     return figure
 
@@ -79,8 +88,10 @@ def _stories(seen: Seen, row: int) -> list[Story]:
     output = seen.output
     assert output.canvases is not None
     assert output.sketches is not None
-    found = [Story("", seen.glimpses(row))]
     shown = as_pixels(output.sketches[row], output.canvases.shape[2])
+    if seen.trace is None:
+        return [] if shown is None else [Story("", shown), Story("it draws", output.canvases[row])]
+    found = [Story("", seen.glimpses(row))]
     if shown is not None:
         found.append(Story("it sketches", shown))
     if output.masks is not None:

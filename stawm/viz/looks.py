@@ -24,7 +24,7 @@ def looks(
 
     From left to right: the image with the frame of every glimpse; each glimpse as the model saw it, and under
     it the answer that the model would give at that moment and its probability; the course of the likeliest
-    classes.
+    classes. Of more glimpses than `sheet.MOST` some are shown, evenly apart.
 
     Args:
         model: A model that takes glimpses; left in the mode that it was in.
@@ -36,25 +36,26 @@ def looks(
         InputError: The model takes no glimpses, or the images are not of its form.
     """
     seen = look(model, pixels)
-    trace, chances = seen.trace, seen.chances
-    steps = trace.pose.shape[1]
+    assert seen.trace is not None
+    chances, shown = seen.chances, sheet.chosen(seen.trace.pose.shape[1])
+    steps = len(shown)
     answers = chances is not None
     beside = min(NAMES, writing.widest(seen.names, 7))
     widths = [1.1, *[1.1] * steps, *([LEFT + CURVE + GAP + beside] if answers else [])]
     figure, axes = sheet.panels([1.35] * len(pixels), widths)
     for row, panels in enumerate(axes):
         label = None if labels is None else int(labels[row])
-        sheet.scene(panels[0], pixels[row], seen.frames(row))
+        sheet.scene(panels[0], pixels[row], seen.frames(row)[shown])
         if label is not None:
             sheet.under(panels[0], seen.label(panels[0], label), sheet.FAINT)
-        for step, glimpse in enumerate(seen.glimpses(row)):
+        for step, glimpse in enumerate(seen.glimpses(row)[shown]):
             sheet.show(panels[1 + step], glimpse)
             sheet.border(panels[1 + step], sheet.colour(step, steps))
             if answers:
-                sheet.under(panels[1 + step], *seen.answer(panels[1 + step], chances[row, step], label))
+                sheet.under(panels[1 + step], *seen.answer(panels[1 + step], chances[row, shown[step]], label))
         if answers:
             _course(panels[-1], seen, chances[row], label, beside)
-    words = ["where it looked", *[f"glimpse {step + 1}" for step in range(steps)], "how certain"][: len(widths)]
+    words = ["where it looked", *[f"glimpse {step + 1}" for step in shown], "how certain"][: len(widths)]
     inks = [sheet.INK, *[sheet.colour(step, steps) for step in range(steps)], sheet.INK][: len(widths)]
     sheet.headings(figure, axes[0], words, inks, title)
     return figure

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stawm.models.model import Model
+from stawm.errors import InputError
+from stawm.models.model import Model, Stawm
 from stawm.viz import sheet
 from stawm.viz.seen import Seen, look
 
@@ -27,9 +28,11 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
         title: A line above it all.
 
     Raises:
-        InputError: The model takes no glimpses, or the images are not of its form.
+        InputError: The model takes no glimpses or has no memory, or the images are not of its form.
     """
     seen = look(model, pixels)
+    if not isinstance(model, Stawm):
+        raise InputError(f"{model.config.name} has no memory, so there is none to show.")
     written = matrices(seen)
     steps = written.shape[1]
     figure, axes = sheet.panels([1.3] * len(pixels), [1.0, *[1.2] * steps])
@@ -48,7 +51,9 @@ def memories(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
 
 def matrices(seen: Seen) -> Float[Tensor, "b n m m"]:
     """Return W after each glimpse."""
+    assert seen.trace is not None
     memory, E = seen.model.memory, seen.trace.memory_input
+    assert E is not None
     with torch.no_grad():
         state, found = memory.init_state(E.shape[0], device=E.device, dtype=E.dtype), []
         for t in range(E.shape[1]):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from torch import Tensor
 from stawm.core.sizes import extent
 from stawm.errors import InputError
 from stawm.heads.output import Output, Trace
-from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.viz.sheet import INK, RIGHT, WRONG, room
 from stawm.viz.writing import fitting, width
@@ -26,14 +26,14 @@ class Seen(NamedTuple):
     Attributes:
         model: The model.
         output: What it gave.
-        trace: Where it looked.
+        trace: Where it looked; None in a model without attention, which is asked for its drawings alone.
         size: The images' width and height, where they may be of any.
         chances: The chance of each class after each glimpse; None in a model that does not classify.
     """
 
-    model: Stawm
+    model: Any
     output: Output
-    trace: Trace
+    trace: Trace | None
     chances: Float[Tensor, "b n classes"] | None
     size: Float[Tensor, "2"] | None = None
 
@@ -73,38 +73,47 @@ class Seen(NamedTuple):
     def glimpses(self, row: int) -> Float[Tensor, "n c g g"]:
         """Return one image's glimpses as pictures; the narrower of several views lie in the middle of the wider."""
         channels = self.model.config.image[0]
+        assert self.trace is not None
         views = self.trace.glimpses[row].unflatten(1, (-1, channels)).unbind(1)
         return self.model.denormalise(fovea(views))
 
     def frames(self, row: int) -> Float[Tensor, "n 4 2"]:
         """Return the corners of one image's glimpses, of several views the narrowest."""
         size = () if self.size is None else (self.size,)
+        assert self.trace is not None
         with torch.no_grad():
             return self.model.locator.frame(self.trace.pose[row], *size).cpu()
 
     def placed_frames(self, row: int) -> Float[Tensor, "n 4 2"]:
         """Return the corners of one image's sketches on the canvas."""
+        assert self.trace is not None
         assert self.trace.inverse_pose is not None
         with torch.no_grad():
-            return self.model.locator.placed_frame(self.trace.inverse_pose[row]).cpu()
+            return placer_of(self.model).placed_frame(self.trace.inverse_pose[row]).cpu()
 
 
-def look(model: Model, pixels: Tensor) -> Seen:
+def placer_of(model: Any) -> Any:
+    """Return the locator that places a model's sketches, which may have another size than its glimpses."""
+    return getattr(model, "placer", model.locator)
+
+
+def look(model: Model, pixels: Tensor, *, attends: bool = True) -> Seen:
     """Run a model as it would answer: in evaluation mode, without any randomness.
 
     Args:
         model: A model that takes glimpses; left in the mode that it was in.
         pixels: Images, (b, c, h, w), as bytes or as floats in [0, 1].
+        attends: Whether it has to choose where to look.
 
     Raises:
         InputError: The model takes no glimpses, or the images are not of its form.
     """
-    if not isinstance(model, Stawm):
-        raise InputError(f"{model.config.name} takes no glimpses, so there are none to show.")
+    if model.config.glimpses is None or (attends and getattr(model.config, "locator", None) is None):
+        why = "takes no glimpses" if model.config.glimpses is None else "has no attention and sees all of an image"
+        raise InputError(f"{model.config.name} {why}, so there are none to show.")
     with evaluating(model):
         images = model.normalise(to_unit(pixels).to(next(model.parameters())))
         output = model(images, glimpse_logits=model.config.classifies)
-    assert output.trace is not None
     logits = output.glimpse_logits
     chances = None if logits is None else logits.softmax(dim=-1).cpu()
     size = extent(images) if model.config.any_size else None

@@ -8,7 +8,7 @@ from stawm.errors import InputError
 from stawm.models.model import Model
 from stawm.viz import sheet
 from stawm.viz.drawings import as_pixels
-from stawm.viz.seen import Seen, check_draws, look
+from stawm.viz.seen import Seen, check_draws, look, placer_of
 
 SIDE, WORDS = 1.0, 1.2
 """Inches for a picture, and for what a row is called."""
@@ -65,6 +65,7 @@ def sketches(model: Model, pixels: Float[Tensor, "b c h w"], *, title: str | Non
     """
     check_draws(model)
     seen = look(model, pixels)
+    assert seen.trace is not None
     steps = seen.trace.pose.shape[1]
     figure, axes = sheet.panels([SIDE + 0.06] * len(pixels), [SIDE] * (steps + 2))
     size = (pixels.shape[-2], pixels.shape[-1])
@@ -90,10 +91,11 @@ def placed_sketches(seen: Seen, row: int) -> Float[Tensor, "n c h w"]:
         seen: What the model made of images.
         row: Which image.
     """
+    assert seen.trace is not None
     output, inverse = seen.output, seen.trace.inverse_pose
     assert output.sketches is not None
     assert inverse is not None
-    placed = seen.model.locator.place(output.sketches[row], inverse[row]).detach().cpu()
+    placed = placer_of(seen.model).place(output.sketches[row], inverse[row]).detach().cpu()
     if output.masks is not None:
         return placed[:, 1:] * output.masks[row].cpu()
     shown = as_pixels(placed, seen.model.config.image[0])

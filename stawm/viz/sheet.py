@@ -27,6 +27,8 @@ FURTHEST = 0.35
 
 GAP, MARGIN = 0.12, 0.12
 """Between two panels, as a share of their mean width; around all of them, in inches."""
+MOST = 16
+"""How many glimpses are shown of one image at most."""
 NO_DATA = "no data"
 """What is said where a number is none."""
 
@@ -95,6 +97,17 @@ def room(axis: Axes) -> float:
 def colour(step: int, steps: int) -> tuple[float, float, float, float]:
     """Return the colour of a glimpse: early ones dark, late ones bright."""
     return colormaps["plasma"](0.12 + 0.76 * step / max(1, steps - 1))
+
+
+def chosen(steps: int) -> list[int]:
+    """Return which glimpses are shown, numbered from 0: all, or of many some that are evenly apart.
+
+    Examples:
+        >>> chosen(3), chosen(64)[:3], chosen(64)[-1]
+        ([0, 1, 2], [0, 4, 8], 63)
+    """
+    count = min(steps, MOST)
+    return [round(i * (steps - 1) / max(1, count - 1)) for i in range(count)]
 
 
 def show(axis: Axes, image: Float[Tensor, "c h w"]) -> None:

@@ -51,7 +51,8 @@ def reconstructions(
 def canvases(models: Model | Sequence[Model], pixels: Float[Tensor, "b c h w"], *, title: str | None = None) -> Figure:
     """Picture how canvases grow: a column a glimpse, a block of rows an image, in it a row a model (Figures 8 and 9).
 
-    Each canvas has the frame that its last sketch was put in; at the end of the first row stands the target.
+    Each canvas has the frame that its last sketch was put in, where the model chooses it; at the end of the first row
+    stands the target. Of more glimpses than `sheet.MOST` some are shown, evenly apart.
 
     Args:
         models: A model that draws from glimpses, or several: glimpses of another size draw in another way.
@@ -64,24 +65,29 @@ def canvases(models: Model | Sequence[Model], pixels: Float[Tensor, "b c h w"], 
     models = as_models(models)
     for model in models:
         check_draws(model)
-    all_seen = [look(model, pixels) for model in models]
-    most = max(seen.trace.pose.shape[1] for seen in all_seen)
+    all_seen = [look(model, pixels, attends=False) for model in models]
+    most = max(seen.model.config.glimpses for seen in all_seen)
+    shown = sheet.chosen(most)
     heights = [*[SIDE + 0.06] * (len(models) - 1), SIDE + GAP] * len(pixels)
-    figure, axes = sheet.panels(heights, [WORDS, *[SIDE] * (most + 1)])
+    figure, axes = sheet.panels(heights, [WORDS, *[SIDE] * (len(shown) + 1)])
     for i, image in enumerate(pixels):
         block = axes[i * len(models) : (i + 1) * len(models)]
         for seen, panels in zip(all_seen, block, strict=True):
-            canvas, frames = seen.output.canvases, seen.placed_frames(i)
+            canvas = seen.output.canvases
             assert canvas is not None
             sheet.note(panels[0], seen.model.config.name)
-            for step, axis in enumerate(panels[1 : 1 + len(frames)]):
-                ink, size = sheet.colour(step, len(frames)), (image.shape[-2], image.shape[-1])
+            count, size = canvas.shape[1], (image.shape[-2], image.shape[-1])
+            frames = None if seen.trace is None else seen.placed_frames(i)
+            for step, axis in zip(shown, panels[1:-1], strict=True):
+                if step >= count:
+                    continue
                 sheet.show(axis, canvas[i, step])
-                sheet.widen(axis, frames, size, furthest=NEAR)
-                sheet.frame(axis, frames[step], size, ink, width=1.2)
+                if frames is not None:
+                    sheet.widen(axis, frames, size, furthest=NEAR)
+                    sheet.frame(axis, frames[step], size, sheet.colour(step, count), width=1.2)
         sheet.show(block[0][-1], image)
-    words = ["", *[f"after {step + 1}" for step in range(most)], "target"]
-    inks = [sheet.INK, *[sheet.colour(step, most) for step in range(most)], sheet.INK]
+    words = ["", *[f"after {step + 1}" for step in shown], "target"]
+    inks = [sheet.INK, *[sheet.colour(step, most) for step in shown], sheet.INK]
     sheet.headings(figure, axes[0], words, inks, title)
     return figure
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from stawm._version import __version__
 from stawm.configuration.names import as_file_name
 from stawm.errors import InputError
-from stawm.export.file.files import put_in_place
 from stawm.export.file.inspection import inspect
+from stawm.export.file.writing import put_in_place
 from stawm.export.graphs.fields import available
-from stawm.export.graphs.step import PARTS
+from stawm.export.graphs.names import PARTS
 from stawm.export.proof.verification import BATCHES
 from stawm.export.serve.looking import UNTIL
 from stawm.export.table import table

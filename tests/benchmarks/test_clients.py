@@ -10,17 +10,21 @@ import pytest
 from benchmarks.clients.cases import FORMS, images_for, write_case, write_sampling
 from benchmarks.clients.client import judge, onnxruntime
 from benchmarks.clients.table import CLOSE, rows
+from tests.shared import once
 from tests.small import shaken, tiny
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A case of a small model, and the one of a single operator."""
-    folder = tmp_path_factory.mktemp("cases")
-    model = shaken(tiny(heads="classification", glimpses=1)).eval()
-    write_case(folder / "model", model, "fp16-weights", images_for(model, None))
-    write_sampling(folder / "sampling")
-    return folder
+
+    def make(folder: Path) -> Path:
+        model = shaken(tiny(heads="classification", glimpses=1)).eval()
+        write_case(folder / "model", model, "fp16-weights", images_for(model, None))
+        write_sampling(folder / "sampling")
+        return folder
+
+    return once(tmp_path_factory, "cases", make)
 
 
 @pytest.mark.parametrize(("case", "output", "allowed"), [("model", "logits", 1e-2), ("sampling", "glimpse", 1e-6)])

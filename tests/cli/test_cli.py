@@ -116,6 +116,7 @@ def test_the_file_of_a_graph_is_measured(capsys: pytest.CaptureFixture[str], che
         "40",
         "--agreement",
         "0.1",
+        *("--glimpses", "1"),
         *seen,
     )
     measured = json.loads(run(capsys, "eval", graph, *seen, "--json"))
@@ -150,8 +151,8 @@ def test_eval_of_a_model_that_draws_pictures_its_drawings(capsys: pytest.Capture
 
 
 def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path):
-    graph = str(tmp_path / "m.onnx")
-    report = json.loads(run(capsys, "export", str(checkpoint), graph, "--outputs", "logits,pose", "--json"))
+    graph, once = str(tmp_path / "m.onnx"), ("--glimpses", "1")
+    report = json.loads(run(capsys, "export", str(checkpoint), graph, "--outputs", "logits,pose", *once, "--json"))
     assert report["ok"]
     assert "logits" in run(capsys, "inspect", graph)
     assert json.loads(run(capsys, "inspect", str(checkpoint), "--json"))["preset"] == "stawm-digits"
@@ -163,7 +164,7 @@ def test_export_inspect_verify_and_run(capsys: pytest.CaptureFixture[str], check
         Image.fromarray(pixels[i].numpy()).save(tmp_path / "images" / f"{i}.png")
     said = json.loads(run(capsys, "run", graph, str(tmp_path / "images"), "--device", "cpu", "--json"))["answers"]
     model = stawm.load(checkpoint)
-    expected = model(model.normalise(pixels[:, None].float() / 255)).logits.exp().max(dim=1)
+    expected = model(model.normalise(pixels[:, None].float() / 255), glimpses=1).logits.exp().max(dim=1)
     assert [row["label"] for row in said] == expected.indices.tolist()
     assert [row["confidence"] for row in said] == pytest.approx(expected.values.tolist(), rel=1e-4)
     assert "2.png" in run(capsys, "run", graph, str(tmp_path / "images" / "2.png"), "--device", "cpu")

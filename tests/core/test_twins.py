@@ -12,7 +12,7 @@ def public_functions(module: ModuleType) -> dict[str, str]:
     return {n: str(inspect.signature(f)) for n, f in found if f.__module__ == module.__name__ and not n.startswith("_")}
 
 
-@pytest.mark.parametrize("name", ["affine", "canvas", "crop", "evidence", "filterbank", "latent"])
+@pytest.mark.parametrize("name", ["affine", "canvas", "crop", "evidence", "filterbank", "latent", "draw"])
 def test_twins_have_the_same_functions(name: str):
     fast, naive = (import_module(f"stawm.{part}.{name}") for part in ("core", "core.naive"))
     assert public_functions(fast) == public_functions(naive)

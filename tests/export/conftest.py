@@ -1,5 +1,6 @@
 """Exported files that several tests share."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,16 @@ import pytest
 
 from stawm.core import pyramid, thumbnail
 from stawm.export import to_onnx
-from stawm.export.file.metadata import weights_hash
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available
 from stawm.export.write import verifying
+from stawm.storage.hashing import weights_hash
+from tests.shared import once
 from tests.small import shaken, tiny
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_are_exported_anew_once() -> Iterator[None]:
+def _models_are_exported_anew_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Verification exports a model again, which takes seconds: once for each model and plan is enough here."""
     real, known = verifying.export_anew, {}
 
@@ -31,7 +33,8 @@ def _models_are_exported_anew_once() -> Iterator[None]:
             opset_of(next(iter(files.values())).proto),
         )
         if key not in known:
-            known[key] = real(files, model)
+            name = f"anew-{hashlib.sha256(repr(key).encode()).hexdigest()}"
+            known[key] = once(tmp_path_factory, name, lambda folder: real(files, model))
         return known[key]
 
     verifying.export_anew = export_anew
@@ -54,25 +57,34 @@ def painter() -> Any:
 @pytest.fixture(scope="session")
 def rollout(classifier: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The classifier with every output that it can have."""
-    path = tmp_path_factory.mktemp("rollout") / "m.onnx"
-    to_onnx(classifier, path, outputs=available(classifier))
-    return path
+
+    def make(folder: Path) -> Path:
+        to_onnx(classifier, folder / "m.onnx", outputs=available(classifier))
+        return folder / "m.onnx"
+
+    return once(tmp_path_factory, "rollout", make)
 
 
 @pytest.fixture(scope="session")
 def steps(classifier: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The classifier, glimpse by glimpse."""
-    path = tmp_path_factory.mktemp("steps") / "m"
-    to_onnx(classifier, path, graph="step", outputs=["logits", "glimpse_logits", "pose"])
-    return path
+
+    def make(folder: Path) -> Path:
+        to_onnx(classifier, folder / "m", graph="step", outputs=["logits", "glimpse_logits", "pose"])
+        return folder / "m"
+
+    return once(tmp_path_factory, "steps", make)
 
 
 @pytest.fixture(scope="session")
 def painting(painter: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The painter with every output, and random numbers put in."""
-    path = tmp_path_factory.mktemp("painting") / "m.onnx"
-    to_onnx(painter, path, outputs=available(painter), sample=True)
-    return path
+
+    def make(folder: Path) -> Path:
+        to_onnx(painter, folder / "m.onnx", outputs=available(painter), sample=True)
+        return folder / "m.onnx"
+
+    return once(tmp_path_factory, "painting", make)
 
 
 @pytest.fixture(scope="module")

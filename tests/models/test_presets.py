@@ -8,8 +8,11 @@ import torch
 import stawm
 from stawm.models.baseline import Baseline
 from stawm.models.construct import construct
+from stawm.models.draw import Draw
+from stawm.models.looker import Looker
 from stawm.models.model import Stawm
-from tests.small import BASELINES, OURS, PRESETS, inputs, small, tensors
+from stawm.models.ram import Ram
+from tests.small import BASELINES, DRAWS, OURS, PRESETS, RAMS, inputs, small, tensors
 
 
 class Row(NamedTuple):
@@ -133,7 +136,7 @@ def test_details_of_single_presets() -> None:
     for part in ("backbone", "image", "mean", "std"):
         assert getattr(config("bvae-cifar-selfsup"), part) == getattr(config("bvae-cifar"), part)
     assert config("bvae-cifar-selfsup").latent == config("bvae-cifar").head("drawing").latent == 32
-    readouts = {n for n in PRESETS if config(n).trainable == "readout"}
+    readouts = {n for n in PRESETS if config(n).is_readout}
     assert readouts == {"stawm-mnist-selfsup", "stawm-cifar-selfsup", "bvae-cifar-selfsup"}
 
 
@@ -141,7 +144,8 @@ def test_details_of_single_presets() -> None:
 def test_every_preset_at_full_size(name: str) -> None:
     with torch.device("meta"):
         model = construct(stawm.config(name))
-    assert isinstance(model, Baseline if name in BASELINES else Stawm)
+    families = {**dict.fromkeys(BASELINES, Baseline), **dict.fromkeys(DRAWS, Draw), **dict.fromkeys(RAMS, Ram)}
+    assert isinstance(model, families.get(name, Stawm))
     if isinstance(model, Stawm):
         found = config(name)
         assert model.loop.emission_rnn.weight_hh.shape == (4 * found.hidden_size, found.hidden_size)
@@ -154,6 +158,20 @@ def sketch_size(model: Any) -> tuple[int, ...]:
     side = {"stawm-mnist-draw-8": 10, "stawm-mnist-sketchpad": 10, "stawm-celeba-draw-32": 31}
     size = side.get(config.name, config.glimpse_size)
     return canvas.sketch_channels, size, size
+
+
+def shapes_of_draw(model: Draw, n: int) -> dict[str, tuple[int, ...]]:
+    """What DRAW gives beside classes, picture and latent."""
+    c, h, w = model.config.image
+    found: dict[str, tuple[int, ...]] = {}
+    if model.locator is not None:
+        side = model.locator.glimpse_size
+        found |= {"pose": (2, n, 5), "glimpses": (2, n, c, side, side)}
+        found |= {"inverse_pose": (2, n, 5)} if model.placer is not None else {}
+    if model.painter is not None:
+        found |= {"canvas_logits": (2, c, h, w), "canvases": (2, n, c, h, w)}
+        found |= {"sketches": (2, n, *model.painter.sketch)}
+    return found
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -170,13 +188,18 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
         expected |= {"logits": (2, classes.classes)}
     if drawing:
         expected |= {"canvas": (2, c, h, w), "mu": (2, n, drawing.latent), "logvar": (2, n, drawing.latent)}
-    if isinstance(model, Stawm):
-        g, m = model.config.glimpse_size, model.config.memory_size
+    if isinstance(model, Looker):
+        g, m = model.config.glimpse_size, getattr(model.config, "memory_size", model.config.hidden_size)
         p, v = model.locator.pose_size, model.locator.views
         expected |= {"pose": (2, n, p), "glimpses": (2, n, v * c, g, g), "memory_input": (2, n, m)}
         expected |= {"canvases": (2, n, c, h, w), "inverse_pose": (2, n, 6)} if drawing else {}
         expected |= {"sketches": (2, n, *sketch_size(model))} if drawing else {}
         expected |= {"masks": (2, n, 1, h, w)} if drawing and model.config.canvas.name == "bernoulli" else {}
+    if isinstance(model, Draw):
+        expected |= shapes_of_draw(model, n)
+    if getattr(model.config, "policy", None) is not None and model.config.policy.name == "gaussian":
+        expected |= {"log_prob": (2, n), "baseline": (2, n)}
+    expected |= {"glimpse_logits": (2, n, classes.classes)} if classes and classes.early else {}
     assert shapes == expected
     assert all(value.isfinite().all() for value in tensors(found).values())
     model.loss(found, images, labels)["total"].backward()

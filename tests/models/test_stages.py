@@ -11,7 +11,7 @@ import stawm
 from stawm.errors import InputError
 from stawm.heads.output import Noise
 from stawm.models.model import Seen, evaluating
-from tests.small import BASELINES, PRESETS, inputs, shaken, small, tensors, tiny
+from tests.small import BASELINES, STAWMS, inputs, shaken, small, tensors, tiny
 
 
 def staged(model: Any, images: Tensor, noise: Noise | None = None) -> dict[str, Tensor]:
@@ -21,7 +21,7 @@ def staged(model: Any, images: Tensor, noise: Noise | None = None) -> dict[str, 
     return tensors(model.answer(seen, model.recall(seen, model.reads(n, every=True)), noise))
 
 
-@pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset not in BASELINES])
+@pytest.mark.parametrize("preset", STAWMS)
 def test_forward_is_the_three_stages(preset: str) -> None:
     model: Any = shaken(small(preset)).eval()
     images, _ = inputs(model)

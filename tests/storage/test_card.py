@@ -63,7 +63,9 @@ def test_a_model_of_ones_own_without_notes_has_a_card() -> None:
     assert "How it was trained" not in text
 
 
-@pytest.mark.parametrize("name", ["bvae-cifar", "mnv2-cifar", "stawm-celeba-draw-32"])
+@pytest.mark.parametrize(
+    "name", ["bvae-cifar", "mnv2-cifar", "stawm-celeba-draw-32", "draw-mnist-no-attention", "draw-cluttered-100"]
+)
 def test_every_family_has_a_card(name: str) -> None:
     assert f"model = {LOAD}" in card(stawm.config(name), {}, LOAD)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 import stawm
 from stawm.configuration.components import build_component
 from stawm.errors import CheckpointError
-from stawm.export.file.metadata import weights_hash
 from stawm.storage.checkpoint import former_names, load_weights
 from stawm.storage.file import pack, read
+from stawm.storage.hashing import weights_hash
 from tests.small import shaken, tiny
 
 RENAMED: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -34,6 +34,7 @@ FAST: dict[str, Any] = {
     "label_smoothing": 0.05,
     "frozen_norm": 0.0,
     "average": 0.999,
+    "samples": 1,
     "sample_evaluation": False,
 }
 DRAWS = {"label_smoothing": 0, "weight_decay": 0, "rate": 1e-3, "clip": 5, "pose_clip": None, "frozen_norm": 0.3}
@@ -65,8 +66,19 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-celeba-draw-32": (DRAWS, {"flip": True}),
     **{f"stawm-{task}": (SCENES | {"epochs": 24, "frozen_norm": 0.3}, {}) for task in SCENE_TASKS},
     "stawm-recall": (SCENES | {"epochs": 14, "average": 0.99, "frozen_norm": 0.3}, {}),
+    **{
+        name: (DRAWS | {"epochs": 40, "rate": 2e-3, "clip": 10.0, "frozen_norm": 0.0, "sample_evaluation": True}, {})
+        for name in ("draw-mnist", "draw-mnist-no-attention")
+    },
+    "draw-cluttered-100": (SCENES | {"epochs": 24, "rate": 1e-3}, {}),
+    "stn-cluttered-60": (SCENES | {"epochs": 12, "pose_clip": None, "frozen_norm": 0.3}, {}),
+    **{f"ram-cnn-{task}": (SCENES | {"epochs": 5, "pose_clip": None}, {}) for task in SCENE_TASKS[:3]},
     **{f"cnn-{task}": (SCENES | {"epochs": 5, "pose_clip": None}, {}) for task in SCENE_TASKS},
 }
+RAM = {"rate": 1e-3, "warm_up": 0.1, "weight_decay": 0.01, "label_smoothing": 0.0}
+RAM_SCENES = ("ram-translated-60", "ram-cluttered-60", "ram-cluttered-100")
+RAM_SCENES += ("dram-pairs-100", "dram-soft-pairs-100", "edram-cluttered-100")
+OURS |= {"ram-mnist": (RAM | {"epochs": 40}, {}), **{name: (RAM | {"epochs": 60}, {}) for name in RAM_SCENES}}
 STABLE = {"memory.constrained": True, "memory.normalise": 0.9}
 TRAINED: dict[str, dict[str, Any]] = {
     "stawm-mnist-8": {"dropout": 0.0, "pose_limit": 1.0},
@@ -86,6 +98,21 @@ def test_our_recipes_are_as_written_down(preset: str):
     assert recipes.find("fast", preset).to_dict() == {**FAST, **fields, "augmentation": augmented}
 
 
+SGD = {"optimiser": "sgd", "rate": 0.01}
+PAPERS: dict[str, dict[str, Any]] = {
+    "draw-mnist": {"epochs": 100, "clip": 10.0, "sample_evaluation": True},
+    "draw-mnist-no-attention": {"epochs": 100, "clip": 10.0, "sample_evaluation": True},
+    "draw-cluttered-100": {"epochs": 100, "clip": 10.0},
+    "stn-cluttered-60": SGD | {"epochs": 640, "batch": 256, "milestones": (213, 427)},
+    **{f"ram-cnn-{task}": SGD | {"epochs": 100, "batch": 20, "decay": 0.97} for task in SCENE_TASKS[:3]},
+}
+
+
+@pytest.mark.parametrize("preset", PAPERS)
+def test_the_recipes_of_other_papers_are_as_written_down(preset: str):
+    assert recipes.find("paper", preset) == Recipe(name="paper", **PAPERS[preset])
+
+
 def test_the_common_recipes_are_as_written_down():
     augmented = {"augmentation": {"name": "augmentation", **PLAIN, **DISTORT}}
     assert recipes.find("fast", "my-own").to_dict() == FAST | augmented
@@ -96,6 +123,14 @@ def test_every_preset_has_our_recipe_and_ours_may_be_the_only_one():
     assert {*recipes.presets_with("fast")} == {*OURS} == {*stawm.list_names("preset")}
     with pytest.raises(ConfigError, match="does not train 'stawm-digits'"):
         recipes.find("paper", "stawm-digits")
+
+
+@pytest.mark.parametrize("preset", ["ram-mnist", *RAM_SCENES])
+def test_the_recipe_of_ram_is_its_papers(preset: str):
+    found = recipes.find("paper", preset)
+    assert (found.optimiser, found.batch, found.schedule, found.clip) == ("sgd", 20, "linear", None)
+    assert [found.rate_factor(step, 10) for step in (0, 1000, 2000)] == [1, 0.5, 0]
+    assert found.augmentation.to_dict() == {"name": "augmentation", **PLAIN}
 
 
 def test_variants_are_the_models_that_our_recipe_trains():

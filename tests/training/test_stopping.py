@@ -111,6 +111,8 @@ def test_a_goal_is_kept_on_the_images_that_it_is_judged_by(seed: int, goal: dict
     assert 1 <= found.mean_glimpses <= goal.get("glimpses", n)
     assert found.error <= goal.get("error", 1.0)
     assert found.error <= found.error_of_all + goal.get("extra_error", 1.0)
+    assert found.error - found.error_of_all <= (found.added or 0) + 1e-12
+    assert (found.added or 0) <= goal.get("extra_error", 1.0)
     assert from_mapping(json.loads(json.dumps(found.as_dict()))) == found
     assert f"{found.mean_glimpses:.2f} of 3 glimpses" in str(found)
 
@@ -124,7 +126,7 @@ def test_what_is_promised_of_constant_thresholds_is_what_the_model_does():
     confidence, done = found.sure(logits[:, 0], torch.ones(40, dtype=torch.long))
     assert bool(done.all())
     expected = (logits[:, 0].double() / found.temperatures[0]).softmax(dim=1).amax(dim=1)
-    assert torch.allclose(confidence.double(), expected, atol=1e-6)
+    assert torch.allclose(torch.from_numpy(confidence).double(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,8 @@ def test_what_is_promised_of_constant_thresholds_is_what_the_model_does():
         ({}, {"error": 2}, "a share from 0 to 1"),
         ({}, {"error": 0.0}, "All 3 glimpses err in .* error must be at least that"),
         ({}, {"error": True}, "error must be a number"),
+        ({}, {"extra_error": 0.01}, "40 held-out images cannot show an error of at most 1.00% more .* at least 163"),
+        ({}, {"extra_error": 0.5, "certainty": 1.0}, "certainty must be a probability"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
@@ -210,6 +214,8 @@ WRONG: list[dict[str, Any]] = [
     {"images": 1.5},
     {"weights": 3},
     {"more": 1},
+    {"added": None},
+    {"certainty": 2},
 ]
 
 
@@ -223,6 +229,14 @@ def test_a_file_that_says_nonsense_is_refused(tuned: Any, tmp_path: Path, change
     path.write_bytes(pack(own | {"stawm.stopping": said}, tensors))
     with pytest.raises(CheckpointError, match=r"is damaged: (of )?thresholds to stop by"):
         stawm.load(path)
+
+
+def test_files_of_before_have_no_bound(tuned: Any):
+    said = {name: value for name, value in tuned.stopping.as_dict().items() if name not in ("added", "certainty")}
+    assert from_mapping(said) == replace(tuned.stopping, added=None, certainty=None)
+    assert from_mapping(said).as_dict() == said
+    assert "with a certainty of 0.95 at most" in str(tuned.stopping)
+    assert "certainty" not in str(from_mapping(said))
 
 
 def test_two_models_have_thresholds_of_their_own(tuned: Any):

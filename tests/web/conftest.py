@@ -1,15 +1,14 @@
 """A site of one model that does everything, and a browser that has it open."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 import stawm
 from stawm.web import write_site
+from tests.shared import once
 from tests.web.browser import Browser, browsing, require_browser, served
 
 NAMES = ("<script>document.title='taken'</script>", "<b>one", "two & 2", *map(str, range(3, 10)))
@@ -25,12 +24,12 @@ def model() -> Any:
 @pytest.fixture(scope="session")
 def site(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its site: written once, for all processes that run tests."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(shared / "site.lock"):
-        if not (shared / "site").is_dir():
-            write_site([model], shared / "site", title="A & <b>B", command=COMMAND, batches=(1, 3))
-    return shared / "site"
+
+    def make(folder: Path) -> Path:
+        write_site([model], folder / "site", title="A & <b>B", command=COMMAND, batches=(1, 3))
+        return folder / "site"
+
+    return once(tmp_path_factory, "site", make)
 
 
 @pytest.fixture(scope="session")

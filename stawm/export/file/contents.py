@@ -17,6 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto
 
 from stawm.errors import ExportError
+from stawm.export.file.form import NAME
 
 MAX_NODES = 2**17
 """The most nodes of a graph; the largest that ship with stawm have some hundreds."""
@@ -63,8 +64,6 @@ DATA = ("raw_data", *sorted({field for _, field in STORED.values()}))
 _TERM = r"[A-Za-z]*(\.{3})?[A-Za-z]*"
 EQUATION = re.compile(rf"{_TERM}(,{_TERM})*(->{_TERM})?")
 """What an Einsum may compute; of other equations ONNX's inference of shapes can fail to return."""
-NAME = re.compile(r"[\w.:\- ]{1,200}")
-"""Names of inputs and outputs, which are printed and written into the files of servers."""
 
 
 def check_contents(proto: onnx.ModelProto, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The form of a graph's metadata: whether the values that were read are of the types that stawm writes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,8 +8,9 @@ from stawm.configuration.fields import fits
 from stawm.configuration.limits import oversized, too_much_for_config
 from stawm.configuration.names import is_class_name, is_model_name
 from stawm.errors import shown
-from stawm.export.file.contents import NAME
 
+NAME = re.compile(r"[\w.:\- ]{1,200}")
+"""Names of inputs and outputs, which are printed and written into the files of servers."""
 FLOAT = 3.4e38
 """How large a number of single precision may be."""
 LISTS = ("fields", "inputs", "outputs")

@@ -4,34 +4,20 @@ import json
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
-
-import onnx
 
 from stawm._version import __version__
 from stawm.configuration.limits import SIZES, read_json
 from stawm.errors import ExportError, shown
+from stawm.export.file.faces import in_brackets
 from stawm.export.file.form import LISTS, is_count, malformed
-from stawm.export.file.proto import in_brackets
-from stawm.export.graphs.cues import MANY
-from stawm.export.graphs.fields import AXES, is_output
-from stawm.export.graphs.plan import Kind, Plan
-from stawm.export.graphs.precision import PRECISIONS, one_of
-from stawm.export.graphs.prepared import Prepared
-from stawm.export.graphs.steering import STEER
-from stawm.export.graphs.step import PARTS
-from stawm.heads.cued import CUE
-from stawm.heads.output import Noise
+from stawm.export.graphs.asked import PRECISIONS, Kind, Plan, one_of
+from stawm.export.graphs.names import AXES, MANY, NOISE, PARTS, STEER, is_cue, is_output
+from stawm.heads.config import CUE, NOISES
 from stawm.models import stopping
-from stawm.models.config import SharedConfig
-from stawm.models.model import Model
 from stawm.models.resizing import Resize
 from stawm.models.stopping import Stopping
-from stawm.storage.checkpoint import library_versions
-from stawm.storage.hashing import weights_hash as weights_hash
-from stawm.storage.info import STOPPING
 
 FORMAT = "1"
 _JSON = ("config", "graph", "preprocessing", "class_names", "versions")
@@ -40,7 +26,6 @@ MAX_ENTRY = 10_000_000
 """How many characters an entry may have."""
 LARGEST = 1e6
 """How large the numbers may be that pixels are normalised by, and one over how small."""
-NOISE = "noise_"
 REGISTERS = ("canvases", "masks", "shares")
 """What a step graph gives of all glimpses together: of as many as its state has slots."""
 LEAST_SLOTS = 2
@@ -69,7 +54,8 @@ class GraphInfo:
         versions: The libraries that it was written with.
         ranges: In int8 the least and the greatest number of each activation of a convolution, as they were measured;
             None where convolutions are in float32.
-        stopping: When the model has looked enough; None where that was not tuned, or the graph is not in fp32.
+        stopping: When the model has looked enough; None where that was not tuned. A graph that is not in fp32 does not
+            take its model's: it is tuned by itself.
     """
 
     kind: str
@@ -108,7 +94,8 @@ class GraphInfo:
     @property
     def any_size(self) -> bool:
         """Whether images of any height and width are taken; ``image`` is then what the model is trained with."""
-        return self.config.get("context_size") is not None and all(h["name"] != "drawing" for h in self.config["heads"])
+        free = self.config.get("family", "stawm") == "stawm" and self.config.get("context_size") is not None
+        return free and all(head["name"] != "drawing" for head in self.config["heads"])
 
     @property
     def least_side(self) -> int:
@@ -167,7 +154,7 @@ class GraphInfo:
         graph |= {"steered": True} if self.steered else {}
         graph |= {"ranges": dict(self.ranges)} if self.ranges is not None else {}
         values = {"config": dict(self.config), "graph": graph, "versions": dict(self.versions), **self.for_others()}
-        values |= {} if self.stopping is None else {STOPPING.removeprefix("stawm."): self.stopping.as_dict()}
+        values |= {} if self.stopping is None else {stopping.KEY.removeprefix("stawm."): self.stopping.as_dict()}
         written = {f"stawm.{key}": json.dumps(value, sort_keys=True) for key, value in values.items()}
         return written | {"stawm.format": FORMAT, "stawm.version": self.version, "stawm.weights": self.weights}
 
@@ -179,38 +166,6 @@ class GraphInfo:
         pixels |= {"resize": self.config["resize"]} if "resize" in self.config else {}
         pixels |= {"free": ["height", "width"], "least": self.least_side} if self.any_size else {}
         return {"preprocessing": pixels, "class_names": list(self.class_names)}
-
-
-def describe(model: Model, prepared: Prepared) -> dict[str, GraphInfo]:
-    """Return what each graph of a model says of itself, given the model and the same made ready for its export."""
-    plan = prepared.plan
-    libraries = {name: version(name) for name in ("onnx", "onnxscript", "onnx-ir")}
-    weights = weights_hash(model)
-    return {
-        part: GraphInfo(
-            kind=plan.kind,
-            part=None if plan.kind == "rollout" else part,
-            glimpses=plan.glimpses,
-            precision=prepared.precision,
-            fields=plan.fields,
-            sample=plan.sample,
-            inputs=graph.inputs,
-            outputs=prepared.outputs(part),
-            config=plain(model.config),
-            weights=weights,
-            version=__version__,
-            versions=library_versions() | libraries,
-            stored=plan.weights,
-            steered=plan.steered,
-            stopping=model.stopping if (prepared.precision, plan.weights) == ("fp32", "fp32") else None,
-        )
-        for part, graph in prepared.graphs.items()
-    }
-
-
-def plain(config: SharedConfig) -> dict[str, Any]:
-    """Return a configuration as a file gives it back."""
-    return json.loads(json.dumps(config.to_dict()))
 
 
 def from_entries(entries: Mapping[str, str], path: Path) -> GraphInfo:
@@ -252,7 +207,7 @@ def _understood(entries: Mapping[str, str], path: Path) -> tuple[GraphInfo, tupl
                 stored=graph.get("stored", "fp32"),
                 steered=graph.get("steered", False),
                 ranges=_ranges(graph.get("ranges")),
-                stopping=stopping.from_mapping(read_json(entries[STOPPING])) if STOPPING in entries else None,
+                stopping=stopping.from_mapping(read_json(entries[stopping.KEY])) if stopping.KEY in entries else None,
             )
             faults = _illegal(info)
             if not faults:
@@ -354,11 +309,6 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
     return faults
 
 
-def is_cue(name: str) -> bool:
-    """Whether an input is the questions of a head."""
-    return name == CUE or name.endswith(f"_{CUE}")
-
-
 def _is_open(axis: int | str) -> bool:
     return isinstance(axis, str)
 
@@ -383,7 +333,7 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
 def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]]) -> list[str]:
     """Return where random numbers are no inputs of the kind that a model takes."""
     given = {name: shape for name, shape in shapes.items() if name.startswith(NOISE)}
-    faults = [f"there is no noise of the kind {name!r}" for name in given if name[len(NOISE) :] not in Noise._fields]
+    faults = [f"there is no noise of the kind {name!r}" for name in given if name[len(NOISE) :] not in NOISES]
     if bool(given) and not info.sample:
         faults.append(f"{', '.join(given)} are inputs, and sample is false")
     steps = 1 if info.kind == "step" else info.glimpses or 1
@@ -393,8 +343,3 @@ def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, 
         if shape[1:2] != (steps,)
     ]
     return faults
-
-
-def entries_of(proto: onnx.ModelProto) -> dict[str, str]:
-    """Return the metadata entries of a model."""
-    return {entry.key: entry.value for entry in proto.metadata_props}

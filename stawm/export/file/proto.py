@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import onnx
 
+from stawm.export.file.faces import Face, Faces
+
 
 def opset_of(proto: onnx.ModelProto) -> int:
     """Return the opset of ONNX's own operators."""
@@ -21,11 +23,11 @@ def shapes_of(proto: onnx.ModelProto) -> dict[str, tuple[int | str, ...]]:
     return {value.name: shape_of(value) for value in (*proto.graph.input, *proto.graph.output)}
 
 
-def fixed(shape: tuple[int | str, ...]) -> tuple[int, ...]:
-    """Return a shape without the batch, the only axis that is dynamic in what stawm writes."""
-    return tuple(map(int, shape[1:]))
+def faces_of(proto: onnx.ModelProto) -> Faces:
+    """Return what a graph takes and gives, and says of itself."""
 
+    def faces(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Face]:
+        return {value.name: Face(value.type.tensor_type.elem_type, shape_of(value)) for value in values}
 
-def in_brackets(shape: Iterable[int | str]) -> str:
-    """Return a shape as people write it."""
-    return f"({', '.join(map(str, shape))})"
+    entries = {entry.key: entry.value for entry in proto.metadata_props}
+    return Faces(opset_of(proto), entries, faces(proto.graph.input), faces(proto.graph.output))

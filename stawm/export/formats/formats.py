@@ -15,8 +15,8 @@ from torch import Tensor
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.behaviour import Bounds
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named
 from stawm.export.write.exporting import to_onnx
 from stawm.export.write.tracing import open_lengths, quietly, unchecked

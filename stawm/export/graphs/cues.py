@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stawm.export.graphs.names import MANY
 from stawm.heads.cued import CuedHead, cued, input_name
 from stawm.heads.together import declared
 from stawm.models.model import Stawm
 
-MANY = "k"
-"""What the axis is called that has as many entries as there are questions."""
 EXAMPLES = 3
 """How many questions are asked about each image that a graph is traced and proved with."""
 

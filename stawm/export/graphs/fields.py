@@ -1,4 +1,4 @@
-"""The outputs that a graph can have: the fields of `Output` by name, with the letters of their axes."""
+"""The outputs that the graph of a model can have, and the output that is made of what a graph gives."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,38 +10,13 @@ from torch import Tensor
 
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
+from stawm.export.graphs.names import AXES, DEFAULTS, RECALL
 from stawm.heads.config import called, prefix
 from stawm.heads.cued import cued
 from stawm.heads.output import Latent, Output, Trace
-from stawm.heads.together import RESERVED, declared
+from stawm.heads.together import declared
 from stawm.models.evidence import sums_up
-from stawm.models.model import Model, Stawm
-
-AXES: Mapping[str, str] = {
-    "pose": "b n p",
-    "inverse_pose": "b n p",
-    "corners": "b n 4 2",
-    "glimpses": "b n vc g g",
-    "memory_input": "b n m",
-    "matrix": "b m m",
-    "mu": "b n k",
-    "logvar": "b n k",
-    "masks": "b n 1 h w",
-    "canvases": "b n c h w",
-    "canvas": "b c h w",
-    "glimpse_logits": "b n classes",
-    "confidence": "b n",
-    "shares": "b n classes",
-    "logits": "b classes",
-}
-"""The outputs that `Output` has, in the order in which they are computed: the first that differs is nearest to the
-fault. Those that only some heads give come after them (see `axes_of`)."""
-
-RECALL = "recall."
-"""What a head reads from the memory is in every graph by this and the head's name, so that a check can see it."""
-
-DEFAULTS = ("logits", "canvas", "pose", "inverse_pose")
-"""The answers, and where the model looked for them."""
+from stawm.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -76,13 +51,16 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     """
     config = model.config
     found: set[str] = set()
-    loops = config.glimpses is not None
-    if loops:
-        found |= {"pose", "corners", "glimpses", "memory_input", "matrix"}
+    loops, looks = config.glimpses is not None, getattr(config, "locator", None) is not None
+    if looks:
+        found |= {"pose", "corners", "glimpses"} | ({"memory_input"} if hasattr(model, "recall") else set())
+        found |= {"matrix"} if hasattr(model, "memory") else set()
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
-        found |= {"canvas", "mu", "logvar"} | ({"canvases", "inverse_pose"} if loops else set())
+        found |= (
+            {"canvas", "mu", "logvar"} | ({"canvases"} if loops else set()) | ({"inverse_pose"} if looks else set())
+        )
     if config.masked:
         found |= {"masks"}
     if kind != "step" and sums_up(model):
@@ -95,28 +73,17 @@ def axes_of(model: Model) -> dict[str, str]:
 
     So are those of what is read by cues; what is read otherwise has an axis of reads.
     """
-    asked = cued(model.named_heads) if isinstance(model, Stawm) else {}
+    asked = cued(model.named_heads)
     return {**AXES, **_further(model), **{RECALL + name: "b k m" for name in asked}}
 
 
 def _further(model: Model) -> dict[str, str]:
     """Return the outputs that only some heads give, as these declare them."""
-    heads = model.named_heads.values() if isinstance(model, Stawm) else ()
+    heads = model.named_heads.values()
     own = {*AXES, *Output.own}
     if not model.config.masked:  # what a second drawing would have, as the first has
         own |= {f"{prefix(head)}masks" for head in model.config.heads}
     return {name: axes for head in heads for name, axes in declared(head).items() if name not in own}
-
-
-def reads_every_glimpse(names: Iterable[str]) -> bool:
-    """Whether outputs say something after each glimpse of what heads conclude, which otherwise read once."""
-    return any(name == "confidence" or name.endswith("glimpse_logits") for name in names)
-
-
-def is_output(name: object, heads: Iterable[str]) -> bool:
-    """Whether a graph of a model with heads of these names can have such an output; other heads give further ones."""
-    others = {*heads} - {"classification", "drawing"}
-    return isinstance(name, str) and (name in AXES or (bool(others) and name.isidentifier() and name not in RESERVED))
 
 
 def choose(model: Model, asked: Sequence[str] | None, kind: str = "rollout") -> tuple[str, ...]:
@@ -169,8 +136,9 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
-    config = model.config
-    return () if config.glimpses is None else ("memory_input", *(RECALL + called(head) for head in config.heads))
+    if not hasattr(model, "recall"):
+        return ()
+    return ("memory_input", *(RECALL + called(head) for head in model.config.heads))
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,36 +1,13 @@
-"""What is asked of an export, and the graphs that answer it."""
-
-from typing import Literal, NamedTuple
+"""The graphs that answer what is asked of an export."""
 
 from stawm.errors import InputError
 from stawm.export.graphs import step
+from stawm.export.graphs.asked import Kind as Kind
+from stawm.export.graphs.asked import Plan as Plan
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph
 from stawm.export.graphs.rollout import Rollout
-from stawm.models.config import ModelConfig
 from stawm.models.model import Model, Stawm, checked_count
-
-Kind = Literal["rollout", "step"]
-
-
-class Plan(NamedTuple):
-    """What is asked of an export.
-
-    Attributes:
-        kind: One graph of all glimpses, or three of one glimpse.
-        glimpses: How many are taken, or there is room for; None for a baseline.
-        fields: The outputs.
-        sample: Whether the random numbers are inputs.
-        weights: How weights are stored; of ``"fp16"`` they are rounded, and computed with in float32 all the same.
-        steered: Whether where it looks and what is written are inputs, of a step graph.
-    """
-
-    kind: Kind
-    glimpses: int | None
-    fields: tuple[str, ...]
-    sample: bool
-    weights: Literal["fp32", "fp16"] = "fp32"
-    steered: bool = False
 
 
 def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
@@ -50,8 +27,13 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         return {"rollout": Rollout(model, plan.glimpses, names, noise)}
     if plan.kind != "step":
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
-    if not isinstance(model, Stawm) or plan.glimpses is None:
+    if plan.glimpses is None:
         raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
+    if not isinstance(model, Stawm):
+        family = getattr(model.config, "family", "")
+        raise InputError(
+            f"{model.config.name} is of the family {family!r}, which has no step graph: use graph='rollout'."
+        )
     return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
 
 
@@ -61,7 +43,7 @@ def count_glimpses(model: Model, asked: int | None) -> int | None:
     Raises:
         InputError: The number is not legal.
     """
-    if not isinstance(model.config, ModelConfig):
+    if model.config.glimpses is None:
         if asked is not None:
             raise InputError(f"{model.config.name} takes no glimpses; got glimpses={asked}.")
         return None

@@ -4,7 +4,7 @@ Poses, grid, sampling, what x where, the memory with its reads, and the layers t
 in float32; so do the gates and cells of the RNNs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,21 +13,11 @@ from torch import nn
 from stawm.errors import ExportError
 from stawm.heads.drawing import Sketcher
 from stawm.models.baseline import Baseline
+from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm
+from stawm.models.ram import Ram
+from stawm.nn.precision import WideLinear
 from stawm.nn.recurrent import LSTMCell
-
-PRECISIONS = ("fp32", "fp16", "int8")
-
-
-def one_of(names: Sequence[str]) -> str:
-    """Return what a message says of some legal names.
-
-    Examples:
-        >>> one_of(("fp32", "fp16", "int8"))
-        "'fp32', 'fp16' or 'int8'"
-    """
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} or {last}"
 
 
 def lower(model: Model) -> Model:
@@ -41,6 +31,9 @@ def lower(model: Model) -> Model:
     """
     for part in _parts(model):
         part.half()
+        for module in part.modules():
+            if isinstance(module, WideLinear):
+                module.float()
     for module in model.modules():
         if any(p.is_floating_point() for p in module.parameters(recurse=False)) and module is not model:
             module.register_forward_pre_hook(_as_the_weights)
@@ -75,8 +68,14 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (loop.emission_rnn, loop.aggregator_rnn)
         for head in model.heads.values():
             yield from (part for name, part in head.named_children() if name in ("query", "cue"))
+    elif isinstance(model, Ram):
+        yield from (part for part in (model.loop.context, model.loop.context_down) if part is not None)
+        yield from (model.loop.backbone, model.loop.cells)
     elif isinstance(model, Baseline):
         yield model.backbone
+    elif isinstance(model, Draw):
+        yield from (model.reader.backbone, model.encoder)
+        yield from () if model.painter is None else (model.painter.decoder,)
     for module in model.modules():
         if isinstance(module, Sketcher):
             yield from (module.expand, module.decoder)

@@ -10,6 +10,7 @@ from torch import nn
 from stawm.export.graphs import cues, steering, step
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph, State
+from stawm.export.graphs.names import MANY
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.precision import lower, round_weights
 from stawm.heads.noise import draw_noise
@@ -74,7 +75,7 @@ def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
         for name, axis in cues.open_axes(near).items():
             if name in shapes[part]:
                 sides = list(shapes[part][name])
-                sides[axis] = cues.MANY
+                sides[axis] = MANY
                 shapes[part][name] = tuple(sides)
         known |= {name.replace(step.OUT, step.IN, 1): value for name, value in found.items()}
     return Prepared(plan, precision, near, exact, graphs, inputs, shapes)

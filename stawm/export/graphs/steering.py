@@ -10,14 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.export.graphs.names import POSE, STEER, still
+from stawm.heads.output import Noise
 from stawm.models.evidence import check_sums_up, evidence
 from stawm.models.model import Stawm
 from stawm.models.states import Seen
 from stawm.nn.glimpse_loop import Placed
-
-POSE, PLACED, WRITTEN = "steer.pose", "steer.placed", "steer.written"
-STEER = (POSE, PLACED, WRITTEN)
-"""A pose, whether it is taken in place of the model's own, and whether the glimpse is written: 0 or 1."""
 
 
 class Steering(NamedTuple):
@@ -50,8 +48,7 @@ class Steering(NamedTuple):
 
 def neutral(batch: int, glimpses: int, pose_size: int) -> Steering:
     """Return the steering that changes nothing: own poses, everything written."""
-    flags = torch.zeros(batch, glimpses, 1)
-    return Steering(torch.zeros(batch, glimpses, pose_size), flags, flags + 1)
+    return Steering(*map(torch.from_numpy, still(batch, glimpses, pose_size).values()))
 
 
 def drawn(batch: int, glimpses: int, identity: Float[Tensor, "p"], generator: torch.Generator) -> Steering:
@@ -62,12 +59,13 @@ def drawn(batch: int, glimpses: int, identity: Float[Tensor, "p"], generator: to
     return Steering(poses, flags[0], flags[1])
 
 
-def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering) -> Seen:
+def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering, noise: Noise | None = None) -> Seen:
     """Look at images where it is said, else where the model looks by itself."""
     context, state = model.loop.init(images)
     n = steering.pose.shape[1]
     placed = [Steering(*(part[:, t] for part in steering)).where for t in range(n)]
-    return Seen(context, *model.loop.walk(model.loop.prepare(images), n, state, placed=placed))
+    whole = model.loop.prepare(images)
+    return Seen(context, *model.loop.walk(whole, n, state, placed=placed, noise=model.policy_noise(noise)))
 
 
 def recall(

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from stawm.core.sizes import extent
 from stawm.errors import ExportError
 from stawm.export.graphs import cues
-from stawm.export.graphs.fields import RECALL, flatten, in_order
+from stawm.export.graphs.fields import flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
+from stawm.export.graphs.names import IN, OUT, RECALL
 from stawm.export.graphs.steering import Steering, neutral
 from stawm.heads import together
 from stawm.heads.base import Head, Scene
@@ -32,10 +33,8 @@ from stawm.nn.glimpse_loop import Look, LoopState
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import full_precision
 
-IN, OUT = "state.", "next."
 ROWS, COUNT = "evidence.rows", "evidence.count"
 """What was written, newest last, and how often: kept where shares are asked for."""
-PARTS = ("init", "glimpse", "read")
 
 
 class MemoryForm:
@@ -179,7 +178,9 @@ class Glimpse(Part):
         state = {name.removeprefix(IN): value for name, value in given.items() if name.startswith(IN)}
         loop = self.model.loop
         before, steering = LoopState(**{name: state[name] for name in LoopState._fields}), Steering.of(given)
-        looked, look = loop.look(given["image"], before, placed=None if steering is None else steering.where)
+        noise = None if loop.policy.noise is None else given.get(f"noise_{loop.policy.noise}")
+        drawn, placed = None if noise is None else noise[:, 0], None if steering is None else steering.where
+        looked, look = loop.look(given["image"], before, placed=placed, noise=drawn)
         e = loop.memory_input(look)
         memory = self.model.memory.write(self.memory.make_room(self.memory.take(state)), e)
         memory = memory if steering is None else self._kept(state, memory, steering.written)
@@ -283,6 +284,11 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steere
         outputs: The outputs and probes that a rollout would have.
         steered: Whether where it looks and what is written are inputs.
     """
+    if model.policy.counts:
+        raise ExportError(
+            f"The policy {model.policy.config.name!r} has no step form: its poses have an order, and a step does not "
+            "know which one it is; export with graph='rollout'."
+        )
     slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
     with torch.no_grad():
         init = Init(model, slots, sample, outputs)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import onnx
 from onnx import TensorProto
 
+from stawm.export.file.faces import in_brackets
 from stawm.export.file.files import GraphFile
 from stawm.export.file.metadata import contradictions
-from stawm.export.file.proto import in_brackets, opset_of, shape_of, shapes_of
+from stawm.export.file.proto import opset_of, shape_of, shapes_of
 from stawm.export.proof import kernels
 from stawm.export.proof.report import Check
 from stawm.models.config import SharedConfig
@@ -95,7 +96,9 @@ def _axes(proto: onnx.ModelProto, shapes: Shapes) -> Check:
 
 def _arithmetic(proto: onnx.ModelProto, config: SharedConfig) -> Check:
     ops = Counter(node.op_type for node in proto.graph.node)
-    foreign = "timm" in (part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", config)))
+    foreign = "timm" in (
+        part.name.partition(":")[0] for part in (config.backbone, getattr(config, "context", None) or config)
+    )
     if foreign and sum(ops.pop(op, 0) for op in SHAPES):
         return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic except in the network of timm")
     return _check("plain arithmetic", _unwanted(ops), "no shape arithmetic, control flow or randomness")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from stawm.export.graphs.fields import RECALL
+from stawm.export.graphs.names import RECALL
 from stawm.export.proof.reference import Named, Reference
 from stawm.export.proof.report import Check, Comparison
 

@@ -3,12 +3,12 @@
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import onnxruntime as ort
-import torch
 
 from stawm.errors import ExportError, InputError, StawmError, shown
 
@@ -55,7 +55,8 @@ def choose_device(device: str) -> str:
 
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU that can be seen."""
-    return torch.cuda.is_available() or any(Path("/dev").glob("nvidia[0-9]*"))
+    torch = sys.modules.get("torch")  # where it is not imported, it is not needed for this
+    return (torch is not None and torch.cuda.is_available()) or any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def open_session(

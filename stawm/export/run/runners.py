@@ -1,7 +1,7 @@
-"""How a session is run: with arrays of the host, or with buffers that stay where they are on a device."""
+"""A session that is run with buffers that stay where they are on a device, as tensors of PyTorch."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from stawm.errors import ExportError
+from stawm.export.run.host import failed
 from stawm.export.run.walk import Named
 
 KEPT = 8
@@ -19,29 +19,6 @@ KEPT = 8
 
 Sides: TypeAlias = tuple[tuple[str, int], ...]
 """What a graph leaves free beside the batch, by the names of the axes: sides of images, the number of questions."""
-Runner: TypeAlias = Callable[[Named], Named]
-"""Runs a graph on tensors by name; may be called from several threads at once."""
-
-
-class HostRunner:
-    """Hands arrays over and takes arrays back."""
-
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self.session = session
-        self.names = [output.name for output in session.get_outputs()]
-
-    def __call__(self, given: Named) -> Named:
-        """Run once; sessions of ONNX Runtime take calls from several threads."""
-        arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in given.items()}
-        try:
-            found = self.session.run(self.names, arrays)
-        except Exception as error:  # ONNX Runtime raises errors of many kinds
-            raise _failed(error) from error
-        return {name: torch.from_numpy(np.asarray(a)) for name, a in zip(self.names, found, strict=True)}
-
-
-def _failed(error: Exception) -> ExportError:
-    return ExportError(f"ONNX Runtime failed while it ran the graph: {' '.join(str(error).split())}")
 
 
 class Slot:
@@ -132,7 +109,7 @@ class BoundRunner:
         try:
             self.session.run_with_iobinding(slot.binding, self._options(size))
         except Exception as error:  # ONNX Runtime raises errors of many kinds
-            raise _failed(error) from error
+            raise failed(error) from error
         return {name: buffer[:batch].clone() for name, buffer in slot.outputs.items()}
 
     def _slot(self, size: int, sides: Sides) -> Slot:

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-from torch import Tensor
+from stawm.arrays import Array, namespace
+from stawm.export.graphs.names import AXES, IN, NOISE, OUT, RECALL, STEER
 
-from stawm.export.graphs.fields import AXES, RECALL
-from stawm.export.graphs.steering import STEER
-from stawm.export.graphs.step import IN, OUT
-
-Named = dict[str, Tensor]
+Named = dict[str, Array]
+"""Arrays of NumPy or tensors of PyTorch, by name."""
 Run = Callable[[str, Named], Named]
 """Runs a part by its name: from inputs to outputs."""
 
@@ -21,7 +18,7 @@ class Walk:
         known: Everything that a part may be given: the image, and the state.
     """
 
-    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Tensor, cues: Named | None = None) -> None:
+    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Array, cues: Named | None = None) -> None:
         self.run, self.takes = run, takes
         self.known: Named = {"image": image, **(cues or {})}
         self._carry(run("init", {"image": image}))
@@ -36,13 +33,15 @@ class Walk:
         """Return the answers."""
         return self.run("read", self._given("read", self.known))
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Array) -> None:
         """Go on with some of the images only."""
-        self.known = {name: value[rows.to(value.device)] for name, value in self.known.items()}
+        self.known = {name: value[rows] for name, value in self.known.items()}
 
     def join(self, other: "Walk") -> None:
         """Go on with the images of another walk too; how many glimpses each image was given need not be the same."""
-        self.known = {name: torch.cat([value, other.known[name]]) for name, value in self.known.items()}
+        self.known = {
+            name: namespace(value).concatenate([value, other.known[name]]) for name, value in self.known.items()
+        }
 
     def _given(self, part: str, known: Named) -> Named:
         return {name: known[name] for name in self.takes[part]}
@@ -86,7 +85,7 @@ def asked(takes: Mapping[str, Sequence[str]], inputs: Named) -> Named:
 
 def of_glimpse(inputs: Named, t: int) -> Named:
     """Return what a run is given for one glimpse by itself: random numbers, and how it is steered."""
-    noise = {name: value[:, t : t + 1] for name, value in inputs.items() if name.startswith("noise_")}
+    noise = {name: value[:, t : t + 1] for name, value in inputs.items() if name.startswith(NOISE)}
     return noise | {name: inputs[name][:, t] for name in STEER if name in inputs}
 
 
@@ -101,16 +100,17 @@ def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str
     registers = {f"{start}{name}" for start in ("", *(f"{x}_" for x in labels)) for name in ("canvases", "masks")}
     registers |= {"shares"}
     by_glimpse = {f"{label}_glimpse_logits" for label in labels}
-    named = {name: torch.stack([one[name] for one in seen], dim=1) for name in seen[0]}
+    stack = namespace(next(iter(answers[-1].values()))).stack
+    named = {name: stack([one[name] for one in seen], axis=1) for name in seen[0]}
     for name, last in answers[-1].items():
         if name in registers:
             named[name] = last[:, -len(seen) :]
         elif name in by_glimpse:
-            named[name] = torch.cat([one[name] for one in answers], dim=1)
+            named[name] = namespace(last).concatenate([one[name] for one in answers], axis=1)
         elif name == "confidence" or (name.startswith(RECALL) and last.ndim == 2):
-            named[name] = torch.stack([one[name] for one in answers], dim=1)
+            named[name] = stack([one[name] for one in answers], axis=1)
         else:
             named[name] = last
     if "logits" in named:
-        named["glimpse_logits"] = torch.stack([one["logits"] for one in answers], dim=1)
+        named["glimpse_logits"] = stack([one["logits"] for one in answers], axis=1)
     return {name: named[name] for name in (*AXES, *named) if name in named}

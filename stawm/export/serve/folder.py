@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -19,11 +20,11 @@ from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
 from stawm.models.model import Model
+from stawm.pictures import ENDINGS, check_file
 from stawm.storage.opening import as_path
 from stawm.text import Readable
 from stawm.training.data.folders import describe_left, search, shown
 from stawm.training.data.notices import warn
-from stawm.training.data.pictures import ENDINGS, check_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ def _answer(
     save: str | os.PathLike[str] | None,
 ) -> Iterable[Answer]:
     files = [str(path) for path in paths]
-    pixels: Any = files if model.info.any_size else prepare(files, model.info)
+    pixels: Any = files if model.info.any_size else torch.from_numpy(prepare(files, model.info))
     if until is not None:
         looked = model.look(pixels, until=until)
         return _classified(model.info, paths, looked.logits, looked.glimpses.tolist())

@@ -2,19 +2,17 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from stawm.arrays import is_array, is_floating, to_numpy
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.looking import Looked
 from stawm.export.serve.pixels import check_file_size
-from stawm.training.data.pictures import measure
+from stawm.pictures import measure
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -23,7 +21,8 @@ def size_by_size(call: Call) -> Call:
     """Let a call on images of one size take a list of files or arrays of several, where the model takes any size.
 
     Args:
-        call: A method of something with an ``info``, on images and options, which gives an output or what was looked.
+        call: A method of something with an ``info``, on images and options, which gives what was looked, or outputs
+            that its method ``_in_order`` puts together.
     """
 
     @functools.wraps(call)
@@ -35,8 +34,11 @@ def size_by_size(call: Call) -> Call:
         asked: list[dict[str, Any]] = [{} if cue is None else {"cue": _of(cue, rows, len(images))} for rows in groups]
         parts = zip(groups, asked, strict=True)
         found = [call(self, [images[row] for row in rows], **own, **options) for rows, own in parts]
-        order = torch.tensor([row for rows in groups for row in rows]).argsort()
-        return _in_order(found, order)
+        order = np.argsort([row for rows in groups for row in rows])
+        if isinstance(found[0], Looked):
+            joined = Looked.join(found)
+            return Looked(joined.logits[order], joined.confidence[order], joined.glimpses[order])
+        return self._in_order(found, order)
 
     return grouped  # pyright: ignore[reportReturnType]  (it takes what the call takes)
 
@@ -46,10 +48,10 @@ def _of(cue: Any, rows: list[int], count: int) -> Any:
     if isinstance(cue, Mapping):
         return {name: _of(own, rows, count) for name, own in cue.items()}
     try:
-        asked = torch.as_tensor(cue)
-    except (TypeError, ValueError, RuntimeError):
+        asked = to_numpy(cue)
+    except ValueError:  # of lists of several lengths, which the call refuses
         return cue
-    by_image = asked.ndim > 1 + asked.is_floating_point() and len(asked) == count
+    by_image = asked.ndim > 1 + is_floating(asked) and len(asked) == count
     return asked[rows] if by_image else cue
 
 
@@ -77,12 +79,4 @@ def _form(image: Any, info: GraphInfo) -> Any:
         size = measure(image)
         check_file_size(Path(image), size, info)
         return size
-    return (type(image), tuple(image.shape), image.dtype) if isinstance(image, (Tensor, np.ndarray)) else type(image)
-
-
-def _in_order(found: Sequence[Any], order: Tensor) -> Any:
-    """Put what groups gave together, and back into the order of the images."""
-    if isinstance(found[0], Looked):
-        joined = Looked.join(found)
-        return Looked(joined.logits[order], joined.confidence[order], joined.glimpses[order])
-    return pytree.tree_map(lambda *parts: None if parts[0] is None else torch.cat(parts)[order], *found)
+    return (type(image), tuple(image.shape), image.dtype) if is_array(image) else type(image)

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from stawm._version import __version__
+from stawm.arrays import to_numpy
 from stawm.errors import InputError
-from stawm.export.file.metadata import GraphInfo, plain, weights_hash
+from stawm.export.file.describing import plain
+from stawm.export.file.metadata import GraphInfo
 from stawm.export.graphs.fields import choose
 from stawm.export.run.providers import INSTALL, DeviceError
 from stawm.export.run.walk import Named
@@ -17,13 +20,14 @@ from stawm.export.serve.arguments import as_count
 from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Until, look, rule
 from stawm.export.serve.pixels import Images, prepare
+from stawm.export.serve.tensors import as_tensors
 from stawm.heads.cued import Cues
 from stawm.heads.output import Output
 from stawm.models.evidence import HEAD
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
 from stawm.models.states import State
-from stawm.storage.hashing import check_stopping
+from stawm.storage.hashing import check_stopping, weights_hash
 
 
 class Stages:
@@ -35,21 +39,22 @@ class Stages:
         self.model, self.images = model, model.normalise(units).to(like.dtype)
         self.state: State | None = None
 
-    def begin(self, rows: Tensor) -> None:
+    def begin(self, rows: np.ndarray) -> None:
         """Begin with all of the images; a memory with rows cannot take others in later."""
 
-    def look(self, rows: Tensor, taken: Tensor) -> Named:
-        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU."""
+    def look(self, rows: np.ndarray, taken: np.ndarray) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence as arrays."""
         seen = self.model.look(self.images, 1, state=self.state)
         recalled, self.state = self.model.remember(seen, {HEAD: (1,)}, self.state)
         logits = self.model.answer(seen, recalled).logits
         assert logits is not None
-        return {"logits": logits.cpu(), "confidence": logits.amax(dim=1).exp().cpu()}
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return {"logits": to_numpy(logits), "confidence": to_numpy(logits.amax(dim=1).exp())}
 
-    def keep(self, stay: Tensor) -> None:
+    def keep(self, stay: np.ndarray) -> None:
         """Go on with some of those images only."""
-        stay = stay.to(self.images.device)
-        self.images, self.state = pytree.tree_map_only(Tensor, lambda x: x[stay], (self.images, self.state))
+        rows = torch.from_numpy(stay).to(self.images.device)
+        self.images, self.state = pytree.tree_map_only(Tensor, lambda x: x[rows], (self.images, self.state))
 
 
 class LiveModel:
@@ -78,7 +83,7 @@ class LiveModel:
         self.batch_size = as_count(batch_size, "batch_size")
         fields = choose(model, None)
         self.info = GraphInfo(
-            kind="rollout" if model.config.glimpses is None else "step",
+            kind="step" if isinstance(model, Stawm) else "rollout",
             part=None,
             glimpses=model.config.glimpses,
             precision="fp32",
@@ -120,15 +125,22 @@ class LiveModel:
         n = self.model.config.glimpses
         if n is None or self.info.classes is None or not isinstance(self.model, Stawm):
             raise InputError("look needs a model that takes glimpses and classifies.")
-        sure, pixels = rule(until, self.info.stopping), prepare(images, self.info)
+        sure, pixels = rule(until, self.info.stopping), self._pixels(images)
         with evaluating(self.model):
             parts = pixels.split(self.batch_size)
-            return Looked.join([look(Stages(self.model, part), len(part), n, sure) for part in parts])
+            return as_tensors(Looked.join([look(Stages(self.model, part), len(part), n, sure) for part in parts]))
 
     def _run(self, images: Images, **options: Any) -> Output:
-        pixels = prepare(images, self.info)
+        pixels = self._pixels(images)
         found = [self.model.predict(part, **options) for part in pixels.split(self.batch_size)]
         return found[0] if len(found) == 1 else _joined(found)
+
+    def _pixels(self, images: Images) -> Tensor:
+        return torch.as_tensor(prepare(images, self.info))
+
+    def _in_order(self, found: Sequence[Output], order: np.ndarray) -> Output:
+        """Put what groups of images gave together, and into the order of the images."""
+        return pytree.tree_map_only(Tensor, lambda x: x[order], _joined(found))
 
 
 def _joined(found: Sequence[Output]) -> Output:

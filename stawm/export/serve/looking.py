@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+import numpy as np
 
+from stawm.arrays import Array, namespace, to_numpy
 from stawm.errors import InputError
 from stawm.export.run.walk import Named, Run, Walk, asked, of_glimpse
 from stawm.export.serve.arguments import check_until
@@ -17,28 +16,28 @@ UNTIL = 0.9
 """The probability at which an image is done where none is asked for, and none was tuned."""
 Until: TypeAlias = float | Literal["tuned"] | None
 """The probability at which an image is done, or as it was tuned; left out, as it was tuned, else `UNTIL`."""
-Rule: TypeAlias = Callable[[Named, Tensor], tuple[Tensor, Tensor]]
+Rule: TypeAlias = Callable[[Named, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From logits and confidence, and the glimpses that each image was given, to the confidence and which are done."""
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What looking came to.
+    """What looking came to: tensors of PyTorch on the CPU, and from `stawm.runtime` arrays of NumPy.
 
     Attributes:
-        logits: The answer of each image after its last glimpse.
+        logits: The answer of each image after its last glimpse, of shape (b, classes).
         confidence: The probability of its most probable class; where tuned thresholds were used, the calibrated one.
         glimpses: How many glimpses each image was given.
     """
 
-    logits: Float[Tensor, "b classes"]
-    confidence: Float[Tensor, "b"]
-    glimpses: Int[Tensor, "b"]
+    logits: Array
+    confidence: Array
+    glimpses: Array
 
     @property
-    def labels(self) -> Int[Tensor, "b"]:
+    def labels(self) -> Array:
         """The most probable class of each image."""
-        return self.logits.argmax(dim=1)
+        return self.logits.argmax(1)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -48,7 +47,8 @@ class Looked:
     def join(cls, parts: Sequence["Looked"]) -> "Looked":
         """Put batches together."""
         logits, confidence, glimpses = (
-            torch.cat([getattr(part, name) for part in parts]) for name in ("logits", "confidence", "glimpses")
+            namespace(parts[0].logits).concatenate([getattr(part, name) for part in parts])
+            for name in ("logits", "confidence", "glimpses")
         )
         return cls(logits, confidence, glimpses)
 
@@ -57,12 +57,12 @@ class Looked:
 class Looker(Protocol):
     """Takes glimpses of images, of which those that are done leave, and others may take their places."""
 
-    def begin(self, rows: Tensor) -> None:
+    def begin(self, rows: np.ndarray) -> None:
         """Look at some of the images from now on too."""
         ...
 
-    def look(self, rows: Tensor, taken: Tensor) -> Named:
-        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU.
+    def look(self, rows: np.ndarray, taken: np.ndarray) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence as arrays.
 
         Args:
             rows: Which images these are.
@@ -70,7 +70,7 @@ class Looker(Protocol):
         """
         ...
 
-    def keep(self, stay: Tensor) -> None:
+    def keep(self, stay: np.ndarray) -> None:
         """Go on with some of those images only."""
         ...
 
@@ -91,24 +91,22 @@ class Steps:
         self.own = {name: value for name, value in inputs.items() if name != "image" and name not in self.cues}
         self.walk: Walk | None = None
 
-    def begin(self, rows: Tensor) -> None:
+    def begin(self, rows: np.ndarray) -> None:
         """Look at some of the images from now on too."""
-        rows = rows.to(self.images.device)
         begun = Walk(self.run, self.takes, self.images[rows], {name: cue[rows] for name, cue in self.cues.items()})
         if self.walk is None:
             self.walk = begun
         else:
             self.walk.join(begun)
 
-    def look(self, rows: Tensor, taken: Tensor) -> Named:
-        """Take a glimpse of each image that is looked at; return logits and confidence on the CPU."""
+    def look(self, rows: np.ndarray, taken: np.ndarray) -> Named:
+        """Take a glimpse of each image that is looked at; return logits and confidence as arrays."""
         assert self.walk is not None
-        rows, taken = rows.to(self.images.device), taken.to(self.images.device)
         self.walk.look(of_glimpse({name: value[rows, taken][:, None] for name, value in self.own.items()}, 0))
         found = self.walk.read()
-        return {name: found[name].cpu() for name in ("logits", "confidence")}
+        return {name: to_numpy(found[name]) for name in ("logits", "confidence")}
 
-    def keep(self, stay: Tensor) -> None:
+    def keep(self, stay: np.ndarray) -> None:
         """Go on with some of those images only."""
         assert self.walk is not None
         self.walk.keep(stay)
@@ -147,24 +145,24 @@ def look(looker: Looker, images: int, glimpses: int, sure: Rule, lanes: int | No
         lanes: How many images are looked at at a time; all of them where left out.
     """
     lanes = images if lanes is None else lanes
-    here, taken, begun = torch.arange(0), torch.arange(0), 0
-    rows: list[Tensor] = []
+    here, taken, begun = np.arange(0), np.arange(0), 0
+    rows: list[np.ndarray] = []
     parts: list[Looked] = []
     while len(here) or begun < images:
         if begun < images and len(here) <= lanes // 2:
-            new = torch.arange(begun, min(images, begun + lanes - len(here)))
+            new = np.arange(begun, min(images, begun + lanes - len(here)))
             looker.begin(new)
-            here, taken, begun = torch.cat([here, new]), torch.cat([taken, 0 * new]), begun + len(new)
+            here, taken, begun = np.concatenate([here, new]), np.concatenate([taken, 0 * new]), begun + len(new)
         found = looker.look(here, taken)
         taken = taken + 1
         confidence, enough = sure(found, taken)
         done = enough | (taken >= glimpses)
         rows.append(here[done])
         parts.append(Looked(found["logits"][done], confidence[done], taken[done]))
-        if bool(done.any()):
+        if done.any():
             here, taken = here[~done], taken[~done]
             if len(here) or begun < images:
                 looker.keep(~done)
-    order = torch.cat(rows).argsort()
+    order = np.concatenate(rows).argsort()
     together = Looked.join(parts)
     return Looked(together.logits[order], together.confidence[order], together.glimpses[order])

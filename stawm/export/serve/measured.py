@@ -65,7 +65,7 @@ class MeasuredGraph(Model):
         """
         if options.get("sample"):
             raise InputError("A graph is measured without randomness: it draws no random numbers.")
-        return self.graph(images)
+        return self.graph(images, glimpse_logits=bool(options.get("glimpse_logits")))
 
     @property
     def named_heads(self) -> dict[str, Head]:

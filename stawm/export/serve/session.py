@@ -1,46 +1,35 @@
-"""An ONNX file, used as the model is, but on pixels."""
+"""An ONNX file, used as the model is, but on pixels: with tensors of PyTorch."""
 
-import logging
 import os
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 import torch
+from torch import Tensor
 
-from stawm.errors import ExportError, InputError
-from stawm.export.file import sealing
-from stawm.export.file.files import GraphFile, check_consistent, read_graphs
-from stawm.export.file.metadata import NOISE, GraphInfo, is_cue
-from stawm.export.file.proto import fixed, opset_of, shapes_of
-from stawm.export.graphs.fields import OnnxOutput, reads_every_glimpse, unflatten
-from stawm.export.graphs.steering import POSE, neutral
-from stawm.export.run.providers import Device, DeviceError, choose_device, device_of, open_session, profile
-from stawm.export.run.runners import BoundRunner, HostRunner, Runner
-from stawm.export.run.walk import Named, Walk, of_glimpse, roll
-from stawm.export.serve.arguments import as_count, check_generator, check_noise
-from stawm.export.serve.asking import asked_of, cues_for
-from stawm.export.serve.grouping import size_by_size
-from stawm.export.serve.looking import Looked, Steps, Until, look, rule
-from stawm.export.serve.pixels import Images, normalise, prepare
+from stawm.arrays import Array, alike
+from stawm.errors import InputError
+from stawm.export.file.files import GraphFile
+from stawm.export.graphs.fields import OnnxOutput, unflatten
+from stawm.export.run.host import HostRunner, Runner
+from stawm.export.run.providers import Device, DeviceError, device_of
+from stawm.export.run.runners import BoundRunner
+from stawm.export.run.walk import Named
+from stawm.export.serve.arrays import Session, open_file
+from stawm.export.serve.asking import Remembered
+from stawm.export.serve.looking import Looked, Until
+from stawm.export.serve.pixels import Images, prepare
+from stawm.export.serve.tensors import as_tensors, check_generator, check_noise
 from stawm.heads import noise as noises
 from stawm.heads.cued import Cues
 from stawm.heads.output import Noise
-from stawm.storage.opening import as_path
 
-_log = logging.getLogger("stawm.export")
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-class Remembered(NamedTuple):
-    """What a step graph remembers of images, batch by batch: all that its part ``read`` takes beside questions."""
-
-    parts: Sequence[Named]
-
-
-class OnnxModel:
+class OnnxModel(Session):
     """A graph that `to_onnx` wrote: from pixels to the output of the model that it was made of.
 
     It normalises pixels itself, by what the file says. It may be called from several threads at once. Whatever it
@@ -96,48 +85,35 @@ class OnnxModel:
             DeviceError: The device cannot be used; the message says what to install.
             InputError: An argument is not legal.
         """
-        self.path = as_path(path, "A graph").absolute()
-        self.batch_size = as_count(batch_size, "batch_size")
-        files = read_graphs(as_path(path, "A graph"))
-        check_consistent(files)
-        self._digests = {part: sealing.digest(file.data) for part, file in files.items()}
-        self.info: GraphInfo = next(iter(files.values())).info
-        self._takes = {part: file.info.inputs for part, file in files.items()}
-        shapes = shapes_of(files["glimpse" if self.info.kind == "step" else "rollout"].proto)
-        self._asked = asked_of(self.info, {n: s for file in files.values() for n, s in shapes_of(file.proto).items()})
-        self._pose_size = fixed(shapes[POSE])[0] if self.info.steered else None
-        self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
-        on_cpu = device == "auto" and self.info.precision == "int8"  # for which GPUs have no kernels
-        chosen = "cpu" if on_cpu else choose_device(device)
-        options: dict[str, Any] = {
-            "allow_fallback": allow_fallback,
-            "threads": None if threads is None else as_count(threads, "threads"),
-            "spinning": spinning,
-            "tf32": tf32,
-            "cuda_graphs": cuda_graphs,
-        }
-        self._settings = {"device": device, "batch_size": self.batch_size, **options}
-        captured = cuda_graphs and chosen != "cpu" and can_capture(allow_fallback)
-        # which are captured for one size of images, and one number of questions
-        options["cuda_graphs"] = captured and not self.info.any_size and not self._asked
-        bound = chosen != "cpu" and torch.cuda.is_available()  # then buffers are PyTorch's tensors on the GPU
+        self._captured = cuda_graphs
+        super().__init__(
+            path,
+            device,
+            allow_fallback=allow_fallback,
+            threads=threads,
+            spinning=spinning,
+            batch_size=batch_size,
+            tf32=tf32,
+        )
+        kept = {name: value for name, value in self._settings.items() if name != "trusted"}
+        self._settings = {**kept, "cuda_graphs": cuda_graphs}
+
+    def _open(
+        self, files: Mapping[str, GraphFile], device: str, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Runner], str]:
+        """Return what runs each part, and where: on a GPU with buffers that are PyTorch's tensors there."""
+        captured = self._captured and device != "cpu" and can_capture(options["allow_fallback"])
+        # A captured run is of one size of images, and of one number of questions.
+        captured = captured and not self.info.any_size and not self._asked
+        bound = device != "cpu" and torch.cuda.is_available()
         number = torch.cuda.current_device() if bound else 0
         stream = torch.cuda.Stream(number) if bound else None
-        options |= {"device_id": number, "stream": None if stream is None else stream.cuda_stream}
-        sessions = {part: _session(file, chosen, self.batch_size, options) for part, file in files.items()}
-        self._runners = {
-            part: _runner(session, self.batch_size, options["cuda_graphs"], stream)
-            for part, session in sessions.items()
-        }
-        self.device = device_of(sessions.values())
-        if self.device == "cpu" and self.info.precision == "fp16":
-            _say_slow()
+        placed = {"device_id": number, "stream": None if stream is None else stream.cuda_stream}
+        options = {**options, **placed, "cuda_graphs": captured}
+        sessions = {part: open_file(file, device, self.batch_size, options) for part, file in files.items()}
+        runners = {part: _runner(session, self.batch_size, captured, stream) for part, session in sessions.items()}
+        return runners, device_of(sessions.values())
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Be opened again where it is unpickled or copied."""
-        return _reopen, (type(self), self.path, self._digests, self._settings)
-
-    @size_by_size
     def __call__(
         self,
         images: Images,
@@ -146,6 +122,7 @@ class OnnxModel:
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
         glimpses: int | None = None,
+        glimpse_logits: bool = False,
     ) -> OnnxOutput:
         """Look at images, as the model does.
 
@@ -158,19 +135,28 @@ class OnnxModel:
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
+            glimpse_logits: Whether a step graph of a model that classifies also says what it answers after each
+                glimpse; a rollout gives what it was exported with.
 
         Raises:
             InputError: The images, the cue, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
-        count = self._glimpses(glimpses)
-        inputs = self._inputs(images, noise, generator, count)
-        inputs |= cues_for(self._asked, cue, len(inputs["image"]), inputs["image"])
-        batch, device = len(inputs["image"]), inputs["image"].device
-        found = [self._run(part, count) for part in self._split(inputs)]
-        return unflatten({name: torch.cat([one[name] for one in found])[:batch].to(device) for name in found[0]})
+        options = {"noise": noise, "generator": generator, "glimpses": glimpses, "glimpse_logits": glimpse_logits}
+        return unflatten(self._answer(images, cue=cue, **options))
 
-    @size_by_size
+    def ask(self, remembered: Remembered, cue: Cues | None = None) -> OnnxOutput:
+        """Ask what `remember` kept of images, without looking again.
+
+        Args:
+            remembered: What `remember` gave.
+            cue: What is asked, as for a call.
+
+        Raises:
+            InputError: The cue is not what the graph takes.
+        """
+        return unflatten(super().ask(remembered, cue))
+
     def look(
         self,
         images: Images,
@@ -195,120 +181,25 @@ class OnnxModel:
         Raises:
             InputError: This is not a step graph of a model that classifies, or an argument is not legal.
         """
-        if self.info.kind != "step" or self.info.classes is None:
-            raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
-        sure, count = rule(until, self.info.stopping), self._glimpses(glimpses) or 1
-        inputs = self._inputs(images, noise, generator, count)
-        inputs |= cues_for(self._asked, None, len(inputs["image"]), inputs["image"])
-        batch = len(inputs["image"])
-        inputs = inputs if batch else self._split(inputs)[0]
-        steps = Steps(self._part, self._takes, inputs)
-        found = look(steps, len(inputs["image"]), count, sure, self.batch_size)
-        return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
+        return as_tensors(super().look(images, until=until, glimpses=glimpses, noise=noise, generator=generator))
 
-    def remember(self, images: Images, *, glimpses: int | None = None) -> Remembered:
-        """Look at images, and keep what the memory holds of them, to ask as often as one likes.
+    def _pixels(self, images: Images) -> Tensor:
+        return torch.as_tensor(prepare(images, self.info))
 
-        Args:
-            images: As for a call; of one size.
-            glimpses: How many glimpses to take; the number that the graph has room for where left out.
-
-        Raises:
-            InputError: This is not a step graph of a model that is asked by cues, or an argument is not legal.
-        """
-        if self.info.kind != "step" or not self._asked:
-            raise InputError("remember needs a step graph of a model with a head that is asked, such as 'recall'.")
-        count = self._glimpses(glimpses) or 1
-        parts = []
-        for inputs in self._split(self._inputs(images, None, None, count)):
-            walk = Walk(self._part, self._takes, inputs["image"])
-            for t in range(count):
-                walk.look(of_glimpse(inputs, t))
-            parts.append({name: walk.known[name] for name in self._takes["read"] if name not in self._asked})
-        return Remembered(parts)
-
-    def ask(self, remembered: Remembered, cue: Cues | None = None) -> OnnxOutput:
-        """Ask what is remembered of images, without looking again.
-
-        Args:
-            remembered: What `remember` gave.
-            cue: What is asked, as for a call.
-
-        Raises:
-            InputError: The cue is not what the graph takes.
-        """
-        like = next(iter(remembered.parts[0].values()))
-        sizes = [len(next(iter(part.values()))) for part in remembered.parts]
-        whole = cues_for(self._asked, cue, sum(sizes), like)
-        cues = zip(*(own.split(sizes) for own in whole.values()), strict=True)
-        asked = [part | dict(zip(whole, own, strict=True)) for part, own in zip(remembered.parts, cues, strict=True)]
-        found = [self._part("read", given) for given in asked]
-        named = {name: torch.cat([one[name] for one in found]) for name in found[0] if name in self.info.fields}
-        return unflatten({name: value.to(like.device) for name, value in named.items()})
-
-    def _inputs(
-        self,
-        images: Images,
-        noise: Noise | None,
-        generator: torch.Generator | None,
-        glimpses: int | None,
-    ) -> Named:
+    def _settled(self, noise: Any, shapes: Mapping[str, tuple[int, ...]], image: Array, generator: Any) -> Named:
+        """Return random numbers, checked where they are given and drawn where they are not."""
         check_noise(noise)
         check_generator(generator)
-        image = normalise(prepare(images, self.info), self.info)
-        if not self._noise and noise is not None and any(value is not None for value in noise):
+        if not shapes and noise is not None and any(value is not None for value in noise):
             raise InputError("This graph was exported with sample=False: it takes no noise.")
-        shapes = {name: (glimpses or 1, *shape[1:]) for name, shape in self._noise.items()}
         drawn = noises.settle(noise, shapes, image, generator, draw=True)._asdict()
-        own = {NOISE + name: torch.as_tensor(drawn[name]).to(image) for name in shapes}
-        if self._pose_size is not None:
-            own |= {n: x.to(image) for n, x in neutral(len(image), glimpses or 1, self._pose_size).named().items()}
-        return {"image": image} | own
+        return {name: torch.as_tensor(drawn[name]).to(image) for name in shapes}
 
-    def _split(self, inputs: Named) -> list[Named]:
-        if not len(inputs["image"]):  # no runtime has to take an empty batch: one blank image tells the shapes
-            return [{name: value.new_zeros(1, *value.shape[1:]) for name, value in inputs.items()}]
-        batches = zip(*(value.split(self.batch_size) for value in inputs.values()), strict=True)
-        return [dict(zip(inputs, batch, strict=True)) for batch in batches]
+    def _as(self, array: np.ndarray, image: Array) -> Tensor:
+        return alike(array, image)
 
-    def _run(self, inputs: Named, glimpses: int | None) -> Named:
-        if self.info.kind == "rollout":
-            found = self._part("rollout", inputs)
-        else:
-            every = reads_every_glimpse(self.info.fields)
-            found = roll(self._part, self._takes, inputs, glimpses or 1, every=every, labels=self.info.labels)
-        return {name: found[name] for name in self.info.fields}
-
-    def _part(self, part: str, given: Named) -> Named:
-        return self._runners[part](given)
-
-    def _glimpses(self, asked: int | None) -> int | None:
-        room = self.info.glimpses
-        asked = None if asked is None else as_count(asked, "glimpses", least=None)
-        if asked is None or asked == room:
-            return room
-        if self.info.kind == "rollout":
-            takes = "no" if room is None else room
-            raise InputError(f"This graph takes {takes} glimpses; export a step graph to choose their number.")
-        if room is None or not 1 <= asked <= room:
-            raise InputError(f"This graph has room for 1 to {room} glimpses; got {asked}.")
-        return asked
-
-    def __repr__(self) -> str:
-        return f"OnnxModel({self.info.preset}, {self.info.kind}, {self.info.precision}, device={self.device!r})"
-
-
-def _session(file: GraphFile, device: str, batch_size: int, options: Mapping[str, Any]) -> ort.InferenceSession:
-    opset = opset_of(file.proto)
-    if device == "tensorrt" and opset > 19:
-        raise ExportError(
-            f"{file.path} is of opset {opset}: from 20 on TensorRT samples by the nearest pixel. Export with opset=18."
-        )
-    inputs = {name: shape for name, shape in shapes_of(file.proto).items() if name in file.info.inputs}
-    free = file.info.any_size or any(map(is_cue, file.info.inputs))  # of free sides TensorRT makes its own profiles
-    profiled = device == "tensorrt" and not free
-    shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if profiled else ()
-    return open_session(file.data, device, trt_shapes=shapes, **options)
+    def _back(self, array: Array, image: Array) -> Tensor:
+        return array.to(image.device)
 
 
 def can_capture(allow_fallback: bool) -> bool:
@@ -331,21 +222,3 @@ def _runner(session: ort.InferenceSession, batch_size: int, captured: bool, stre
         return HostRunner(session)
     buckets = [*(size for size in BUCKETS if size < batch_size), batch_size]
     return BoundRunner(session, stream.device, buckets, captured=captured, stream=stream)
-
-
-def _reopen(
-    kind: type[OnnxModel], path: Path, digests: Mapping[str, str | None], settings: Mapping[str, Any]
-) -> OnnxModel:
-    """Open a file again as it was opened before."""
-    model = kind(path, **settings)
-    if model._digests != digests:
-        raise ExportError(f"{path} is not the file any more that was opened when this session was pickled or copied.")
-    return model
-
-
-@cache
-def _say_slow() -> None:
-    """Say once in a process what a graph in half precision costs on a CPU."""
-    _log.warning(
-        "This graph is in fp16 and runs on a CPU, where it takes 3 to 15 times as long as the same graph in fp32."
-    )

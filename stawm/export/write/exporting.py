@@ -12,14 +12,17 @@ from torch import Tensor
 
 from stawm.errors import ExportError, InputError, shown
 from stawm.export.file import sealing
-from stawm.export.file.files import check_place, open_graph, write_graphs
-from stawm.export.file.metadata import GraphInfo, describe
+from stawm.export.file.describing import describe
+from stawm.export.file.files import GraphFile, open_graph
+from stawm.export.file.metadata import GraphInfo
+from stawm.export.file.writing import check_place, write_graphs
 from stawm.export.graphs import fields
+from stawm.export.graphs.asked import PRECISIONS, one_of
 from stawm.export.graphs.plan import Plan, count_glimpses
-from stawm.export.graphs.precision import PRECISIONS, one_of, parts_of
+from stawm.export.graphs.precision import parts_of
 from stawm.export.graphs.prepared import Prepared, prepare
 from stawm.export.proof.behaviour import Bounds, as_trial
-from stawm.export.proof.report import Report, VerificationError
+from stawm.export.proof.report import Check, Report, VerificationError
 from stawm.export.proof.verification import BATCHES, examine
 from stawm.export.run.providers import Device, choose_device
 from stawm.export.write.passes import Leftover, clean, store_as_halves
@@ -118,12 +121,23 @@ def to_onnx(
     data = build(prepared, describe(model, prepared), opset, calibration)
     files = {part: open_graph(path, value) for part, value in data.items()}
     report = examine(path, files, model, batches, chosen, prepared, trial)
+    report = replace(report, checks=(*report.checks, *_left_out(model, files)))
     if not report.ok:
         raise VerificationError(report)
     write_graphs(path, data)
     if sidecar:
         write_sidecar(path)
     return report
+
+
+def _left_out(model: Model, files: Mapping[str, GraphFile]) -> list[Check]:
+    """Warn where a model has thresholds to stop by that its graph does not take along."""
+    info = next(iter(files.values())).info
+    if model.stopping is None or info.stopping is not None:
+        return []
+    cure = "stawm tune-stop GRAPH --data ..." if info.kind == "step" else "export with graph='step'"
+    said = f"the thresholds of tune-stop hold for the model in fp32 and are left out; tune this graph itself: {cure}"
+    return [Check("stopping", False, said, "warning")]
 
 
 def build(

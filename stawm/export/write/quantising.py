@@ -13,8 +13,8 @@ from torch import Tensor
 
 from stawm.errors import InputError
 from stawm.export.graphs.prepared import Prepared, example_inputs
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named, roll
 from stawm.export.write.convolutions import Range, layers, measured, quantise_convolutions
 from stawm.export.write.editing import initializer

@@ -6,7 +6,7 @@ from typing import Any
 
 from stawm.errors import InputError
 from stawm.export.file.inspection import inspect
-from stawm.export.graphs.fields import AXES
+from stawm.export.graphs.names import AXES
 from stawm.storage.file import write_atomically
 
 MARK = "stawm.sidecar"

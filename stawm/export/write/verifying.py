@@ -8,8 +8,9 @@ import onnx
 from torch import Tensor
 
 from stawm.errors import ExportError, InputError
+from stawm.export.file.describing import describe
 from stawm.export.file.files import GraphFile, read_graphs
-from stawm.export.file.metadata import GraphInfo, describe
+from stawm.export.file.metadata import GraphInfo
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.prepared import prepare
 from stawm.export.proof.behaviour import Bounds, as_trial
@@ -62,10 +63,10 @@ def verify(
 
     Examples:
         >>> import stawm, tempfile
-        >>> model = stawm.build("stawm-digits", glimpses=1, seed=0)
+        >>> model = stawm.build("bvae-cifar", seed=0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     report = stawm.export.to_onnx(model, f"{folder}/digits.onnx")
-        ...     stawm.export.verify(f"{folder}/digits.onnx", model).ok
+        ...     report = stawm.export.to_onnx(model, f"{folder}/m.onnx")
+        ...     stawm.export.verify(f"{folder}/m.onnx", model).ok
         True
     """
     if not isinstance(model, Model):

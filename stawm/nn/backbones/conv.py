@@ -2,11 +2,12 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.configuration import SIZE
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import ConfigError
 from stawm.nn.backbones.base import Backbone
@@ -32,6 +33,9 @@ class Conv(Backbone):
         init: Init = "xavier"
         """How the weights start, from a uniform distribution: by Xavier or Kaiming, as PyTorch starts them, or as the
         paper's CIFAR code does (``authors``), see `init_weight`."""
+        hidden: Annotated[int, SIZE] | None = None
+        """How many units a fully connected layer with a ReLU has after the convolutions; null is no such layer. A
+        decoder that mirrors the stack leaves it out."""
 
         def faults(self) -> list[str]:
             """Return what is wrong with the notation of the stack."""
@@ -55,12 +59,15 @@ class Conv(Backbone):
         config = config or self.Config()
         super().__init__(config, channels=channels, size=size)
         layers = stack_of(config, size)
-        self.features = flat_features(layers, size)
+        flat = flat_features(layers, size)
+        self.features = config.hidden or flat
         self.blocks = make_blocks(config, channels, layers)
+        self.full = None if config.hidden is None else nn.Sequential(nn.Linear(flat, config.hidden), nn.ReLU())
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         """Return the features of each image."""
-        return self.blocks(images).flatten(1)
+        flat = self.blocks(images).flatten(1)
+        return flat if self.full is None else self.full(flat)
 
 
 def stack_of(config: Conv.Config, size: tuple[int, int]) -> tuple[ConvLayer, ...]:

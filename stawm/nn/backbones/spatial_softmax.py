@@ -29,6 +29,11 @@ class SpatialSoftmax(Backbone):
 
         name: str = "spatial-softmax"
 
+        def faults(self) -> list[str]:
+            """Return what is wrong with the notation of the stack, and with what points do not have."""
+            hidden = [] if self.hidden is None else [f"{self.name}: its features are points: hidden must be null."]
+            return super().faults() + hidden
+
     def __init__(self, config: Config | None = None, *, channels: int, size: tuple[int, int]) -> None:
         """Build the stack.
 

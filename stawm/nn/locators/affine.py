@@ -25,6 +25,11 @@ class Affine(GridLocator):
         """Return the pose that sees the whole image."""
         return torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
 
+    def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
+        """Return the pose of an upright glimpse at a place."""
+        scale = 0.5 ** (self.views - 1) if width is None else width
+        return (scale, 0.0, x, 0.0, scale, y)
+
     def grid(self, pose: Float[Tensor, "b 6"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
         """Return where each pixel of a grid looks."""
         return affine.grid(pose, base)

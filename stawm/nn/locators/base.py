@@ -46,6 +46,19 @@ class Locator(nn.Module, ABC):
         """Return the pose whose widest view sees the whole image; where the model looks starts with it."""
         return self.identity_pose()
 
+    def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
+        """Return the pose of an upright glimpse whose middle is at a place; every number of it is linear in x and y.
+
+        Args:
+            x: How far to the right the place is, from -1 to 1.
+            y: How far down.
+            width: How wide the first view is, as a share of the image; as in `start_pose` where left out.
+
+        Raises:
+            NotImplementedError: The locator cannot be told so; the message says what is needed in its place.
+        """
+        raise NotImplementedError(f"a locator with a method facing, which {self.config.name!r} has not")
+
     def prepare(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return what glimpses are taken of, made once for all glimpses of an image: the image, unless it says else."""
         return image

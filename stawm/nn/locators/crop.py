@@ -25,6 +25,10 @@ class Crop(GridLocator):
         """Return the pose that sees the whole image."""
         return torch.tensor([0.0, 0.0, 1.0])
 
+    def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
+        """Return the pose of a window at a place."""
+        return (x, y, 0.5 ** (self.views - 1) if width is None else width)
+
     def grid(self, pose: Float[Tensor, "b 3"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
         """Return where each pixel of a grid looks."""
         return crop.grid(pose, base)

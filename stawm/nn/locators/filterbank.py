@@ -1,7 +1,7 @@
 """DRAW's attention."""
 
 from dataclasses import dataclass
-from math import log
+from math import log, log2
 from typing import Annotated
 
 import torch
@@ -52,7 +52,13 @@ class FilterBank(Locator):
         """Return the pose whose widest view sees the whole image."""
         return self._narrowed(self.views - 1)
 
-    def _narrowed(self, halvings: int) -> Float[Tensor, "5"]:
+    def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
+        """Return the pose whose filters have their middle at a place."""
+        height, across = self.image_size
+        pose = self._narrowed(self.views - 1 if width is None else -log2(width)).tolist()
+        return (x * across / (across + 1), y * height / (height + 1), *pose[2:])
+
+    def _narrowed(self, halvings: float) -> Float[Tensor, "5"]:
         still = torch.zeros(1, 5, device="cpu")  # also where a model is only outlined, on no memory
         distance = filterbank.spacing(still, self.glimpse_size, *self.image_size).item() / 2**halvings
         return torch.tensor([0.0, 0.0, 2 * log(max(distance, 1) / 2), -halvings * log(2) if halvings else 0.0, 0.0])

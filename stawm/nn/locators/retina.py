@@ -40,6 +40,12 @@ class Retina(GridLocator):
         """Return the middle."""
         return self.identity_pose()
 
+    def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
+        """Return the place itself."""
+        if width is not None:
+            raise NotImplementedError("width=null, as a retina has a width of its own: locator.width")
+        return (x, y)
+
     def grid(self, pose: Float[Tensor, "b 2"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:
         """Return where each pixel of a grid looks."""
         return crop.grid(self._with_width(pose), base)

@@ -15,3 +15,5 @@ from stawm.nn.testing.locator import LOCATOR_CHECKS as LOCATOR_CHECKS
 from stawm.nn.testing.locator import check_locator as check_locator
 from stawm.nn.testing.memory import MEMORY_CHECKS as MEMORY_CHECKS
 from stawm.nn.testing.memory import check_memory as check_memory
+from stawm.nn.testing.policy import POLICY_CHECKS as POLICY_CHECKS
+from stawm.nn.testing.policy import check_policy as check_policy

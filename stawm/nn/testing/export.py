@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from stawm.configuration.components import instantiate
+from stawm.export.file.describing import describe
 from stawm.export.file.files import open_graph
-from stawm.export.file.metadata import describe
 from stawm.export.graphs import fields
 from stawm.export.graphs.plan import Kind as GraphKind
 from stawm.export.graphs.plan import Plan
@@ -35,7 +35,7 @@ def export_as(part: str, *, channels: int, image: tuple[int, int], glimpse: int)
     """Return a check that the smallest model with a component can be exported, as a rollout and as a step graph.
 
     Args:
-        part: What the component is: memory, context (a backbone for the whole image), locator or canvas.
+        part: What the component is: memory, context (a backbone for the whole image), locator, policy or canvas.
         channels: c of the images.
         image: Their h and w.
         glimpse: g, the side of a glimpse.
@@ -43,7 +43,7 @@ def export_as(part: str, *, channels: int, image: tuple[int, int], glimpse: int)
 
     def check(component: nn.Module) -> None:
         model = smallest({part: component}, channels=channels, image=image, glimpse=glimpse)
-        for kind in ("rollout", "step"):
+        for kind in ("rollout",) if getattr(component, "counts", False) else ("rollout", "step"):
             fault = export_fault(model, kind)
             require(not fault, f"as a {kind} graph: {fault}")
 
@@ -88,7 +88,7 @@ def smallest(given: Mapping[str, nn.Module], *, channels: int, image: tuple[int,
         sizes: dict[str, Any] = {"channels": views * channels, "size": (glimpse, glimpse)}
         parts["backbone"] = instantiate(Kind.BACKBONE, config.backbone, **sizes)
     parts |= given
-    loop = {name: parts[name] for name in ("context", "backbone", "locator")}
+    loop = {name: parts[name] for name in ("context", "backbone", "locator", "policy") if name in parts}
     sizes = {"hidden_size": HIDDEN, "memory_size": MEMORY, "dropout": 0.0}
     model.loop = GlimpseLoop(**loop, **sizes, where="pose", inverse=bool(drawing))
     offered = {

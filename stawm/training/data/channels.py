@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from stawm.pictures import FORMATS, has_colour
 from stawm.training.data import folders
-from stawm.training.data.pictures import FORMATS, has_colour
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises of a file that is no image; whoever reads the folder says so."""

@@ -5,24 +5,22 @@ Pictures that do not fit are `Files`, which are indexed like the tensor that the
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stawm.errors import InputError
 from stawm.models.resizing import Resize
-from stawm.training.data.pictures import measure, read
+from stawm.pictures import check_size, do_all, measure, read_all
+from stawm.training.data.pictures import read
 from stawm.training.data.streamed import Index, Streamed
 
 AHEAD = 2
 """Batches that are read while one is worked on."""
-T = TypeVar("T")
 
 
 class Files(Streamed):
@@ -102,9 +100,9 @@ def open_images(
     if len(paths) * channels * h * w <= (budget() if memory is None else memory):
         return read_images(paths, channels, size, resize)
     if size is None:
-        _all(lambda path: _check_size(path, measure(path), paths[0], (h, w)), paths)
+        do_all(lambda path: check_size(path, measure(path), paths[0], (h, w)), paths)
     else:
-        _all(measure, paths)
+        do_all(measure, paths)
     return Files(paths, (h, w), channels, resize=resize)
 
 
@@ -116,18 +114,7 @@ def read_images(
     Raises:
         InputError: One cannot be read, or is of another size than the first.
     """
-    if not paths:
-        raise InputError("There are no images to read: give one file at least.")
-    first = read(paths[0], channels, size, resize)
-    images = torch.empty(len(paths), *first.shape, dtype=torch.uint8)
-
-    def put(index: int) -> None:
-        image = read(paths[index], channels, size, resize)
-        _check_size(paths[index], image.shape[1:], paths[0], first.shape[1:])
-        images[index] = image
-
-    _all(put, range(len(paths)))
-    return images
+    return torch.from_numpy(read_all(paths, channels, size, resize))
 
 
 def budget() -> int:
@@ -138,26 +125,3 @@ def budget() -> int:
 def free_memory() -> int:
     """Return how many bytes are free."""
     return psutil.virtual_memory().available
-
-
-def _all(do: Callable[[T], object], items: Iterable[T]) -> None:
-    """Do something with each item, several at a time; the first that fails ends it."""
-    with ThreadPoolExecutor() as pool:
-        try:
-            for _ in pool.map(do, items):
-                pass
-        except InputError:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _check_size(path: Path, size: Sequence[int], first: Path, of_first: Sequence[int]) -> None:
-    if tuple(size) != tuple(of_first):
-        raise InputError(
-            f"{path} is {_pixels(size)}, {first} is {_pixels(of_first)}: "
-            "bring all images to one size, or let them be resized (--resize)."
-        )
-
-
-def _pixels(size: Sequence[int]) -> str:
-    return f"{size[1]}x{size[0]} pixels"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import InputError
+from stawm.pictures import is_coloured, measure
 from stawm.training.data import folders, notices
 from stawm.training.data.base import Request, Source, hold_out, other_form
 from stawm.training.data.channels import channels_of_folder
 from stawm.training.data.files import open_images
-from stawm.training.data.pictures import is_coloured, measure
 from stawm.training.data.sets import ImageSet, Splits
 
 LOOKED_AT = 20

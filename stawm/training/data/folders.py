@@ -19,8 +19,8 @@ from torch import Tensor
 
 from stawm.catalog.suggest import natural_key
 from stawm.errors import InputError
+from stawm.pictures import ENDINGS
 from stawm.training.data.files import Files, open_images, read_images
-from stawm.training.data.pictures import ENDINGS
 
 __all__ = ["Files", "Found", "Listing", "Parts", "find_parts", "list_classes", "open_images", "read_images", "search"]
 

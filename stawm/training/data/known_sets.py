@@ -1,6 +1,6 @@
 """The data sets that many know by their names, as components: digits, MNIST and its kin, CIFAR-10, CelebA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,18 @@ from stawm.training.data import known
 from stawm.training.data.base import Request, Source, hold_out
 from stawm.training.data.sets import ImageSet, Splits
 
+CHUNK = 10_000
+"""How many images are made binary at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grey(BaseConfig):
+    """What every set of grey characters can be told."""
+
+    binary: bool = False
+    """Whether pixels are black or white, as models take them whose loss is in nats: white with the chance that their
+    grey says, drawn once and for everybody alike."""
+
 
 class Digits(Source):
     """The 1,797 digits inside scikit-learn, enlarged to 12x12 with two pixels of margin."""
@@ -19,7 +31,7 @@ class Digits(Source):
     takes_folder = False
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(BaseConfig):
+    class Config(Grey):
         """Configuration of the digits."""
 
         name: str = "digits"
@@ -32,7 +44,8 @@ class Digits(Source):
         small = torch.as_tensor(raw.images, dtype=torch.float32)[:, None] / 16
         large = F.interpolate(small, size=(12, 12), mode="bicubic", align_corners=False).clamp(0, 1)
         images = (F.pad(large, (2, 2, 2, 2)) * 255).round().to(torch.uint8)
-        return hold_out(ImageSet(images, torch.as_tensor(raw.target), tuple("0123456789")), request)
+        given = ImageSet(images, torch.as_tensor(raw.target), tuple("0123456789"))
+        return hold_out(binarised(given, 0) if self.config.binary else given, request)
 
     def channels(self) -> int:
         """Return 1: they are grey."""
@@ -43,7 +56,7 @@ class Mnist(Source):
     """MNIST or Fashion-MNIST, by the configuration's name."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(BaseConfig):
+    class Config(Grey):
         """Configuration of MNIST and Fashion-MNIST."""
 
         name: str = "mnist"
@@ -53,7 +66,7 @@ class Mnist(Source):
     def load(self, request: Request) -> Splits:
         """Read the files."""
         called = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[self.config.name]
-        return known.read_mnist(called, self.root, download=request.download)
+        return _as_asked(known.read_mnist(called, self.root, download=request.download), self.config)
 
     def channels(self) -> int:
         """Return 1: they are grey."""
@@ -64,7 +77,7 @@ class Emnist(Source):
     """EMNIST (Cohen et al. 2017), of which the configuration's name says the split: ``emnist`` is the balanced one."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(BaseConfig):
+    class Config(Grey):
         """Configuration of EMNIST."""
 
         name: str = "emnist"
@@ -74,7 +87,7 @@ class Emnist(Source):
     def load(self, request: Request) -> Splits:
         """Read the files."""
         part = self.config.name.partition("-")[2] or "balanced"
-        return known.read_emnist(part, self.root, download=request.download)
+        return _as_asked(known.read_emnist(part, self.root, download=request.download), self.config)
 
 
 class Cifar10(Source):
@@ -128,3 +141,25 @@ class CelebA(Source):
     def channels(self) -> int:
         """Return 3: they are in colour."""
         return 3
+
+
+def binarised(images: ImageSet, seed: int) -> ImageSet:
+    """Return a set of bytes whose pixels are black or white: white with the chance that their grey says.
+
+    So Salakhutdinov and Murray (2008) made binary digits of MNIST.
+
+    Args:
+        images: The set, with bytes in memory.
+        seed: Of the random numbers, which do not depend on the machine.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    held: Any = images.images
+    parts = [
+        torch.where(torch.randint(255, part.shape, generator=generator, dtype=torch.uint8) < part, 255, 0)
+        for part in held.cpu().split(CHUNK)
+    ]
+    return replace(images, images=torch.cat(parts).to(torch.uint8).to(held.device))
+
+
+def _as_asked(splits: Splits, config: Grey) -> Splits:
+    return Splits(*(binarised(part, seed) for seed, part in enumerate(splits))) if config.binary else splits

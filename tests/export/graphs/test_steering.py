@@ -16,6 +16,7 @@ from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.rollout import Rollout
 from stawm.export.graphs.steering import Steering
 from stawm.export.run.walk import roll
+from tests.shared import once
 from tests.small import inputs, shaken, tiny
 
 FIELDS = ("glimpse_logits", "pose", "matrix", "memory_input")
@@ -89,11 +90,15 @@ def painter() -> Any:
 @pytest.fixture(scope="module")
 def steered(painter: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A steered step graph, proved equal to its model."""
-    path = tmp_path_factory.mktemp("steered") / "m"
     outputs = ["logits", "glimpse_logits", "canvas", "pose", "corners", "matrix", "shares"]
-    report = to_onnx(painter, path, graph="step", outputs=outputs, steered=True, batches=(1, 3))
-    assert {"matrix", "glimpse_logits", "pose", "shares"} <= {comparison.output for comparison in report.comparisons}
-    return path
+
+    def make(folder: Path) -> Path:
+        report = to_onnx(painter, folder / "m", graph="step", outputs=outputs, steered=True, batches=(1, 3))
+        compared = {comparison.output for comparison in report.comparisons}
+        assert {"matrix", "glimpse_logits", "pose", "shares"} <= compared
+        return folder / "m"
+
+    return once(tmp_path_factory, "steered", make)
 
 
 def test_a_session_does_not_steer(painter: Any, steered: Path) -> None:

@@ -76,7 +76,7 @@ def test_tensorrt_builds_for_all_batches_up_to_the_largest(
         asked.update(device=device, trt_shapes=trt_shapes)
         return open_session(data, "cpu", allow_fallback=False, threads=1)
 
-    monkeypatch.setattr("stawm.export.serve.session.open_session", on_the_cpu)
+    monkeypatch.setattr("stawm.export.serve.arrays.open_session", on_the_cpu)
     OnnxModel(rollout, device="tensorrt", batch_size=batch_size)
     assert asked == {
         "device": "tensorrt",

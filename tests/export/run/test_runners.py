@@ -9,8 +9,9 @@ import torch
 
 from stawm.export.file.files import read_graphs
 from stawm.export.run import runners
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
+from stawm.export.run.runners import KEPT, BoundRunner
 from tests.small import inputs
 
 

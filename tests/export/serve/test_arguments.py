@@ -19,7 +19,7 @@ from stawm.export.file.files import read_graphs
 from stawm.export.run import runners
 from stawm.export.run.providers import open_session
 from stawm.export.run.runners import BoundRunner
-from stawm.export.serve import session
+from stawm.export.serve import arrays, session
 from stawm.export.serve.folder import run_folder
 from stawm.export.serve.live import LiveModel
 from stawm.export.serve.looking import UNTIL
@@ -219,7 +219,7 @@ def test_a_model_runs_where_pytorch_does(model: Any) -> None:
 
 
 def test_what_half_precision_costs_on_a_cpu_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    session._say_slow.cache_clear()
+    arrays.say_slow.cache_clear()
     half = broken(HONEST, tmp_path / "m.onnx", graph_entry(precision="fp16"))
     with caplog.at_level(logging.WARNING):
         for _ in range(3):

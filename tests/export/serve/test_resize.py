@@ -15,14 +15,19 @@ from stawm.export import inspect, to_onnx
 from stawm.export.serve.folder import run_folder
 from tests.export.broken import broken, set_metadata
 from tests.export.opened import opened
+from tests.shared import once
 from tests.small import shaken, tiny
 
 
 @pytest.fixture(scope="module")
 def squeezing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("squeezing") / "m.onnx"
-    to_onnx(shaken(tiny(heads="classification", resize="squeeze")), path, outputs=["logits"])
-    return path
+
+    def make(folder: Path) -> Path:
+        model = shaken(tiny(heads="classification", resize="squeeze", glimpses=1))
+        to_onnx(model, folder / "m.onnx", outputs=["logits"])
+        return folder / "m.onnx"
+
+    return once(tmp_path_factory, "squeezing", make)
 
 
 @pytest.fixture

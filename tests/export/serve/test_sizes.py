@@ -12,18 +12,21 @@ from PIL import Image
 from stawm.cli import main
 from stawm.errors import InputError
 from stawm.export.bulk import Predictor
-from stawm.export.file.files import read_graphs, write_graphs
-from stawm.export.file.metadata import describe
+from stawm.export.file.describing import describe
+from stawm.export.file.files import read_graphs
+from stawm.export.file.writing import write_graphs
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import prepare
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import KEPT, BoundRunner, HostRunner
+from stawm.export.run.runners import KEPT, BoundRunner
 from stawm.export.serve.folder import run_folder
 from stawm.export.serve.grouping import groups_of
 from stawm.export.serve.live import LiveModel
 from stawm.export.write.exporting import build
 from tests.export.opened import opened
 from tests.models.test_any_size import eyes
+from tests.shared import once
 from tests.small import shaken
 
 SIZES = ((24, 24), (13, 30), (24, 24), (40, 17), (13, 30))
@@ -37,10 +40,13 @@ def model(few_levels: None) -> Any:
 @pytest.fixture(scope="module")
 def graph(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A step graph that is written without its proof, which others test."""
-    path = tmp_path_factory.mktemp("sizes") / "m"
-    prepared = prepare(model, Plan("step", 1, ("logits", "pose"), False), "fp32")
-    write_graphs(path, build(prepared, describe(model, prepared), 18))
-    return path
+
+    def make(folder: Path) -> Path:
+        prepared = prepare(model, Plan("step", 1, ("logits", "pose"), False), "fp32")
+        write_graphs(folder / "m", build(prepared, describe(model, prepared), 18))
+        return folder / "m"
+
+    return once(tmp_path_factory, "sizes", make)
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,23 @@ from torch import Tensor
 
 from stawm.errors import ExportError, InputError
 from stawm.export import inspect, verify
-from stawm.export.file.metadata import describe, from_entries
+from stawm.export.file.describing import describe
+from stawm.export.file.files import read_graphs
+from stawm.export.file.metadata import from_entries
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import prepare
 from stawm.export.proof.report import VerificationError
+from stawm.export.proof.verification import examine
 from stawm.export.serve.live import LiveModel
 from stawm.export.serve.looking import Steps, look, rule
+from stawm.export.serve.measured import MeasuredGraph
+from stawm.export.write.sidecar import write_sidecar
+from stawm.export.write.tuned import check_tunable, keep_stopping
 from stawm.models.stopping import Stopping
 from stawm.storage.hashing import weights_hash
-from tests.export.broken import broken
-from tests.export.opened import opened
+from stawm.training import ImageSet, stopping, tune_stop
+from tests.export.broken import broken, set_metadata
+from tests.export.opened import answers, opened
 from tests.export.serve.test_looking import TAKES, Parts, numbered
 
 PARTS = ("init", "glimpse", "read")
@@ -167,3 +174,69 @@ def test_whoever_takes_a_free_place_is_answered_as_alone(lanes: int | None):
     assert max(len(given["image"]) for given in parts.of("glimpse")) == (lanes or 3)
     full = {1: [1] * 6, 2: [2, 2, 2], 3: [3, 2, 1], None: [3, 2, 1]}
     assert [len(given["image"]) for given in parts.of("glimpse")] == full[lanes]
+
+
+@pytest.fixture
+def halves(steps: Path, tmp_path: Path) -> Path:
+    """A step graph that says that it is in fp16, and so is to be tuned by itself."""
+    folder = tmp_path / "halves"
+    folder.mkdir()
+    for part in PARTS:
+        broken(
+            steps / f"{part}.onnx",
+            folder / f"{part}.onnx",
+            lambda proto: set_metadata(proto, "stawm.graph", lambda s: s.replace('"fp32"', '"fp16"')),
+        )
+    return folder
+
+
+def test_a_graph_that_is_not_in_fp32_is_tuned_by_what_it_answers_itself(
+    classifier: Any, halves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stopping, "PRICES", [0.1, 0.001])
+    monkeypatch.setattr(classifier, "stopping", tuned(classifier))
+    held_out = ImageSet(pixels(40), torch.arange(40) % 10, ())
+    found = tune_stop(MeasuredGraph(opened(halves)), held_out, glimpses=2)
+    write_sidecar(halves)
+    before = {part: (halves / f"{part}.onnx").read_bytes() for part in PARTS}
+    kept = keep_stopping(halves, found, tmp_path / "tuned")
+    by_model = tune_stop(classifier, held_out, glimpses=2)
+    assert kept.thresholds == pytest.approx(by_model.thresholds, rel=1e-3)
+    assert kept.temperatures == pytest.approx(by_model.temperatures, rel=1e-3)
+    assert (kept.error, kept.mean_glimpses) == (by_model.error, by_model.mean_glimpses)
+    assert kept == replace(found, weights=weights_hash(classifier))
+    assert {part: (halves / f"{part}.onnx").read_bytes() for part in PARTS} == before
+    again = opened(tmp_path / "tuned")
+    assert again.info.stopping == kept
+    assert json.loads((tmp_path / "tuned.json").read_text())["stopping"] == kept.as_dict()
+    assert torch.equal(again.look(pixels()).glimpses, LiveModel(again_of(classifier, kept)).look(pixels()).glimpses)
+    checked = examine(tmp_path / "tuned", read_graphs(tmp_path / "tuned"), classifier, (1,))
+    assert next(check for check in checked.checks if check.name == "model").ok, "its thresholds are its own"
+    assert keep_stopping(tmp_path / "tuned", found) == kept, "once more, in its own place"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["halves", "halves.json", "tuned", "tuned.json"]
+
+
+def again_of(model: Any, kept: Stopping) -> Any:
+    """The model with these thresholds."""
+    model.stopping = kept
+    return model
+
+
+def test_what_cannot_have_thresholds_of_its_own_is_left_as_it_is(classifier: Any, steps: Path, tmp_path: Path):
+    before = (steps / "init.onnx").read_bytes()
+    with pytest.raises(InputError, match="answers as its model: tune the checkpoint"):
+        keep_stopping(steps, tuned(classifier), tmp_path / "tuned")
+    with pytest.raises(InputError, match="Only a step graph of a model that classifies stops"):
+        check_tunable(replace(opened(steps).info, kind="rollout", precision="int8"))
+    assert (steps / "init.onnx").read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_graph_says_what_it_answers_after_each_glimpse(classifier: Any, steps: Path):
+    graph = opened(steps, batch_size=3)
+    graph.info = replace(graph.info, fields=("logits",))
+    found = graph(pixels(), glimpse_logits=True)
+    expected = answers(classifier, pixels(), glimpse_logits=True)
+    torch.testing.assert_close(found.glimpse_logits, expected.glimpse_logits, atol=1e-5, rtol=1e-5)
+    assert torch.equal(found.logits, graph(pixels()).logits)
+    assert graph(pixels()).glimpse_logits is None

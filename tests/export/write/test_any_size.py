@@ -9,8 +9,9 @@ import torch
 
 from stawm.core import thumbnail
 from stawm.errors import ExportError
+from stawm.export.file.describing import describe
 from stawm.export.file.files import GraphFile, open_graph
-from stawm.export.file.metadata import contradictions, describe
+from stawm.export.file.metadata import contradictions
 from stawm.export.file.proto import shapes_of
 from stawm.export.graphs import fields
 from stawm.export.graphs.plan import Kind, Plan
@@ -19,6 +20,7 @@ from stawm.export.proof.report import Report
 from stawm.export.proof.verification import examine, probed_session
 from stawm.export.write.exporting import build
 from tests.models.test_any_size import eyes
+from tests.shared import once
 from tests.small import shaken, tiny
 
 GLIMPSES = 1
@@ -33,8 +35,8 @@ def exported(model: Any, kind: Kind, glimpses: int = GLIMPSES) -> tuple[dict[str
 
 
 @pytest.fixture(scope="module")
-def rollout(few_levels: Any) -> Any:
-    return exported(shaken(eyes()).eval(), "rollout")
+def rollout(few_levels: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return once(tmp_path_factory, "any-size", lambda folder: exported(shaken(eyes()).eval(), "rollout"))
 
 
 def test_a_rollout_is_its_model_at_three_sizes(rollout: Any):

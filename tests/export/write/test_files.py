@@ -19,6 +19,7 @@ from stawm.export.proof.report import Check, Report, VerificationError
 from stawm.export.run.walk import roll
 from stawm.export.write.passes import clean, store_as_halves
 from tests.export.opened import answers, opened
+from tests.shared import once
 from tests.small import inputs, shaken, small, tiny
 
 
@@ -31,10 +32,13 @@ def model() -> Any:
 @pytest.fixture(scope="module")
 def halved(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model with weights in half, every output, a sidecar, judged on images; and the report."""
-    path = tmp_path_factory.mktemp("halved") / "m.onnx"
     images = model.normalise(inputs(model, batch=7)[0])
     options: Any = {"weights": "fp16", "outputs": "all", "sidecar": True, "images": images, "batches": (1, 3)}
-    return path, to_onnx(model, path, **options)
+
+    def make(folder: Path) -> Any:
+        return folder / "m.onnx", to_onnx(model, folder / "m.onnx", **options)
+
+    return once(tmp_path_factory, "halved", make)
 
 
 def test_the_ir_version_is_the_lowest_that_the_opset_has(rollout: Path) -> None:

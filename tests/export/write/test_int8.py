@@ -13,11 +13,12 @@ import stawm
 from stawm.errors import ExportError, InputError
 from stawm.export import Bounds, VerificationError, inspect, to_onnx, verify
 from stawm.export.graphs.fields import available
-from stawm.export.serve import session
+from stawm.export.serve import arrays
 from stawm.export.write.products import LARGEST
 from stawm.models.model import Model
 from tests.export.broken import broken, set_metadata, set_weight
 from tests.export.opened import answers, opened
+from tests.shared import once
 from tests.small import inputs, shaken, tiny
 
 IN_FLOAT = ("loop.emitter.", "loop.inverse_emitter.", "loop.what.", "loop.where.", "memory.")
@@ -39,22 +40,26 @@ def images(model: Model, count: int = 40, seed: int = 3) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def static(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """All glimpses in one file, convolutions in int8 too, and its report."""
-    path = tmp_path_factory.mktemp("static") / "m.onnx"
     options: Any = {"images": images(model), "labels": model(images(model)).logits.argmax(dim=1), "bounds": LENIENT}
     calibration = images(model, seed=4)
-    report = to_onnx(
-        model, path, precision="int8", outputs=available(model), calibration=calibration, sidecar=True, **options
-    )
-    return path, report
+    options |= {"precision": "int8", "outputs": available(model), "calibration": calibration, "sidecar": True}
+
+    def make(folder: Path) -> Any:
+        return folder / "m.onnx", to_onnx(model, folder / "m.onnx", **options)
+
+    return once(tmp_path_factory, "static", make)
 
 
 @pytest.fixture(scope="module")
 def steps(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Glimpse by glimpse, convolutions in int8 too."""
-    path = tmp_path_factory.mktemp("steps") / "m"
     trial: Any = {"images": images(model), "calibration": images(model, seed=4), "bounds": LENIENT}
-    to_onnx(model, path, graph="step", precision="int8", outputs=["logits", "canvas", "pose"], **trial)
-    return path
+
+    def make(folder: Path) -> Path:
+        to_onnx(model, folder / "m", graph="step", precision="int8", outputs=["logits", "canvas", "pose"], **trial)
+        return folder / "m"
+
+    return once(tmp_path_factory, "int8-steps", make)
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
@@ -236,7 +241,7 @@ def test_bad_input_is_refused_before_anything_is_traced(options: Any, said: str,
 def test_where_there_is_a_gpu_it_is_run_on_the_cpu(static: Any, rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are no kernels for it on a GPU."""
     chosen: list[str] = []
-    monkeypatch.setattr(session, "choose_device", lambda device: chosen.append(device) or "cpu")
+    monkeypatch.setattr(arrays, "choose_device", lambda device: chosen.append(device) or "cpu")
     assert opened(static[0], device="auto").device == "cpu"
     assert chosen == []
     opened(rollout, device="auto")

@@ -12,10 +12,10 @@ from PIL import Image
 
 from stawm.errors import InputError
 from stawm.export.serve.folder import find_images
+from stawm.pictures import ENDINGS, is_coloured
 from stawm.training import data
 from stawm.training.data import folders
 from stawm.training.data.folders import PARTS, describe_left, search, shown
-from stawm.training.data.pictures import ENDINGS, is_coloured
 from tests.training.data.drawn import COLOUR, GREY
 from tests.training.files import make_folder
 

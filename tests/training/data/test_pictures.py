@@ -21,9 +21,10 @@ from stawm.export.graphs.fields import OnnxOutput
 from stawm.export.serve.folder import run_folder
 from stawm.export.serve.pixels import prepare
 from stawm.export.serve.session import OnnxModel
+from stawm.pictures import LIGHT, measure
 from stawm.training import data
 from stawm.training.data.files import read_images
-from stawm.training.data.pictures import LIGHT, measure, read
+from stawm.training.data.pictures import read
 from tests.training.data.drawn import COLOUR, GREY, KINDS, REFUSED, Kind, frames, save
 
 Reader = Callable[[Path, int, tuple[int, int], Any], Tensor]
@@ -75,7 +76,7 @@ def by_stream(path: Path, channels: int, size: tuple[int, int], rule: Any) -> Te
 
 
 def by_session(path: Path, channels: int, size: tuple[int, int], rule: Any) -> Tensor:
-    return (255 * prepare([path.parent / EASY, path], info(channels, size, rule))[1]).round().byte()
+    return torch.from_numpy(255 * prepare([path.parent / EASY, path], info(channels, size, rule))[1]).round().byte()
 
 
 def by_run(path: Path, channels: int, size: tuple[int, int], rule: Any) -> Tensor:
