@@ -5,6 +5,8 @@ one look, of which the memory is then asked a hundred times; and by a hundred lo
 is the ratio, as machines differ.
 """
 
+from typing import Any
+
 import torch
 
 import stawm
@@ -22,7 +24,7 @@ WAYS = {
 def measure(quick: bool) -> list[Row]:
     """Measure one image; told to be quick, once and with few questions."""
     count = 5 if quick else QUESTIONS
-    model = stawm.build(PRESET, seed=0).eval()
+    model: Any = stawm.build(PRESET, seed=0).eval()
     image = model.normalise(torch.rand(1, *model.config.image, generator=torch.Generator().manual_seed(0)))
     cue = torch.arange(count) % model.config.heads[0].cues
     with torch.no_grad():

@@ -30,9 +30,9 @@ def queries_of(model: Any, context: Float[Tensor, "b f"], cue: Cues | None = Non
 
 
 def cues_of_copies(
-    model: Any, images: Float[Tensor, "b c h w"], cue: Cues | None, copies: int
-) -> dict[str, Shaped[Tensor, "_bm k *d"]] | None:
-    """Return a cue for images of which each comes as often in a row; None where none is given.
+    model: Any, images: Float[Tensor, "b c h w"], cue: Cues, copies: int
+) -> dict[str, Shaped[Tensor, "_bm k *d"]]:
+    """Return a cue for images of which each comes as often in a row.
 
     Args:
         model: A model that looks.
@@ -43,8 +43,6 @@ def cues_of_copies(
     Raises:
         InputError: The cue is not of the model's form, or no head is asked by one.
     """
-    if cue is None:
-        return None
     cues = share_cues(cued(model.named_heads), cue, len(images), full_precision(images))
     return {name: own.repeat_interleave(copies, dim=0) for name, own in cues.items()}
 

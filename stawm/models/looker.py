@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from stawm.configuration import GLIMPSES
@@ -18,7 +18,7 @@ from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
 from stawm.heads.recall import HOLE
-from stawm.models.asking import cues_of_copies, queries_of
+from stawm.models.asking import cues_of_copies
 from stawm.models.base import Model
 from stawm.models.paths import averaged, repeated
 from stawm.models.states import Seen
@@ -79,14 +79,18 @@ class Looker(Model):
         """Look at images: where, what is there, and what comes of it."""
 
     @abstractmethod
-    def recall(
-        self,
-        seen: Seen,
-        reads: Mapping[str, Sequence[int]],
-        *,
-        queries: Mapping[str, Float[Tensor, "b k m"]] | None = None,
-    ) -> dict[str, Float[Tensor, "b k m"]]:
-        """Return what each head reads of what was seen, after so many glimpses as it says, or by such queries."""
+    def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
+        """Return what each head reads of what was seen, after so many glimpses as it says."""
+
+    def asked(self, seen: Seen, cue: Cues | None) -> dict[str, Any]:
+        """Return what `recall` is given beside what was seen, for what is asked; nothing, unless a family says so.
+
+        Raises:
+            InputError: There is a cue, and no head that is asked by one.
+        """
+        if cue is not None:
+            raise InputError(f"{self.config.name} has no head that is asked by a cue, such as 'recall'; leave out cue.")
+        return {}
 
     def forward(
         self,
@@ -126,29 +130,17 @@ class Looker(Model):
         if samples is not None:
             wide = repeated(self, images, samples, noise)
             options: dict[str, Any] = {"glimpses": glimpses, "glimpse_logits": glimpse_logits, "pose_clip": pose_clip}
-            options["cue"] = cues_of_copies(self, images, cue, samples)
+            options |= {} if cue is None else {"cue": cues_of_copies(self, images, cue, samples)}
             return averaged(self(wide, sample=True, generator=generator, **options), samples)
         self.check_images(images)
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         drawn = self.drawn(images, n, sample, noise, generator)
         seen = self.look(images, n, pose_clip=pose_clip, noise=drawn)
-        recalled = self.recall(seen, self.reads(n, every=glimpse_logits), queries=self.queries(seen.context, cue))
-        output = self.answer(seen, recalled, drawn)
+        reads = self.reads(n, every=glimpse_logits)
+        output = self.answer(seen, self.recall(seen, reads, **self.asked(seen, cue)), drawn)
         return (
             output if glimpse_logits or self.learns_early else together.without_glimpse_logits(output, self.named_heads)
         )
-
-    def queries(self, context: Float[Tensor, "b f"], cue: Cues | None = None) -> dict[str, Float[Tensor, "b k m"]]:
-        """Return the queries of the heads that are asked by cues, by the heads' names.
-
-        Args:
-            context: The features of the whole image, as `look` gave them.
-            cue: What is asked, as for a call of the model.
-
-        Raises:
-            InputError: The cue is not of the model's form, or no head is asked by one.
-        """
-        return queries_of(self, context, cue)
 
     def drawn(
         self,
@@ -237,7 +229,7 @@ class Looker(Model):
         return shapes
 
 
-def _right(output: Output, targets: Any, kind: str | None) -> Float[Tensor, "b"]:
+def _right(output: Output, targets: Any, kind: str | None) -> Shaped[Tensor, "b"]:
     """Return whether an answer is right, or of the questions that have a target the share of right answers."""
     if kind == "classes":
         assert output.logits is not None

@@ -11,7 +11,7 @@ from stawm.errors import InputError
 from stawm.heads import together
 from stawm.heads.cued import Cues, cued
 from stawm.heads.output import Noise, Output
-from stawm.models.asking import asked_for
+from stawm.models.asking import asked_for, queries_of
 from stawm.models.base import Model as Model
 from stawm.models.base import evaluating as evaluating
 from stawm.models.config import ModelConfig
@@ -72,8 +72,8 @@ class Stawm(Looker):
             pose_limit=config.pose_limit,
             context_size=config.context_size,
             pose_jitter=config.pose_jitter,
-            policy=parts["policy"],
             apart=parts["memory"].bind != "self",
+            policy=parts["policy"],
         )
         self.memory: Memory[Any] = parts["memory"]
         self.heads = nn.ModuleDict(make_heads(config, parts))
@@ -163,6 +163,22 @@ class Stawm(Looker):
         queries = self.queries(context, cue)
         recalled = {name: activate(self.memory.read(state.memory, query)) for name, query in queries.items()}
         return self.answer(Seen(context, None, context.new_zeros(len(context), 0, self.memory.input_size)), recalled)
+
+    def queries(self, context: Float[Tensor, "b f"], cue: Cues | None = None) -> dict[str, Float[Tensor, "b k m"]]:
+        """Return the queries of the heads that are asked by cues, by the heads' names.
+
+        Args:
+            context: The features of the whole image, as `look` gave them.
+            cue: What is asked, as for a call of the model.
+
+        Raises:
+            InputError: The cue is not of the model's form, or no head is asked by one.
+        """
+        return queries_of(self, context, cue)
+
+    def asked(self, seen: Seen, cue: Cues | None) -> dict[str, Any]:
+        """Return the queries of the heads that are asked by cues."""
+        return {"queries": self.queries(seen.context, cue)}
 
     def look(
         self,

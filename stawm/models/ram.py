@@ -80,19 +80,12 @@ class Ram(Looker):
             states = reach(states, self.parameters())
         return Seen(looks.emission[:, 0], looks, states)
 
-    def recall(
-        self,
-        seen: Seen,
-        reads: Mapping[str, Sequence[int]],
-        *,
-        queries: Mapping[str, Float[Tensor, "b k m"]] | None = None,
-    ) -> dict[str, Float[Tensor, "b k m"]]:
+    def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
         """Return the recurrent state after each of the glimpses that a head reads after.
 
         Args:
             seen: What `look` gave.
             reads: For each head the numbers of glimpses, from 1 to n.
-            queries: None; the heads of this family ask none.
         """
         return {name: seen.memory_input[:, [time - 1 for time in times]] for name, times in reads.items()}
 

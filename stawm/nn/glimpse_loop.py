@@ -105,8 +105,8 @@ class GlimpseLoop(nn.Module):
         pose_limit: float | None = None,
         context_size: int | None = None,
         pose_jitter: float = 0.0,
-        policy: Policy | None = None,
         apart: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         """Join the parts.
 
@@ -122,8 +122,8 @@ class GlimpseLoop(nn.Module):
             pose_limit: How far a glimpse's pose may get from the one that the model starts with.
             context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
             pose_jitter: How far the pose of an untrained model is from that one, as a standard deviation.
-            policy: How an emission becomes a pose; it is the pose where left out.
             apart: Whether the memory is given what and where apart, and not their product.
+            policy: How an emission becomes a pose; it is the pose where left out.
         """
         super().__init__()
         self.apart = apart

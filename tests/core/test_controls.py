@@ -140,7 +140,7 @@ def test_the_lstm_is_pytorchs():
     control = CONTROLS["recurrent"]
     weights = control.weights(*drawn(control, 3)[0])
     E, Q = normal(5, (B, 4, M), (B, 1, M))
-    cell = torch.nn.LSTM(M, H, batch_first=True).double()
+    cell: Any = torch.nn.LSTM(M, H, batch_first=True).double()
     with torch.no_grad():
         for name, own in (("weight_ih_l0", weights.U), ("weight_hh_l0", weights.R), ("bias_ih_l0", weights.b)):
             getattr(cell, name).copy_(own)

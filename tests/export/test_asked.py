@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from stawm import runtime
 from stawm.errors import InputError
 from stawm.export import OnnxModel, to_onnx
 from stawm.export.file.metadata import contradictions
@@ -54,11 +56,43 @@ def test_only_what_reads_takes_the_cue(pair: Any):
         assert torch.allclose(onnx.ask(kept, cue).answers, expected, atol=TOLERANCE)
 
 
+def test_a_session_without_pytorch_answers_as_the_graph_does(pair: Any):
+    onnx = pair[1]
+    session = runtime.Session(onnx.path, "cpu", batch_size=2, trusted=True)
+    for cue in (None, [3], np.array([[0, 1], [2, 3], [4, 0]]), {"recall": torch.tensor([1, 1])}):
+        found = session(pixels().numpy(), cue=cue)["answers"]
+        assert isinstance(found, np.ndarray)
+        assert np.array_equal(found, onnx(pixels(), cue=cue).answers.numpy())
+    for wrong, words in (
+        ([7], "got numbers from 7 to 7"),
+        ([0.5], r"got float64 of shape \(1,\)"),
+        ([True], "got bool"),
+        (np.zeros((2, 1), int), r"got int64 of shape \(2, 1\)"),
+        ([[0], [1, 2]], r"\(3, k\); got \[\[0\], \[1, 2\]\]"),
+        ("top left", "got 'top left'"),
+        ({"other": [0]}, "There is no head 'other' to ask; those with cues are recall"),
+    ):
+        with pytest.raises(InputError, match=words):
+            session(pixels().numpy(), cue=wrong)
+    if onnx.info.kind == "step":
+        kept, own = session.remember(pixels().numpy()), onnx.remember(pixels())
+        for cue in (None, [1], [[0], [3], [1]]):
+            assert np.array_equal(session.ask(kept, cue)["answers"], onnx.ask(own, cue).answers.numpy())
+        with pytest.raises(InputError, match="at least one image"):
+            session.remember(pixels(0).numpy())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_only_what_was_remembered_is_asked(pair: Any):
+    with pytest.raises(InputError, match="takes what remember gave; got dict"):
+        pair[1].ask({})
+
+
 def test_the_file_is_measured_as_its_model_is(pair: Any):
     model, onnx = pair
     labels = torch.randint(-1, 7, (6, 5), generator=torch.Generator().manual_seed(0))
     some = data.ImageSet((pixels(6) * 255).byte(), labels)
-    found, expected = (evaluate(it, some).by_head["recall"] for it in (MeasuredGraph(onnx), model))
+    found, expected = ((evaluate(it, some).by_head or {})["recall"] for it in (MeasuredGraph(onnx), model))
     assert found["error_by_cue"] == expected["error_by_cue"]
     assert found["nll"] == pytest.approx(expected["nll"], abs=TOLERANCE)
 

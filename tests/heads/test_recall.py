@@ -24,10 +24,10 @@ NAMES = stawm.list_names("memory", origin="stawm")
 BARE = {key: value for key, value in TINY.items() if key not in ("heads", "memory")}
 
 
-def asked(memory: Any = "delta", **head: Any) -> Any:
+def asked(memory: Any = "delta", policy: str = "deterministic", **head: Any) -> Any:
     """A small model that is asked five questions with seven answers."""
     fields = {"name": "recall", "cues": 5, "classes": 7, **head}
-    model = stawm.build("stawm-digits", seed=0, **BARE, memory=memory, heads=fields, class_names=())
+    model = stawm.build("stawm-digits", seed=0, **BARE, memory=memory, policy=policy, heads=fields, class_names=())
     return shaken(model).double().eval()
 
 
@@ -113,6 +113,42 @@ def test_vectors_are_asked_of_those_who_take_them():
 def test_what_is_no_cue_is_refused(cue: Any, message: str):
     with pytest.raises(InputError, match=message):
         asked()(images(), cue=cue)
+
+
+@pytest.mark.parametrize("policy", stawm.list_names("policy", origin="stawm"))
+def test_every_policy_is_asked_and_learns(policy: str):
+    model = asked(policy=policy).train()
+    output = model(images(), cue=[[4, 1], [0, 0], [2, 3]], generator=torch.Generator().manual_seed(0))
+    model.loss(output, images(), torch.tensor([[1, 2], [HOLE, 3], [6, HOLE]]))["total"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+    model.eval()
+    output, state = model.watch(images(), cue=[1, 3])
+    assert_near(model.ask(state, [3, 1]).answers, output.answers.flip(1), 1e-12)
+
+
+def test_a_scan_path_is_worth_the_share_of_right_answers():
+    model = asked(policy="gaussian")
+    output = model(images(), sample=True, generator=torch.Generator().manual_seed(0))
+    wanted = output.answers.argmax(-1)
+    wanted[0, :2], wanted[1, 0], wanted[2] = HOLE, (wanted[1, 0] + 1) % 7, HOLE
+    assert model._reward(output, {"recall": wanted}).tolist() == pytest.approx([1.0, 0.8, 0.0])
+
+
+def test_of_several_scan_paths_each_image_keeps_its_own_questions():
+    """The mean is of probabilities."""
+    model, cue = asked(policy="gaussian"), torch.tensor([[4], [0], [2]])
+    with torch.no_grad():
+        found = model(images(), samples=4, cue=cue, generator=torch.Generator().manual_seed(0)).answers
+        whole = model(images(), samples=4, generator=torch.Generator().manual_seed(0)).answers
+    assert_near(found[:, 0], whole[torch.arange(3), cue[:, 0]], 1e-12)
+    assert found.exp().sum(dim=-1).allclose(torch.ones(3, 1).double())
+
+
+def test_a_family_without_a_memory_is_not_asked():
+    with pytest.raises(ConfigError, match="no memory that a head such as 'recall' could ask"):
+        stawm.build("ram-mnist", heads={"name": "recall"}, class_names=())
+    with pytest.raises(InputError, match="no head that is asked by a cue"):
+        stawm.build("ram-mnist", seed=0)(torch.zeros(1, 1, 28, 28), cue=[0])
 
 
 def test_models_that_are_not_asked_say_so():

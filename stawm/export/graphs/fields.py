@@ -16,7 +16,7 @@ from stawm.heads.cued import cued
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import declared
 from stawm.models.evidence import sums_up
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -73,7 +73,7 @@ def axes_of(model: Model) -> dict[str, str]:
 
     So are those of what is read by cues; what is read otherwise has an axis of reads.
     """
-    asked = cued(model.named_heads) if isinstance(model, Stawm) else {}
+    asked = cued(model.named_heads)
     return {**AXES, **_further(model), **{RECALL + name: "b k m" for name in asked}}
 
 

@@ -1,4 +1,4 @@
-"""The questions that a graph takes: what is legal, and what is asked where nothing is."""
+"""The questions that a graph takes: what is legal, and what is asked where nothing is; needs no PyTorch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def cues_for(asked: Mapping[str, Asked], given: Any, batch: int) -> dict[str, np
         batch: How many images there are.
 
     Raises:
-        InputError: What is given is no legal cue.
+        InputError: The graph takes no questions, or what is given is no legal cue.
     """
     names = {name.removesuffix(CUE).removesuffix("_") or "recall": name for name in asked}
     heads = {head: asked[name] for head, name in names.items()}
