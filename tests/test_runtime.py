@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from stawm import runtime
 from stawm.errors import ExportError, InputError
@@ -190,3 +191,30 @@ def test_pixels_are_the_same_numbers_in_arrays_and_tensors(dtype: Any) -> None:
             for images in (wrong, torch.from_numpy(wrong)):
                 with pytest.raises(InputError, match=r"must be in \[0, 1\]"):
                     to_unit(images)
+
+
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+
+class Less(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        gone = name.partition(".")[0] in {"onnx", "onnxscript", "onnxruntime", "onnx_ir"}
+        return None if gone else PathFinder.find_spec(name, path, target)
+
+sys.meta_path = [Less if finder is PathFinder else finder for finder in sys.meta_path]
+from stawm.cli import main
+codes = [main(["run", sys.argv[1], sys.argv[2]]), main(["export", sys.argv[1], sys.argv[2] + ".onnx"])]
+print(codes)
+"""
+
+
+def test_a_model_answers_pictures_where_nothing_of_onnx_is_installed(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.fromarray(PIXELS[0]).save(picture)
+    command = [sys.executable, "-c", WITHOUT, str(HONEST.parent / "model.safetensors"), str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.splitlines()[-1] == "[0, 1]", done.stderr
+    assert "a.png" in done.stdout
+    assert "pip install 'stawm[export]'" in done.stderr

@@ -35,10 +35,9 @@ def surprise(canvas: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]) 
 def divergence(mu: Float[Tensor, "b n k"], logvar: Float[Tensor, "b n k"]) -> Float[Tensor, "b"]:
     """Return L_z of each image, in nats: `stawm.core.latent.joint_kl`, so summed that rounding makes it never negative.
 
-    σ² - 1 is computed as one number: where σ is close to 1 it has fewer digits than σ² has.
+    σ² - 1 is computed as one number: where σ is close to 1 it has digits that σ² does not have.
     """
-    spread = (logvar.expm1() - logvar).clamp(min=0)
-    return (mu.square() + spread).sum(dim=(1, 2)) / 2
+    return (mu.square() + (logvar.expm1() - logvar)).sum(dim=(1, 2)) / 2
 
 
 def bound(

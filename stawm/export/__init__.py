@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stawm.export.proof.report import Comparison as Comparison
     from stawm.export.proof.report import Report as Report
     from stawm.export.proof.report import VerificationError as VerificationError
-    from stawm.export.run.providers import DeviceError as DeviceError
+    from stawm.export.run.devices import DeviceError as DeviceError
     from stawm.export.serve.looking import Looked as Looked
     from stawm.export.serve.session import OnnxModel as OnnxModel
     from stawm.export.write.exporting import to_onnx as to_onnx
@@ -30,7 +30,7 @@ _HOMES = {
     "Bounds": "stawm.export.proof.behaviour",
     "Check": "stawm.export.proof.report",
     "Comparison": "stawm.export.proof.report",
-    "DeviceError": "stawm.export.run.providers",
+    "DeviceError": "stawm.export.run.devices",
     "GraphFacts": "stawm.export.file.inspection",
     "GraphInfo": "stawm.export.file.metadata",
     "Looked": "stawm.export.serve.looking",

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -13,7 +14,7 @@ from stawm.heads.base import Carried, Fields, Head
 from stawm.heads.config import prefix
 from stawm.heads.cues import CUE, by_head, count_of, refusal, shape_of
 
-Cue: TypeAlias = Shaped[Tensor, "..."] | Sequence[Any]
+Cue: TypeAlias = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."] | Sequence[Any]
 """Questions: numbers from 0, (k,) for all images or (b, k); or vectors, (k, d) for all images or (b, k, d)."""
 Cues: TypeAlias = Cue | Mapping[str, Cue]
 """The questions of all heads that take some, or by their names."""

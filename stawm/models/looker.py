@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from stawm.configuration import GLIMPSES
@@ -199,14 +199,15 @@ class Looker(Model):
             together.add(found, weighed(losses, self.config.head(name)), name, heads)
         trace = output.trace
         if trace is not None and trace.log_prob is not None:
-            found |= self.policy.losses(trace.log_prob, trace.baseline, self._reward(output, shared))
+            reward = self._reward(output, shared).to(trace.log_prob.dtype)
+            found |= self.policy.losses(trace.log_prob, trace.baseline, reward)
         return found
 
     def _reward(self, output: Output, targets: Mapping[str, Any]) -> Float[Tensor, "b"]:
         """Return what each scan path was worth: 1 where the answer is right, of several answers the share of them."""
-        heads, dtype = self.named_heads, output.trace.log_prob.dtype
+        heads = self.named_heads
         right = [
-            _right(together.inward(output, heads[name]), own, heads[name].targets).to(dtype)
+            _right(together.inward(output, heads[name]), own, heads[name].targets)
             for name, own in targets.items()
             if heads[name].targets in RIGHT
         ]
@@ -229,11 +230,11 @@ class Looker(Model):
         return shapes
 
 
-def _right(output: Output, targets: Any, kind: str | None) -> Shaped[Tensor, "b"]:
+def _right(output: Output, targets: Any, kind: str | None) -> Float[Tensor, "b"]:
     """Return whether an answer is right, or of the questions that have a target the share of right answers."""
     if kind == "classes":
         assert output.logits is not None
-        return output.logits.argmax(dim=-1) == targets
+        return (output.logits.argmax(dim=-1) == targets).float()
     wanted = targets != HOLE
     right = (output.answers.argmax(dim=-1) == targets) & wanted
     return right.sum(dim=1) / wanted.sum(dim=1).clamp(min=1)

@@ -148,10 +148,12 @@ def test_any_locator_reads_and_writes():
         assert output.trace.glimpses.shape == (2, 3, views, 2, 2)
 
 
-def test_the_pose_gradient_is_clipped_image_by_image():
+@pytest.mark.parametrize("half", ["reader", "painter"])
+def test_the_pose_gradient_is_clipped_image_by_image(half: str):
     model, image = drawer(), 50 * pixels()
     norms: list[Tensor] = []
-    model.reader.pose.register_full_backward_hook(lambda module, gone, came: norms.append(came[0].norm(dim=1)))
+    layer = getattr(model, half).pose
+    layer.register_full_backward_hook(lambda module, gone, came: norms.append(came[0].norm(dim=1)))
     model.loss(model(image, sample=False, pose_clip=1e-3), image)["total"].backward()
     assert len(norms) == 3
     assert all(norm.le(1e-3 * (1 + 1e-5)).all() for norm in norms)

@@ -10,24 +10,18 @@ from typing import Any, Literal, TypeAlias
 
 import onnxruntime as ort
 
-from stawm.errors import ExportError, InputError, StawmError, shown
+from stawm.errors import ExportError, InputError, shown
+from stawm.export.run.devices import INSTALL as INSTALL
+from stawm.export.run.devices import DeviceError as DeviceError
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 WANTED = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
-INSTALL = {
-    "cuda": "It needs an NVIDIA driver and: pip install 'onnxruntime-gpu[cuda,cudnn]' (and no onnxruntime beside it).",
-    "tensorrt": "It needs an NVIDIA driver and: pip install 'onnxruntime-gpu[cuda,cudnn]' 'tensorrt-cu13<11'.",
-}
 Options: TypeAlias = tuple[str, dict[str, str]]
 NODES_ON_THE_CPU = "fallback to CPU EP has been explicitly disabled"
 """What ONNX Runtime says where a node has no kernel on the device that was asked for."""
 
 _log = logging.getLogger("stawm.export")
-
-
-class DeviceError(StawmError):
-    """A device that was asked for cannot be used; the message says what to install."""
 
 
 def choose_device(device: str) -> str:

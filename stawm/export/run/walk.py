@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stawm.arrays import Array, namespace
+from stawm.arrays import Array, alike, namespace
 from stawm.export.graphs.names import AXES, IN, NOISE, OUT, RECALL, STEER
 
 Named = dict[str, Array]
@@ -35,7 +35,7 @@ class Walk:
 
     def keep(self, rows: Array) -> None:
         """Go on with some of the images only."""
-        self.known = {name: value[rows] for name, value in self.known.items()}
+        self.known = {name: value[alike(rows, value)] for name, value in self.known.items()}
 
     def join(self, other: "Walk") -> None:
         """Go on with the images of another walk too; how many glimpses each image was given need not be the same."""

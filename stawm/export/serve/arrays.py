@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from stawm.arrays import Array, namespace, to_numpy
+from stawm.arrays import Array, alike, namespace, to_numpy
 from stawm.errors import ExportError, InputError
 from stawm.export.file import sealing
 from stawm.export.file.faces import fixed
@@ -276,7 +276,8 @@ class Session:
     def _in_order(self, found: Sequence[Named], order: np.ndarray) -> Named:
         """Put what groups of images gave together, and into the order of the images."""
         join = namespace(next(iter(found[0].values()))).concatenate
-        return {name: join([one[name] for one in found])[order] for name in found[0]}
+        joined = {name: join([one[name] for one in found]) for name in found[0]}
+        return {name: value[alike(order, value)] for name, value in joined.items()}
 
     def _inputs(self, images: Images, noise: Any, generator: Any, glimpses: int | None) -> Named:
         image = normalise(self._pixels(images), self.info)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,9 +15,8 @@ from torch import Tensor
 from stawm.errors import InputError
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.live import LiveModel
-from stawm.export.serve.looking import Until
+from stawm.export.serve.looking import Looked, Until
 from stawm.export.serve.pixels import prepare
-from stawm.export.serve.session import OnnxModel
 from stawm.export.table import table
 from stawm.models.model import Model
 from stawm.pictures import ENDINGS, check_file
@@ -25,6 +24,22 @@ from stawm.storage.opening import as_path
 from stawm.text import Readable
 from stawm.training.data.folders import describe_left, search, shown
 from stawm.training.data.notices import warn
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What answers pictures: an `OnnxModel`, or a `LiveModel`, which needs no ONNX Runtime."""
+
+    info: GraphInfo
+    batch_size: int
+
+    def __call__(self, images: Any) -> Any:
+        """Look at images."""
+        ...
+
+    def look(self, images: Any, *, until: Until = None) -> Looked:
+        """Look until the answer is certain enough."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +121,7 @@ def find_images(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def run_folder(
-    model: OnnxModel | LiveModel | Model,
+    model: Answering | Model,
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     until: Until = None,
@@ -127,7 +142,7 @@ def run_folder(
     """
     if isinstance(model, Model):
         model = LiveModel(model, next(model.parameters()).device.type)
-    if not isinstance(model, (OnnxModel, LiveModel)):
+    if not isinstance(model, Answering):
         raise InputError(f"run_folder takes an OnnxModel or a model; got {type(model).__name__}.")
     given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     paths = [found for one in given for found in find_images(as_path(one, "An image"))]
@@ -148,7 +163,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _answer(
-    model: OnnxModel | LiveModel,
+    model: Answering,
     paths: Sequence[Path],
     until: Until,
     save: str | os.PathLike[str] | None,

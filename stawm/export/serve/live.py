@@ -14,7 +14,7 @@ from stawm.errors import InputError
 from stawm.export.file.describing import plain
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.graphs.fields import choose
-from stawm.export.run.providers import INSTALL, DeviceError
+from stawm.export.run.devices import INSTALL, DeviceError
 from stawm.export.run.walk import Named
 from stawm.export.serve.arguments import as_count
 from stawm.export.serve.grouping import size_by_size

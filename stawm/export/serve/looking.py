@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from stawm.arrays import Array, namespace, to_numpy
+from stawm.arrays import Array, alike, namespace, to_numpy
 from stawm.errors import InputError
 from stawm.export.run.walk import Named, Run, Walk, asked, of_glimpse
 from stawm.export.serve.arguments import check_until
@@ -93,7 +93,9 @@ class Steps:
 
     def begin(self, rows: np.ndarray) -> None:
         """Look at some of the images from now on too."""
-        begun = Walk(self.run, self.takes, self.images[rows], {name: cue[rows] for name, cue in self.cues.items()})
+        places = alike(rows, self.images)
+        cues = {name: cue[places] for name, cue in self.cues.items()}
+        begun = Walk(self.run, self.takes, self.images[places], cues)
         if self.walk is None:
             self.walk = begun
         else:
@@ -102,6 +104,7 @@ class Steps:
     def look(self, rows: np.ndarray, taken: np.ndarray) -> Named:
         """Take a glimpse of each image that is looked at; return logits and confidence as arrays."""
         assert self.walk is not None
+        rows, taken = alike(rows, self.images), alike(taken, self.images)
         self.walk.look(of_glimpse({name: value[rows, taken][:, None] for name, value in self.own.items()}, 0))
         found = self.walk.read()
         return {name: to_numpy(found[name]) for name in ("logits", "confidence")}
