@@ -52,7 +52,7 @@ def _of_checkpoint(args: Namespace) -> None:
     show(args, model.stopping, f"saved {out}")
 
 
-def _goal(args: Namespace) -> dict[str, float]:
+def _goal(args: Namespace) -> dict[str, Any]:
     """Return what is asked of the thresholds."""
     goal = {"glimpses": args.glimpses} if args.error is None else args.error
     return goal | ({} if args.certainty is None else {"certainty": args.certainty})

@@ -197,22 +197,20 @@ class Looker(Model):
             together.add(found, weighed(losses, self.config.head(name)), name, heads)
         trace = output.trace
         if trace is not None and trace.log_prob is not None:
-            found |= self.policy.losses(trace.log_prob, trace.baseline, self._reward(output, shared))
+            reward = self._reward(output, shared).to(trace.log_prob.dtype)
+            found |= self.policy.losses(trace.log_prob, trace.baseline, reward)
         return found
 
     def _reward(self, output: Output, targets: Mapping[str, Any]) -> Float[Tensor, "b"]:
         """Return what each scan path was worth: 1 where the answer is right, of several heads the share of them."""
         heads = self.named_heads
-        right = [
-            (together.inward(output, heads[name]).logits.argmax(dim=-1) == own)
-            for name, own in targets.items()
-            if heads[name].targets == "classes"
-        ]
+        answers = {n: together.inward(output, heads[n]).logits for n in targets if heads[n].targets == "classes"}
+        right = [logits.argmax(dim=-1) == targets[name] for name, logits in answers.items() if logits is not None]
         if not right:
             raise InputError(
                 f"The policy {self.policy.config.name!r} learns by right classes, so a head must classify."
             )
-        return torch.stack(right).to(output.trace.log_prob.dtype).mean(dim=0)
+        return torch.stack(right).float().mean(dim=0)
 
     def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
         """Return what each head that learns targets says of how good its answers are, summed over the batch."""

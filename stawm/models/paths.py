@@ -65,4 +65,7 @@ def _mean(name: str, value: Tensor, count: int) -> Tensor:
 
 
 def _of_first(trace: Trace | None, count: int) -> Trace | None:
-    return None if trace is None else Trace(*(part if part is None else part[::count] for part in trace))
+    if trace is None:
+        return None
+    parts: Any = (part if part is None else part[::count] for part in trace)
+    return Trace(*parts)

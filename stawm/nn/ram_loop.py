@@ -9,7 +9,7 @@ The first state is zero. With a context network, that of the layer which emits i
 is the first layer, so that of two layers no answer sees the context.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -56,7 +56,7 @@ class ReluCell(nn.Module):
 class LSTMLayer(LSTMCell):
     """An LSTM cell that takes its state as one."""
 
-    def forward(self, x: Float[Tensor, "b i"], state: LayerState) -> LayerState:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, x: Float[Tensor, "b i"], state: LayerState) -> LayerState:
         """Return the next state."""
         h = None if state.h is None else state.h.to(self.weight_hh.dtype)
         return LayerState(*super().forward(x, h, state.c))
@@ -191,5 +191,5 @@ class RamLoop(nn.Module):
                 state = self.step(looks[-1].features, state)
                 assert state[0].h is not None
                 read.append(state[0].h)
-        parts = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))  # pyright: ignore[reportArgumentType]
+        parts: Any = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))
         return Look(*parts), torch.stack(read, dim=1)

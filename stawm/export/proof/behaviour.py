@@ -16,9 +16,10 @@ from stawm.errors import InputError, shown
 from stawm.export.graphs.plan import Plan
 from stawm.export.graphs.prepared import example_inputs
 from stawm.export.graphs.rollout import Rollout
+from stawm.export.graphs.steering import neutral
 from stawm.export.proof.report import Check
 from stawm.export.run.walk import Named
-from stawm.models.model import Model
+from stawm.models.model import Model, Stawm
 
 BATCH = 128
 """How many images are run at once."""
@@ -135,7 +136,7 @@ def in_float32(model: Model) -> Model:
 def outputs_of(whole: Model, plan: Plan, inputs: Sequence[Named]) -> Expected:
     """Run a model that `in_float32` gave on inputs, batch by batch."""
     noise = tuple(whole.noise_shapes(1)) if plan.sample else ()
-    rollout = Rollout(whole, plan.glimpses, plan.fields, noise)
+    rollout = Rollout(whole, plan.glimpses, plan.fields, noise, plan.steered)
     with torch.no_grad():
         return Expected(inputs, _joined([rollout.run(given) for given in inputs]))
 
@@ -154,7 +155,14 @@ def _batches(model: Model, plan: Plan, trial: Trial) -> Iterator[Named]:
         yield from (example_inputs(model, plan, BATCH, seed) for seed in range(MADE // BATCH))
         return
     for seed, part in enumerate(trial.images.float().cpu().split(BATCH)):
-        yield example_inputs(model, plan, len(part), seed) | {"image": part}
+        yield example_inputs(model, plan, len(part), seed) | {"image": part} | _unsteered(model, plan, len(part))
+
+
+def _unsteered(model: Model, plan: Plan, batch: int) -> Named:
+    """Return the steering that changes nothing: real images are looked at where the model looks by itself."""
+    if not (plan.steered and isinstance(model, Stawm)):
+        return {}
+    return neutral(batch, plan.glimpses or 1, len(model.locator.identity_pose())).named()
 
 
 def judge(ours: Named, theirs: Named, trial: Trial) -> list[Check]:

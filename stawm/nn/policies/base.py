@@ -40,6 +40,7 @@ class Policy(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Config]]
+    config: Config
     noise: ClassVar[Literal["pose", "place"] | None] = None
     always_draws: ClassVar[bool] = False
     follows: ClassVar[bool] = True

@@ -15,6 +15,7 @@ from stawm.export.graphs import steering
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.rollout import Rollout
 from stawm.export.graphs.steering import Steering
+from stawm.export.proof.behaviour import Trial, answer, expect
 from stawm.export.run.walk import roll
 from tests.shared import once
 from tests.small import inputs, shaken, tiny
@@ -125,3 +126,26 @@ def test_only_a_step_graph_is_steered(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="take graph='step'"):
         to_onnx(tiny(), tmp_path / "m.onnx", steered=True)
     assert not list(tmp_path.iterdir())
+
+
+STEERED = Plan("step", 2, ("logits", "pose"), False, steered=True)
+
+
+def test_a_trial_on_made_images_steers_the_model_as_its_graph() -> None:
+    model = shaken(tiny())
+    run = Rollout(model.eval(), 2, STEERED.fields, steered=True).run
+    expected = expect(model, STEERED, Trial())
+    with torch.no_grad():
+        found = answer(run, expected)
+    for name, value in expected.answers.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_a_trial_on_real_images_lets_the_model_look_where_it_looks_by_itself() -> None:
+    model = shaken(tiny())
+    images, _ = inputs(model)
+    expected = expect(model, STEERED, Trial(images=images))
+    with torch.no_grad():
+        own = model.eval()(images, glimpses=2)
+    assert torch.equal(expected.answers["logits"], own.logits)
+    assert torch.equal(expected.answers["pose"], own.trace.pose)
