@@ -19,8 +19,8 @@ from stawm.cli.shown import CALIBRATED, JUDGED, labels_of, normalised, some
 from stawm.export import Bounds, inspect
 from stawm.export.graphs.plan import Plan
 from stawm.export.proof.behaviour import Expected, Trial, answer, expect, judge
+from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
-from stawm.export.run.runners import HostRunner
 from stawm.export.run.walk import Named
 from stawm.models.model import Model
 from stawm.storage.pretrained import resolve_weights

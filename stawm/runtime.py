@@ -7,6 +7,7 @@ that answers in tensors.
 from stawm.export.file.metadata import GraphInfo as GraphInfo
 from stawm.export.run.devices import DeviceError as DeviceError
 from stawm.export.serve.arrays import Session as Session
+from stawm.export.serve.asking import Remembered as Remembered
 from stawm.export.serve.looking import Looked as Looked
 
-__all__ = ["DeviceError", "GraphInfo", "Looked", "Session"]
+__all__ = ["DeviceError", "GraphInfo", "Looked", "Remembered", "Session"]

@@ -26,7 +26,7 @@ PEERS = {
 }
 """The models of other papers."""
 STAWMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "stawm"]
-OURS = {"stawm-digits", "stawm-photo", *SCENES, *PEERS}
+OURS = {"stawm-digits", "stawm-photo", "stawm-recall", *SCENES, *PEERS}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 RAM_SIZES = {"feature_size": 8, "hidden_size": 12, "glimpses": 3}
@@ -69,11 +69,13 @@ def shaken(model: Any, scale: float = 0.1) -> Any:
 
 
 def inputs(model: Model, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Images and labels."""
+    """Images and labels; of a model that is asked, one for each question."""
     generator = torch.Generator().manual_seed(seed)
     dtype = next(model.parameters()).dtype
     images = torch.rand(batch, *model.config.image, generator=generator, dtype=torch.float64).to(dtype)
-    return images, torch.randint(0, 10, (batch,), generator=generator)
+    asked = model.config.head("recall")
+    shape = (batch,) if asked is None else (batch, asked.cues)
+    return images, torch.randint(0, 10, shape, generator=generator)
 
 
 def tensors(output: Output) -> dict[str, Tensor]:

@@ -67,6 +67,15 @@ COMPONENTS: tuple[Entry, ...] = (
     ),
     _memory("gated-delta", "gated_delta:GatedDelta", "The delta rule with a learned decay at every write.", "yang2025"),
     _memory("oja", "oja:Oja", "Oja's subspace rule: Hebbian growth that bounds itself.", "oja1982", "oja1989"),
+    _memory(
+        "mean", "mean:Mean", "A control: the mean of what was written, with a read-out of two layers.", "zaheer2017"
+    ),
+    _memory(
+        "recurrent",
+        "recurrent:Recurrent",
+        "A control: an LSTM over what is written, with a read-out of two layers.",
+        *("hochreiter1997", "gers2000"),
+    ),
     _memory("hopfield", "hopfield:Hopfield", "Keeps every input, and reads by softmax attention.", "ramsauer2021"),
     _backbone("conv", "conv:Conv", "A plain stack of convolutions, as the paper uses.", "harris2019"),
     _backbone(
@@ -128,6 +137,7 @@ COMPONENTS: tuple[Entry, ...] = (
         *("harris2019", "kingma2014", "higgins2017"),
     ),
     _head("regression", "regression:RegressionHead", "Reads the finished memory once and gives k numbers."),
+    _head("recall", "recall:RecallHead", "Answers questions that are put after looking, one read each.", "harris2019"),
     _head("multilabel", "multilabel:MultilabelHead", "Reads the finished memory once and gives k yes-or-no labels."),
     _data("digits", "known_sets:Digits", "The 1,797 digits inside scikit-learn, enlarged to 16x16."),
     _data("mnist", "known_sets:Mnist", "MNIST: 70,000 digits of 28x28.", "lecun1998"),

@@ -121,6 +121,8 @@ SCENES: RecipeFields = {
     "augmentation": {},
 }
 """Of scenes, which are made afresh in every epoch, so that nothing has to be augmented."""
+RECALL: RecipeFields = {**SCENES, "epochs": 14, "average": 0.99}
+"""Of questions about scenes."""
 SCENES_CNN: RecipeFields = {**SCENES, "epochs": 5, "pose_clip": None, "frozen_norm": 0.0}
 RAM: RecipeFields = {
     **CLASSES,

@@ -50,6 +50,34 @@ CNN_60 = {
 }
 
 
+_RECALL: dict[str, Any] = {
+    "image": (1, 64, 64),
+    "glimpses": 6,
+    "glimpse_size": 16,
+    "memory_size": 96,
+    "hidden_size": 64,
+    "dropout": 0.0,
+    "pose_limit": 1.0,
+    "context": {"name": "spatial-softmax", "layers": "16@5/2p2 32@3/1p1"},
+    "context_size": 24,
+    "backbone": {"name": "conv", "layers": "16@3/1p1 32@3/2p1 48@3/2p1"},
+    "locator": {"name": "retina", "scales": 2, "antialias": True},
+    "memory": "delta",
+    "canvas": "addition",
+    "heads": (
+        {
+            "name": "recall",
+            "cues": 4,
+            "cue_names": ("top left", "top right", "bottom left", "bottom right"),
+            "hidden": 64,
+        },
+    ),
+    "class_names": _DIGITS,
+    "mean": (0.0984,),
+    "std": (0.2728,),
+}
+
+
 def _task(task: str, words: str, looks: dict[str, Any], plain: dict[str, Any]) -> tuple[Entry, ...]:
     """Return the preset that looks, and the CNN beside it."""
     return (
@@ -71,6 +99,13 @@ def _task(task: str, words: str, looks: dict[str, Any], plain: dict[str, Any]) -
 
 
 SCENE_PRESETS: tuple[Entry, ...] = (
+    *preset(
+        "stawm-recall",
+        "What stands at each place of a 2x2 grid of digits, asked after looking, in 6 glimpses of 16x16.",
+        _RECALL,
+        fast=recipes.RECALL,
+        cites=("harris2019", "mnih2014", "schlag2021"),
+    ),
     *_task("translated-60", "Digits anywhere on 60x60", _60, CNN_60),
     *_task("cluttered-60", "Digits in clutter on 60x60", _60, CNN_60),
     *_task("cluttered-100", "Digits in clutter on 100x100", _100, CNN_100),

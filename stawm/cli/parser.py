@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import commands, drawing, explaining, exploring, graphs, stopping, values, web
+from stawm.cli import asking, commands, drawing, explaining, exploring, graphs, stopping, values, web
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -160,6 +160,7 @@ def make_parser() -> Parser:
     _eval(add(commands.evaluate, "eval", "measure a model on images"))
     _draw(add(drawing.draw, "draw", "picture what a model draws of images"))
     _explain(add(explaining.explain, "explain", "say which glimpses speak for which class"))
+    _ask(add(asking.ask, "ask", "ask a model about images, after it looked at them"))
     _diagnose(add(commands.diagnose, "diagnose", "examine the health of a model's memory on images"))
     _tune_stop(add(stopping.tune_stop, "tune-stop", "find when a model is sure enough to stop looking, and keep it"))
     graphs.add_parsers(add)
@@ -285,9 +286,14 @@ def _explain(parser: Parser) -> None:
     parser.add_argument("--out", type=values.picture, metavar="FILE", help="also draw it: a picture (.png, .svg, ...)")
 
 
-def _some_images(parser: Parser) -> None:
+def _ask(parser: Parser) -> None:
+    _some_images(parser, model=f"an ONNX file, the folder of a step graph, or {graphs.MODEL}")
+    asking.add_arguments(parser)
+
+
+def _some_images(parser: Parser, model: str = graphs.MODEL) -> None:
     parser.intermixed = True
-    _model(parser)
+    parser.add_argument("model", help=model)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="files of images")
     _data(parser, required=False)
     parser.add_argument(

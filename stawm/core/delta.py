@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.chunks import earlier, in_chunks, unit_lower_inverse
-from stawm.core.stacks import attend, check_stack, retraced
+from stawm.core.stacks import attend, check_stack, of_any_number, retraced
 
 CHUNK = 32
 
@@ -47,9 +47,10 @@ def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: 
     return State(torch.addcmul(state.S, u[:, :, None], k[:, None, :]))
 
 
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
+@of_any_number
+def read(state: State, q: Float[Tensor, "b *k m"]) -> Float[Tensor, "b *k d"]:
     """Return S q."""
-    return (q[:, None] @ state.S.mT)[:, 0]
+    return q @ state.S.mT
 
 
 def matrix(state: State) -> Float[Tensor, "b d m"]:

@@ -15,7 +15,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stawm.core.stacks import Form, Scalar, as_scalar, attend, check_stack, decay_rows, is_factored, step_through, terms
+from stawm.core.stacks import (
+    Form,
+    Scalar,
+    as_scalar,
+    attend,
+    check_stack,
+    decay_rows,
+    is_factored,
+    of_any_number,
+    step_through,
+    terms,
+)
 
 
 class Rates(NamedTuple):
@@ -66,12 +77,13 @@ def write(state: State, e: Float[Tensor, "b m"], rates: Rates) -> State:
     return _change(state, e, rates)
 
 
-def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
+@of_any_number
+def read(state: State, q: Float[Tensor, "b *k m"], rates: Rates) -> Float[Tensor, "b *k m"]:
     """Return A q."""
     if isinstance(state, DenseState):
-        return (q[:, None] @ state.A.mT)[:, 0]
+        return q @ state.A.mT
     E = state.E
-    return attend(q[:, None], E, E, _weights(E, rates, [E.shape[1]]))[:, 0]
+    return attend(q, E, E, _weights(E, rates, [E.shape[1]]))
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:

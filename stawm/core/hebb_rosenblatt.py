@@ -25,6 +25,7 @@ from stawm.core.stacks import (
     check_stack,
     decay_rows,
     is_factored,
+    of_any_number,
     powers,
     step_through,
     terms,
@@ -100,11 +101,12 @@ def write(
     return _change(state, e, f, rates)
 
 
+@of_any_number
 def read(
-    state: State, q: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper"
-) -> Float[Tensor, "b m"]:
+    state: State, q: Float[Tensor, "b *k m"], rates: Rates, orientation: Orientation = "paper"
+) -> Float[Tensor, "b *k m"]:
     """Return W q: linear, without φ, and without θ q, so that reading cannot be the identity."""
-    return _read_all(state, q[:, None], rates, orientation)[:, 0]
+    return _read_all(state, q, rates, orientation)
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from stawm.core.stacks import Scalar, as_scalar, check_stack, decay_rows
+from stawm.core.stacks import Scalar, as_scalar, check_stack, decay_rows, of_any_number
 
 
 class Rates(NamedTuple):
@@ -45,9 +45,10 @@ def write(state: State, e: Float[Tensor, "b m"]) -> State:
     return _append(state, e[:, None])
 
 
-def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
+@of_any_number
+def read(state: State, q: Float[Tensor, "b *k m"], rates: Rates) -> Float[Tensor, "b *k m"]:
     """Return the mean of the patterns, weighted by the softmax of β e·q."""
-    return _retrieve(q[:, None], state.E, state.valid[:, None], rates)[:, 0]
+    return _retrieve(q, state.E, state.valid[:, None], rates)
 
 
 def matrix(state: State, rates: Rates) -> Float[Tensor, "b m m"]:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.chunks import in_chunks
-from stawm.core.stacks import Scalar, as_scalar, check_stack
+from stawm.core.stacks import Scalar, as_scalar, check_stack, of_any_number
 
 Trace: TypeAlias = Literal["hebb", "oja"]
 CHUNK = 16
@@ -83,9 +83,10 @@ def imprint(
     return State(torch.addcmul(_kept(y, rates, trace) * state.H, grown, x[:, None, :]))
 
 
-def read(state: Traced, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+@of_any_number
+def read(state: Traced, q: Float[Tensor, "b *k m"], weights: Weights) -> Float[Tensor, "b *k m"]:
     """Return (w + α∘H) q."""
-    return q @ weights.w.mT + (q[:, None] @ (weights.alpha * state.H).mT)[:, 0]
+    return q @ weights.w.mT + q @ (weights.alpha * state.H).mT
 
 
 def matrix(state: Traced, weights: Weights) -> Float[Tensor, "b m m"]:

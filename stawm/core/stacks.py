@@ -1,7 +1,8 @@
 """What rules share that are evaluated over a whole stack of writes: decays, and reads after chosen writes."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,17 @@ from stawm.errors import InputError
 Scalar: TypeAlias = Float[Tensor, ""] | float
 Form: TypeAlias = Literal["auto", "dense", "factored"]
 S = TypeVar("S")
+Read = TypeVar("Read", bound=Callable[..., Tensor])
+
+
+def of_any_number(read: Read) -> Read:
+    """Let a function that reads queries (b, k, m) read a single one, (b, m), too."""
+
+    @wraps(read)
+    def either(state: Any, q: Tensor, *more: Any) -> Tensor:
+        return read(state, q, *more) if q.ndim == 3 else read(state, q[:, None], *more)[:, 0]
+
+    return either  # pyright: ignore[reportReturnType]  (it takes what the function takes)
 
 
 def as_scalar(value: Scalar, like: Tensor) -> Float[Tensor, ""]:

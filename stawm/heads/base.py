@@ -53,6 +53,10 @@ class Query(nn.Module):
         return full_precision(self.dropout(self.linear(context.detach()))).clamp(0, 6)
 
 
+RIGHT = ("classes", "answers")
+"""The targets of which an answer is right or wrong."""
+
+
 class Head(nn.Module, ABC):
     """What a memory is used for.
 
@@ -64,19 +68,18 @@ class Head(nn.Module, ABC):
         fields: What the head gives, by the names that it has in the output, each with the letters of its axes: ``b``
             first, then ``n`` where there is one for every glimpse. Those of a latent go by their own names. A field
             that `Output` does not have itself is found in its ``extra``, and can be an output of a graph.
-        targets: What the head learns: the number of a class, k numbers, or k flags that are 0 or 1, of each image;
-            None where it needs none.
+        targets: What the head learns of each image: the number of a class, k numbers, k flags that are 0 or 1, or the
+            numbers of k answers, -1 where there is none; None where it needs none.
         Config: The head's own configuration. Where losses are summed over the batch, its ``summed_losses``
             names them; those that it does not name are averaged. Derived from `HeadConfig`, it takes a label and a
             weight too, which are seen to outside the head.
-            names them; those that it does not name are averaged.
         learns_early: Whether its losses are also of the reads that it gives where all are asked for, so that all are
             made while training.
-        query: From the context features to q.
+        query: From the context features to q. Of heads that are asked by cues, see `stawm.heads.cued`.
     """
 
     fields: ClassVar[Mapping[str, str]] = {}
-    targets: ClassVar[Literal["classes", "values", "flags"] | None] = None
+    targets: ClassVar[Literal["classes", "values", "flags", "answers"] | None] = None
     Config: ClassVar[type[Config]]
     learns_early: bool = False
     query: Query

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from stawm.errors import InputError
-from stawm.heads.base import Fields, Head
+from stawm.heads.base import Fields, Head, Targets
 from stawm.heads.config import RESERVED, label_of, prefix
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Latent, Noise, Output
@@ -158,6 +158,22 @@ def share_out(heads: Mapping[str, Head], targets: Tensor | Mapping[str, Tensor] 
     if strange:
         raise InputError(f"There is no head {strange[0]!r} to learn targets; the model has {', '.join(heads)}.")
     return {name: targets.get(name) for name in heads}
+
+
+def measures_of(heads: Mapping[str, Head], output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
+    """Return what each head that learns targets says of how good its answers are, summed over the batch.
+
+    Args:
+        heads: The heads by name.
+        output: What their model gave.
+        labels: What would have been right.
+    """
+    shared = {name: own for name, own in share_out(heads, labels).items() if own is not None}
+    return {
+        name: heads[name].measure(inward(output, heads[name]), own)
+        for name, own in shared.items()
+        if heads[name].targets
+    }
 
 
 def _counted(head: Head) -> str:

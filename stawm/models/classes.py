@@ -54,18 +54,19 @@ def places(config: SharedConfig, names: Sequence[str], what: str = "the images")
 
     Returns:
         One number for each name; None where the set's own numbers hold, as the model or the set has no names, or the
-        model does not classify.
+        model neither classifies nor answers questions.
 
     Raises:
         InputError: A class of the set is none of the model's; where the model has no names, there are not as many.
     """
-    if config.classes is None or not names:
+    if config.answers is None or not names:
         return None
     if not config.class_names:
-        if len(names) != config.classes:
+        if len(names) != config.answers:
+            head = "classification" if config.classifies else "recall"
             raise InputError(
-                f"{_capital(what)} are of {len(names)} classes, the model tells {config.classes} apart and has no "
-                f"names for them: build it with heads.classification.classes={len(names)}, or with class_names."
+                f"{_capital(what)} are of {len(names)} classes, the model tells {config.answers} apart and has no "
+                f"names for them: build it with heads.{head}.classes={len(names)}, or with class_names."
             )
         return None
     found = match(config.class_names, names)
@@ -82,7 +83,7 @@ def places(config: SharedConfig, names: Sequence[str], what: str = "the images")
 
 def note_on_places(config: SharedConfig, names: Sequence[str]) -> str | None:
     """Say that classes are compared by their numbers, where the model classifies and one side has no names."""
-    if config.classes is None or (names and config.class_names):
+    if config.answers is None or (names and config.class_names):
         return None
     sides = [side for side, its in (("the model", config.class_names), ("the set", names)) if not its]
     have = "has" if len(sides) == 1 else "have"

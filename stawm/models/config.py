@@ -84,6 +84,12 @@ class SharedConfig(Config):
         return None if head is None else head.classes
 
     @property
+    def answers(self) -> int | None:
+        """How many answers have the names of the classes: those of the classification, or of questions."""
+        recall = self.head("recall")
+        return self.classes if recall is None or self.classes is not None else recall.classes
+
+    @property
     def classifies(self) -> bool:
         """Whether one of the heads classifies."""
         return self.classes is not None

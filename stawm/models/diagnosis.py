@@ -13,6 +13,7 @@ from stawm.core import hebb_rosenblatt as rule
 from stawm.core import stability
 from stawm.core.activations import ACTIVATIONS
 from stawm.errors import InputError
+from stawm.models.asking import asked_for
 from stawm.models.looking import LookHealth, examine, is_untrained
 from stawm.models.model import Model, Stawm, evaluating
 from stawm.models.pixels import to_unit
@@ -157,7 +158,9 @@ def _measure(model: Stawm, images: Tensor, n: int) -> Diagnosis:
     poses = seen.looks.pose
     looks, untrained = examine(model, images, poses), is_untrained(model.locator, poses)
     E = seen.memory_input
-    queries = torch.stack([head.query(seen.context) for head in model.named_heads.values()], dim=1)
+    usual = dict.fromkeys(model.named_heads, (n,))
+    asked = [query.reshape(len(E), -1, query.shape[-1]) for query in asked_for(model, seen, usual, {}).values()]
+    queries = torch.cat(asked, dim=1)
     generic = _states(model, E, queries)
     rates = rates_of(model.memory)
     known = {name: getattr(model.config.memory, name, None) for name in rates}

@@ -74,7 +74,7 @@ def evidence(model: Stawm, seen: Seen) -> Evidence:
     return of_writes(model, seen.memory_input, query)
 
 
-def of_writes(model: Stawm, E: Float[Tensor, "b n m"], query: Float[Tensor, "b m"]) -> Evidence:
+def of_writes(model: Stawm, E: Float[Tensor, "b n i"], query: Float[Tensor, "b m"]) -> Evidence:
     """Return each write's share of each logit, exact but for rounding.
 
     Args:

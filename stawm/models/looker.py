@@ -12,10 +12,13 @@ from stawm.configuration import GLIMPSES
 from stawm.errors import InputError
 from stawm.heads import noise as noises
 from stawm.heads import together
-from stawm.heads.base import Fields, Head, Scene, Targets
+from stawm.heads.base import RIGHT, Fields, Head, Scene, Targets
+from stawm.heads.cued import Cues
 from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Noise, Output, Trace
+from stawm.heads.recall import HOLE
+from stawm.models.asking import cues_of_copies
 from stawm.models.base import Model
 from stawm.models.paths import averaged, repeated
 from stawm.models.states import Seen
@@ -79,10 +82,21 @@ class Looker(Model):
     def recall(self, seen: Seen, reads: Mapping[str, Sequence[int]]) -> dict[str, Float[Tensor, "b k m"]]:
         """Return what each head reads of what was seen, after so many glimpses as it says."""
 
+    def asked(self, seen: Seen, cue: Cues | None) -> dict[str, Any]:
+        """Return what `recall` is given beside what was seen, for what is asked; nothing, unless a family says so.
+
+        Raises:
+            InputError: There is a cue, and no head that is asked by one.
+        """
+        if cue is not None:
+            raise InputError(f"{self.config.name} has no head that is asked by a cue, such as 'recall'; leave out cue.")
+        return {}
+
     def forward(
         self,
         images: Float[Tensor, "b c h w"],
         *,
+        cue: Cues | None = None,
         glimpses: int | None = None,
         glimpse_logits: bool = False,
         sample: bool | None = None,
@@ -96,6 +110,9 @@ class Looker(Model):
         Args:
             images: The images, normalised with the configuration's mean and std, in the type of the weights. Of a model
                 in half precision the output is float32, as it is under autocast.
+            cue: What heads such as ``recall`` are asked: the numbers of questions, (k,) for all images or (b, k), or
+                vectors with one axis more; by the heads' names where several are asked differently. Every numbered
+                question, in order, where left out.
             glimpses: How many glimpses to take; the configuration's number where left out.
             glimpse_logits: Whether to classify after every glimpse too.
             sample: Whether what is random is drawn; while training only, where left out, and where a policy looks
@@ -108,17 +125,19 @@ class Looker(Model):
             pose_clip: The largest norm that the gradient of a pose may have, image by image; any where left out.
 
         Raises:
-            InputError: The images or the noise are not of the model's form, or there are no glimpses.
+            InputError: The images, the cue or the noise are not of the model's form, or there are no glimpses.
         """
         if samples is not None:
             wide = repeated(self, images, samples, noise)
             options: dict[str, Any] = {"glimpses": glimpses, "glimpse_logits": glimpse_logits, "pose_clip": pose_clip}
+            options |= {} if cue is None else {"cue": cues_of_copies(self, images, cue, samples)}
             return averaged(self(wide, sample=True, generator=generator, **options), samples)
         self.check_images(images)
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         drawn = self.drawn(images, n, sample, noise, generator)
         seen = self.look(images, n, pose_clip=pose_clip, noise=drawn)
-        output = self.answer(seen, self.recall(seen, self.reads(n, every=glimpse_logits)), drawn)
+        reads = self.reads(n, every=glimpse_logits)
+        output = self.answer(seen, self.recall(seen, reads, **self.asked(seen, cue)), drawn)
         return (
             output if glimpse_logits or self.learns_early else together.without_glimpse_logits(output, self.named_heads)
         )
@@ -185,25 +204,23 @@ class Looker(Model):
         return found
 
     def _reward(self, output: Output, targets: Mapping[str, Any]) -> Float[Tensor, "b"]:
-        """Return what each scan path was worth: 1 where the answer is right, of several heads the share of them."""
+        """Return what each scan path was worth: 1 where the answer is right, of several answers the share of them."""
         heads = self.named_heads
-        answers = {n: together.inward(output, heads[n]).logits for n in targets if heads[n].targets == "classes"}
-        right = [logits.argmax(dim=-1) == targets[name] for name, logits in answers.items() if logits is not None]
+        right = [
+            _right(together.inward(output, heads[name]), own, heads[name].targets)
+            for name, own in targets.items()
+            if heads[name].targets in RIGHT
+        ]
         if not right:
             raise InputError(
-                f"The policy {self.policy.config.name!r} learns by right classes, so a head must classify."
+                f"The policy {self.policy.config.name!r} learns by right answers, so a head must classify, or answer "
+                "questions."
             )
-        return torch.stack(right).float().mean(dim=0)
+        return torch.stack(right).mean(dim=0)
 
     def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
         """Return what each head that learns targets says of how good its answers are, summed over the batch."""
-        heads = self.named_heads
-        shared = {name: own for name, own in together.share_out(heads, labels).items() if own is not None}
-        return {
-            name: heads[name].measure(together.inward(output, heads[name]), own)
-            for name, own in shared.items()
-            if heads[name].targets
-        }
+        return together.measures_of(self.named_heads, output, labels)
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes, without the batch, of the random numbers that the heads and the policy take."""
@@ -211,6 +228,16 @@ class Looker(Model):
         if self.policy.noise is not None:
             shapes[self.policy.noise] = (glimpses, self.locator.pose_size if self.policy.noise == "pose" else 2)
         return shapes
+
+
+def _right(output: Output, targets: Any, kind: str | None) -> Float[Tensor, "b"]:
+    """Return whether an answer is right, or of the questions that have a target the share of right answers."""
+    if kind == "classes":
+        assert output.logits is not None
+        return (output.logits.argmax(dim=-1) == targets).float()
+    wanted = targets != HOLE
+    right = (output.answers.argmax(dim=-1) == targets) & wanted
+    return right.sum(dim=1) / wanted.sum(dim=1).clamp(min=1)
 
 
 def _trace(looks: Look, memory_input: Float[Tensor, "b n m"]) -> Trace:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from stawm.errors import InputError
 from stawm.heads import together
+from stawm.heads.cued import Cues, cued
 from stawm.heads.output import Noise, Output
+from stawm.models.asking import asked_for, queries_of
 from stawm.models.base import Model as Model
 from stawm.models.base import evaluating as evaluating
 from stawm.models.config import ModelConfig
@@ -20,7 +22,6 @@ from stawm.models.states import Seen, State, check_state
 from stawm.nn.glimpse_loop import GlimpseLoop
 from stawm.nn.gradients import reach
 from stawm.nn.memories.base import Memory
-from stawm.nn.precision import of_weights
 
 ALL_USED = 3
 """With as many glimpses every weight has a say, if the policy follows the model: the aggregator's recurrent ones only
@@ -71,6 +72,7 @@ class Stawm(Looker):
             pose_limit=config.pose_limit,
             context_size=config.context_size,
             pose_jitter=config.pose_jitter,
+            apart=parts["memory"].bind != "self",
             policy=parts["policy"],
         )
         self.memory: Memory[Any] = parts["memory"]
@@ -101,7 +103,12 @@ class Stawm(Looker):
         return State(self.memory.init_state(batch, device=device))
 
     def watch(
-        self, images: Float[Tensor, "b c h w"], state: State | None = None, *, glimpses: int | None = None
+        self,
+        images: Float[Tensor, "b c h w"],
+        state: State | None = None,
+        *,
+        cue: Cues | None = None,
+        glimpses: int | None = None,
     ) -> tuple[Output, State]:
         """Look at the next images of a stream, with a memory that holds what was seen before.
 
@@ -111,6 +118,7 @@ class Stawm(Looker):
         Args:
             images: The next image of each of b streams, normalised with the configuration's mean and std.
             state: What `start` or the last call gave; an empty memory where left out.
+            cue: What is asked, as for a call of the model.
             glimpses: How many glimpses to take; the configuration's number where left out.
 
         Returns:
@@ -122,8 +130,55 @@ class Stawm(Looker):
         self.check_images(images)
         n = checked_count(self.config.glimpses if glimpses is None else glimpses)
         seen = self.look(images, n, noise=self.drawn(images, n, None if self.always_draws else False, None, None))
-        recalled, state = self.remember(seen, self.reads(n), state)
+        recalled, state = self.remember(seen, self.reads(n), state, queries=self.queries(seen.context, cue))
         return together.without_glimpse_logits(self.answer(seen, recalled), self.named_heads), state
+
+    def ask(self, state: State, cue: Cues | None = None) -> Output:
+        """Ask a memory further questions, without looking again.
+
+        Args:
+            state: What `remember` or `watch` gave.
+            cue: What is asked, as for a call of the model.
+
+        Returns:
+            The answers of the heads that are asked by cues.
+
+        Raises:
+            InputError: No head is asked by cues, nothing was looked at, or the cue is not of the model's form.
+
+        Examples:
+            >>> import stawm, torch
+            >>> heads = {"name": "recall", "cues": 3}
+            >>> model = stawm.build("stawm-digits", heads=heads, class_names=(), seed=0).eval()
+            >>> output, state = model.watch(model.normalise(torch.rand(2, 1, 16, 16)))
+            >>> again = model.ask(state, cue=[2, 0])
+            >>> torch.allclose(again.answers, output.answers[:, [2, 0]], atol=1e-5)
+            True
+        """
+        if not isinstance(state, State) or state.context is None:
+            raise InputError("ask takes a state after something was seen, as remember or watch gave it.")
+        context = state.context
+        if not cued(self.named_heads):
+            raise InputError(f"{self.config.name} has no head that is asked by a cue, such as 'recall'.")
+        queries = self.queries(context, cue)
+        recalled = {name: activate(self.memory.read(state.memory, query)) for name, query in queries.items()}
+        return self.answer(Seen(context, None, context.new_zeros(len(context), 0, self.memory.input_size)), recalled)
+
+    def queries(self, context: Float[Tensor, "b f"], cue: Cues | None = None) -> dict[str, Float[Tensor, "b k m"]]:
+        """Return the queries of the heads that are asked by cues, by the heads' names.
+
+        Args:
+            context: The features of the whole image, as `look` gave them.
+            cue: What is asked, as for a call of the model.
+
+        Raises:
+            InputError: The cue is not of the model's form, or no head is asked by one.
+        """
+        return queries_of(self, context, cue)
+
+    def asked(self, seen: Seen, cue: Cues | None) -> dict[str, Any]:
+        """Return the queries of the heads that are asked by cues."""
+        return {"queries": self.queries(seen.context, cue)}
 
     def look(
         self,
@@ -160,7 +215,7 @@ class Stawm(Looker):
         reads: Mapping[str, Sequence[int]],
         state: State | None = None,
         *,
-        queries: Mapping[str, Float[Tensor, "b m"]] | None = None,
+        queries: Mapping[str, Float[Tensor, "b *k m"]] | None = None,
     ) -> dict[str, Float[Tensor, "b k m"]]:
         """Write what was seen, all in one pass, and return what each head reads, after ReLU6.
 
@@ -168,7 +223,7 @@ class Stawm(Looker):
             seen: What `look` gave.
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
             state: What the memory holds already; it is empty where left out.
-            queries: Queries in place of those that heads ask, by the heads' names.
+            queries: Queries in place of those that heads ask, by the heads' names, as for `remember`.
         """
         return self.remember(seen, reads, state, queries=queries)[0]
 
@@ -178,7 +233,7 @@ class Stawm(Looker):
         reads: Mapping[str, Sequence[int]],
         state: State | None = None,
         *,
-        queries: Mapping[str, Float[Tensor, "b m"]] | None = None,
+        queries: Mapping[str, Float[Tensor, "b *k m"]] | None = None,
     ) -> tuple[dict[str, Float[Tensor, "b k m"]], State]:
         """Do what `recall` does, and return the state after it too.
 
@@ -186,7 +241,8 @@ class Stawm(Looker):
             seen: What `look` gave.
             reads: For each head the numbers of writes, from 0 to n, after which it reads.
             state: What the memory holds already; it is empty where left out.
-            queries: Queries in place of those that heads ask, by the heads' names; they are asked as they are.
+            queries: Queries in place of those that heads ask, by the heads' names; they are asked as they are. Several
+                at once, (b, k, m), are all read after the last write.
 
         Returns:
             What each head reads, and the memory with what was seen, to go on from.
@@ -196,18 +252,21 @@ class Stawm(Looker):
         """
         if state is not None:
             check_state(state, len(seen.context))
-        heads, given = self.named_heads, queries or {}
-        with of_weights(self.loop.what.weight, seen.context):
-            each = {name: given[name] if name in given else heads[name].query(seen.context) for name in reads}
-        asked = [each[name].unsqueeze(1).expand(-1, len(times), -1) for name, times in reads.items()]
+        each = asked_for(self, seen, reads, queries or {})
+        many = {name for name, query in each.items() if query.ndim == 3}
+        single = {name: times for name, times in reads.items() if name not in many}
+        asked = [each[name].unsqueeze(1).expand(-1, len(times), -1) for name, times in single.items()]
+        if not asked:
+            asked = [seen.memory_input[:, :0, : self.memory.memory_size]]
         stacked = asked[0] if len(asked) == 1 else torch.cat(asked, dim=1)
-        times = [time for own in reads.values() for time in own]
+        times = [time for own in single.values() for time in own]
         start = () if state is None else (state.memory,)
         answers, memory = self.memory.unroll(seen.memory_input, stacked, times, *start)
+        parts = answers.split([len(times) for times in single.values()], dim=1) if single else ()
+        read = dict(zip(single, parts, strict=True)) | {name: self.memory.read(memory, each[name]) for name in many}
         if seen.memory_input.shape[1] < ALL_USED or not self.policy.follows:
-            answers = reach(answers, self.parameters())
-        parts = activate(answers).split([len(times) for times in reads.values()], dim=1)
-        return dict(zip(reads, parts, strict=True)), State(memory, seen.context, seen.pause)
+            read = {name: reach(answers, self.parameters()) for name, answers in read.items()}
+        return {name: activate(read[name]) for name in reads}, State(memory, seen.context, seen.pause)
 
 
 def activate(answers: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:

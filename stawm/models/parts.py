@@ -6,7 +6,7 @@ from typing import Any
 from stawm.configuration.components import instantiate
 from stawm.errors import ConfigError, Faults
 from stawm.heads import together
-from stawm.heads.base import Head
+from stawm.heads.base import RIGHT, Head
 from stawm.heads.config import called
 from stawm.models.config import ModelConfig
 from stawm.nn.locators.base import Locator
@@ -46,9 +46,12 @@ def make_policy(config: Any, locator: Locator) -> Policy:
     """
     sizes = {"hidden_size": config.hidden_size, "glimpses": config.glimpses}
     found = instantiate(Kind.POLICY, config.policy, locator=locator, **sizes)
-    if found.rewarded and not any(find(Kind.HEAD, head.name).load().targets == "classes" for head in config.heads):
+    if found.rewarded and not any(find(Kind.HEAD, head.name).load().targets in RIGHT for head in config.heads):
         raise ConfigError(
-            [f"The policy {config.policy.name!r} learns by right classes: a head must classify, as 'classification'."]
+            [
+                f"The policy {config.policy.name!r} learns by right answers: a head must classify, or answer "
+                "questions, as 'classification' and 'recall' do."
+            ]
         )
     return found
 

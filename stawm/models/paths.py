@@ -12,6 +12,8 @@ from stawm.heads.output import Noise, Output, Trace
 
 MOST = 1000
 """How many scan paths an image may have."""
+LOGARITHMS = ("logits", "answers")
+"""What the names of fields end with that are logarithms of probabilities."""
 
 
 def check_samples(samples: Any) -> int:
@@ -61,7 +63,7 @@ def averaged(output: Output, samples: int) -> Output:
 
 def _mean(name: str, value: Tensor, count: int) -> Tensor:
     apart = value.unflatten(0, (-1, count))
-    return apart.logsumexp(dim=1) - math.log(count) if name.endswith("logits") else apart.mean(dim=1)
+    return apart.logsumexp(dim=1) - math.log(count) if name.endswith(LOGARITHMS) else apart.mean(dim=1)
 
 
 def _of_first(trace: Trace | None, count: int) -> Trace | None:

@@ -12,6 +12,7 @@ from stawm.errors import ConfigError, Faults
 from stawm.heads import together
 from stawm.heads.classification import ClassificationHead
 from stawm.heads.config import called
+from stawm.heads.cued import cued
 from stawm.heads.output import Noise
 from stawm.heads.pairs import PairClassifier
 from stawm.models.looker import Looker, checked_count
@@ -134,6 +135,12 @@ def _heads(config: RamConfig) -> dict[str, nn.Module]:
     found = {called(head): faults.attempt(instantiate, Kind.HEAD, head, **offered) for head in config.heads}
     faults.settle()
     faults.add(*together.clashes(found))
+    faults.add(
+        *(
+            f"{config.name}: a model of the family 'ram' has no memory that a head such as {name!r} could ask."
+            for name in cued(found)
+        )
+    )
     faults.settle()
     for head in found.values():
         head.query = nn.Identity()

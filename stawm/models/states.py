@@ -15,7 +15,7 @@ class Seen(NamedTuple):
     Attributes:
         context: The features of the whole image, which queries are made of.
         looks: All glimpses; None where only what the memory is given of them was kept.
-        memory_input: e, what the memory is given at each glimpse.
+        memory_input: e, what the memory is given at each glimpse; 2m numbers where what and where come apart.
         pause: Where the looking stopped; None where that was not kept.
     """
 

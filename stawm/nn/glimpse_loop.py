@@ -105,6 +105,7 @@ class GlimpseLoop(nn.Module):
         pose_limit: float | None = None,
         context_size: int | None = None,
         pose_jitter: float = 0.0,
+        apart: bool = False,
         policy: Policy | None = None,
     ) -> None:
         """Join the parts.
@@ -121,9 +122,11 @@ class GlimpseLoop(nn.Module):
             pose_limit: How far a glimpse's pose may get from the one that the model starts with.
             context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
             pose_jitter: How far the pose of an untrained model is from that one, as a standard deviation.
+            apart: Whether the memory is given what and where apart, and not their product.
             policy: How an emission becomes a pose; it is the pose where left out.
         """
         super().__init__()
+        self.apart = apart
         self.context = context
         self.backbone = backbone
         self.locator = locator
@@ -204,10 +207,11 @@ class GlimpseLoop(nn.Module):
         return state._replace(x=h, aggregator_h=h, aggregator_c=c)
 
     def memory_input(self, looks: Look) -> Float[Tensor, "*bn m"]:
-        """Return e = ReLU6(what(features) * where), for one glimpse or for all at once."""
+        """Return e = ReLU6(what(features) * where), for one glimpse or for all at once; or ReLU6 of both apart."""
         with without_autocast(looks.pose):
             seen_from = looks.pose if self.where_from == "pose" else looks.emission
-            return (self.what(looks.features) * self.where(seen_from)).clamp(0, 6)
+            what, where = self.what(looks.features), self.where(seen_from)
+            return (torch.cat([what, where], dim=-1) if self.apart else what * where).clamp(0, 6)
 
     def forward(
         self, images: Float[Tensor, "b c h w"], glimpses: int, pose_clip: float | None = None

@@ -166,4 +166,6 @@ def _limits(config: SharedConfig, noted: Mapping[str, Any]) -> str:
         lines.append(f"- It learned from {one_line(data)} alone. How it does on other images was not measured.")
     if config.classifies:
         lines.append("- It names one of its classes for every image, also for one that shows none of them.")
+    if config.has("recall"):
+        lines.append("- It has an answer to every question, also where nothing is that is asked for.")
     return "\n".join(["## What to keep in mind\n", *lines]) if lines else ""

@@ -58,7 +58,7 @@ def given_fields(spec: ModelSpec, overrides: Mapping[str, Any], begun: SharedCon
     found = {key for layer in changes for key in layer if key in FIELDS}
     found |= {"classes"} if any(_gives_classes(layer.get("heads")) for layer in changes) else set()
     if begun is not None:
-        found |= {"image", "mean", "std"} | ({"classes", LEARNED} if begun.classifies else set())
+        found |= {"image", "mean", "std"} | ({"classes", LEARNED} if begun.answers is not None else set())
     return frozenset(found)
 
 
@@ -143,16 +143,29 @@ def _normalised(config: SharedConfig, train: ImageSet) -> dict[str, tuple[float,
 
 def _classes(config: SharedConfig, splits: Splits, fixed: Collection[str]) -> dict[str, Any]:
     """Return the changes of the number of classes and of their names."""
-    if "class_names" in fixed or "classes" not in target_kinds(config) or config.classes is None:
+    if "class_names" in fixed or not {"classes", "answers"} & {*target_kinds(config)} or config.answers is None:
         return {}
     names = splits.train.class_names
     if "classes" in fixed:
         free = not config.class_names or LEARNED not in fixed
-        return {"class_names": names} if free and len(names) == config.classes else {}
+        return {"class_names": names} if free and len(names) == config.answers else {}
+    if not config.classifies:
+        return _answers(config, splits.train)
     if names and set(match(config.class_names, names)) == set(range(len(config.class_names))):
         return {}
     count = len(names) or _count(splits)
     return {"heads": {"classification": {"classes": count}}, "class_names": names}
+
+
+def _answers(config: SharedConfig, train: ImageSet) -> dict[str, Any]:
+    """Return the changes of how many questions there are, of the number of answers, and of their names."""
+    check_targets(train.labels, ("answers",), None, "the training images")
+    names, head = train.class_names, config.head("recall")
+    known = bool(names) and set(match(config.class_names, names)) == set(range(len(config.class_names)))
+    changes = {} if known else {"classes": len(names) or int(train.labels.max()) + 1}
+    if head.cues is not None and head.cues != train.labels.shape[1]:
+        changes |= {"cues": train.labels.shape[1], "cue_names": ()}
+    return ({"heads": {"recall": changes}} if changes else {}) | ({} if known else {"class_names": names})
 
 
 def _count(splits: Splits) -> int:
@@ -176,9 +189,12 @@ def said(before: SharedConfig, after: SharedConfig, train: ImageSet) -> tuple[st
     if before.image != after.image:
         channels = after.image[0]
         lines.append(f"images: {COLOURS.get(channels, f'{channels} channels')}, from the data")
-    if (before.classes, before.class_names) != (after.classes, after.class_names):
+    if (before.answers, before.class_names) != (after.answers, after.class_names):
         names = f"({listed(after.class_names)})" if after.class_names else "(numbered)"
-        lines.append(f"classes: {after.classes} {names}, from the data")
+        lines.append(f"{'classes' if after.classifies else 'answers'}: {after.answers} {names}, from the data")
+    asked = [getattr(config.head("recall"), "cues", None) for config in (before, after)]
+    if asked[0] != asked[1]:
+        lines.append(f"questions: {asked[1]}, from the data")
     if (before.mean, before.std) != (after.mean, after.std):
         lines.append(f"mean {_row(after.mean)} and std {_row(after.std)}, {_whence(after, train)}")
     note = note_on_places(after, train.class_names)
@@ -237,6 +253,9 @@ def _gives_classes(heads: Any) -> bool:
     if isinstance(heads, Mapping):
         if heads.get("label"):
             return False
-        inner = heads if heads.get("name") == "classification" else heads.get("classification", {})
-        return _gives_classes(inner) if isinstance(inner, Config) else isinstance(inner, Mapping) and "classes" in inner
+        named = heads.get("name") in ("classification", "recall")
+        inner = [heads] if named else [heads.get(name, {}) for name in ("classification", "recall")]
+        return any(
+            _gives_classes(h) if isinstance(h, Config) else isinstance(h, Mapping) and "classes" in h for h in inner
+        )
     return isinstance(heads, (list, tuple)) and any(_gives_classes(head) for head in heads)

@@ -10,6 +10,7 @@ from stawm.heads.classification import ClassificationHead
 from stawm.heads.config import prefix
 from stawm.heads.losses import classification_loss, weighed
 from stawm.heads.output import Output
+from stawm.heads.recall import RecallHead, recall_loss
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model
 
@@ -107,6 +108,9 @@ class Learner(nn.Module):
                 logits = given[f"{prefix(head)}logits"]
                 loss = classification_loss(logits, labels, head.reduction, self.label_smoothing)
                 found |= weighed({"classification": loss}, head)
+            elif isinstance(head, RecallHead.Config):
+                loss = recall_loss(given[f"{prefix(head)}answers"], labels.long(), self.label_smoothing)
+                found |= weighed({"recall": loss}, head)
         return found
 
 

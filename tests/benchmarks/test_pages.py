@@ -10,7 +10,7 @@ from benchmarks import __main__ as every
 from benchmarks import results
 from benchmarks.results import Benchmark, command, goal, publish, table
 
-NAMES = (*every.NAMES, "gpu", "early_exit", "evidence", "int8")
+NAMES = (*every.NAMES, "gpu", "early_exit", "evidence", "asking", "int8")
 
 
 def block(name: str, page: Path) -> str:

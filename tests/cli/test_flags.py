@@ -43,6 +43,7 @@ def test_every_option_of_a_command_is_tried_here():
             *(flag for flag, *_ in PICTURES),
         },
         "explain": {"--data", "--resize", "--download", "--held-out", "--out", "--count", "--seed"},
+        "ask": {"--data", "--resize", "--download", "--held-out", "--cue", "--count", "--seed"},
         "tune-stop": {
             *("--data", "--resize", "--download", "--held-out", "--error", "--glimpses", "--validation", "--augment"),
             *("--certainty", "--out"),

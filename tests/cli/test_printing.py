@@ -74,6 +74,8 @@ def _placed(folder: Path) -> Path:
     stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **both), folder / "m.safetensors")
     looks: Any = {**both, "heads": "classification", "glimpses": 2, "context_size": 8, "locator.antialias": True}
     stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **looks), folder / "any.safetensors")
+    asked: Any = {**looks, "heads": {"name": "recall", "cue_names": NAMES[:4]}}
+    stawm.save(stawm.build("stawm-digits", seed=0, class_names=NAMES, **asked), folder / "asked.safetensors")
     tifffile.imwrite(folder / "a.tif", np.zeros((64, 64), dtype=np.uint8), tile=(32, 32))
     Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(folder / "a.png")
     status, out, _ = Console("ascii").run("export", folder / "m.safetensors", folder / "m.onnx")
@@ -97,6 +99,7 @@ COMMANDS: dict[str, list[str]] = {
     "export": ["{m}", "{here}/n.onnx"],
     "env": [],
     "explain": ["{any}", "{image}"],
+    "ask": ["{asked}", "{image}"],
     "explore": ["{any}", "{tiff}"],
     "tune-stop": [
         "{any}",
@@ -117,7 +120,7 @@ SLOW = {"verify", "export"}
 
 
 def filled(place: Path, command: str) -> list[str]:
-    names = {"any": place / "any.safetensors", "tiff": place / "a.tif"}
+    names = {"any": place / "any.safetensors", "asked": place / "asked.safetensors", "tiff": place / "a.tif"}
     names |= {"m": place / "m.safetensors", "graph": place / "m.onnx", "image": place / "a.png", "here": place}
     return [command, *(arg.format(**names) for arg in COMMANDS[command])]
 

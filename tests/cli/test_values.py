@@ -36,6 +36,7 @@ WORKING = {
     "run": "run m.onnx images",
     "explore": "explore stawm-mnist-8 a.tif",
     "explain": "explain stawm-mnist-8 --data digits --resize",
+    "ask": "ask stawm-recall --data digits --resize",
     "tune-stop": "tune-stop stawm-mnist-8 --data digits --resize --error 1%",
     "bench": "bench stawm-mnist-8",
     "web": "web stawm-mnist-8",
@@ -178,7 +179,8 @@ def integers() -> list[tuple[str, str]]:
 
 RECIPE: dict[str, Any] = {"name": "r", "epochs": 1}
 NONE_IS_LEGAL = {
-    *(("eval", "--validation"), ("draw", "--seed"), ("explain", "--seed"), ("tune-stop", "--validation")),
+    *(("eval", "--validation"), ("draw", "--seed"), ("explain", "--seed"), ("ask", "--seed")),
+    *(("tune-stop", "--validation"),),
     *(("export", "--calibrate"), ("bench", "--calibrate"), ("web", "--port")),
 } | {("train", option(name)) for name, hint in field_hints(RunOptions).items() if fits(0, hint)}
 

@@ -186,6 +186,8 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
     n = model.config.glimpses or 1
     if classes:
         expected |= {"logits": (2, classes.classes)}
+    if asked := model.config.head("recall"):
+        expected |= {"answers": (2, asked.cues, asked.classes)}
     if drawing:
         expected |= {"canvas": (2, c, h, w), "mu": (2, n, drawing.latent), "logvar": (2, n, drawing.latent)}
     if isinstance(model, Looker):
@@ -212,7 +214,7 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_class_names_and_preprocessing_fit(name: str) -> None:
     found = config(name)
-    classes = found.head("classification")
+    classes = found.head("classification") or found.head("recall")
     named = classes and name != "stawm-photo"  # whose classes are the user's
     assert len(found.class_names) == (classes.classes if named else 0)
     assert len(found.mean) == len(found.std)

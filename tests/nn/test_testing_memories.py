@@ -266,9 +266,17 @@ class HasTheBatchSecond(Sum):
         return State(super()._write(state, e).S[: e.shape[0] - 1])
 
 
+class ReadsManyInAnotherOrder(Sum):
+    reads_many = True
+
+    def _read(self, state: State, q: Tensor) -> Tensor:
+        return super()._read(state, q) if q.ndim == 2 else state.S[:, None] * q.flip(1)
+
+
 @pytest.mark.parametrize(
     ("cls", "check"),
     [
+        (ReadsManyInAnotherOrder, "reads_many_at_once"),
         (KeepsStateOnSelf, "nothing_on_self"),
         (LeaksBetweenSamples, "samples_are_apart"),
         (Explodes, "does_not_explode"),

@@ -65,6 +65,7 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bvae-cifar-selfsup": ({"epochs": 40, "rate": 0.02, "pose_clip": None}, CROP),
     "stawm-celeba-draw-32": (DRAWS, {"flip": True}),
     **{f"stawm-{task}": (SCENES | {"epochs": 24, "frozen_norm": 0.3}, {}) for task in SCENE_TASKS},
+    "stawm-recall": (SCENES | {"epochs": 14, "average": 0.99, "frozen_norm": 0.3}, {}),
     **{
         name: (DRAWS | {"epochs": 40, "rate": 2e-3, "clip": 10.0, "frozen_norm": 0.0, "sample_evaluation": True}, {})
         for name in ("draw-mnist", "draw-mnist-no-attention")

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.delta import State
-from stawm.core.naive.tables import table
+from stawm.core.naive.tables import one_by_one, table
 
 
 def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
@@ -29,7 +29,8 @@ def write(state: State, k: Float[Tensor, "b m"], v: Float[Tensor, "b m"], beta: 
     return State(table(entry, batch, m, m))
 
 
-def read(state: State, q: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
+@one_by_one
+def read(state: State, q: Float[Tensor, "b *k m"]) -> Float[Tensor, "b *k d"]:
     """Return Σ_j S_ij q_j."""
     batch, d, m = state.S.shape
     return table(lambda b, i: sum(state.S[b, i, j] * q[b, j] for j in range(m)), batch, d)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.fast_weights import DenseState, FactoredState, Rates, State
-from stawm.core.naive.tables import table
+from stawm.core.naive.tables import one_by_one, table
 from stawm.core.stacks import Form
 
 
@@ -37,7 +37,8 @@ def _changed(A: Tensor, e: Tensor, rates: Rates) -> Tensor:
     return table(lambda b, i, j: rates.decay * A[b, i, j] + rates.eta * e[b, i] * e[b, j], *A.shape)
 
 
-def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
+@one_by_one
+def read(state: State, q: Float[Tensor, "b *k m"], rates: Rates) -> Float[Tensor, "b *k m"]:
     """Return Σ_j A_ij q_j."""
     A = matrix(state, rates)
     return table(lambda b, i: sum(A[b, i, j] * q[b, j] for j in range(q.shape[1])), *q.shape)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stawm.core.activations import Phi, relu6
 from stawm.core.hebb_rosenblatt import DenseState, FactoredState, Orientation, Rates, State
-from stawm.core.naive.tables import table
+from stawm.core.naive.tables import one_by_one, table
 from stawm.core.stacks import Form
 
 
@@ -55,9 +55,10 @@ def _changed(W: Tensor, e: Tensor, f: Tensor, rates: Rates) -> Tensor:
     return table(lambda b, i, j: W[b, i, j] + eta * e[b, i] * f[b, j] - delta * W[b, i, j], *W.shape)
 
 
+@one_by_one
 def read(
-    state: State, q: Float[Tensor, "b m"], rates: Rates, orientation: Orientation = "paper"
-) -> Float[Tensor, "b m"]:
+    state: State, q: Float[Tensor, "b *k m"], rates: Rates, orientation: Orientation = "paper"
+) -> Float[Tensor, "b *k m"]:
     """Return Σ_j W_ij q_j, or in the appendix's orientation Σ_j W_ji q_j (Eq. 8)."""
     W = matrix(state, rates)
     m = q.shape[1]

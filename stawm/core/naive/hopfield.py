@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core.hopfield import Rates, State
+from stawm.core.naive.tables import one_by_one
 
 
 def init_state(batch: int, m: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
@@ -24,7 +25,8 @@ def write(state: State, e: Float[Tensor, "b m"]) -> State:
     )
 
 
-def read(state: State, q: Float[Tensor, "b m"], rates: Rates) -> Float[Tensor, "b m"]:
+@one_by_one
+def read(state: State, q: Float[Tensor, "b *k m"], rates: Rates) -> Float[Tensor, "b *k m"]:
     """Return Σ p_s e_s, p_s = exp(β e_s · q) / Σ exp(β e_r · q) over the patterns that are there."""
     return torch.stack([_retrieve(_held(state, b), q[b], rates) for b in range(len(q))])
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stawm.core.naive.tables import table
+from stawm.core.naive.tables import one_by_one, table
 from stawm.core.plasticity import Rates, State, Trace, Traced, Weights
 
 
@@ -42,7 +42,8 @@ def imprint(
     return State(table(hebb if trace == "hebb" else oja, batch, m, m))
 
 
-def read(state: Traced, q: Float[Tensor, "b m"], weights: Weights) -> Float[Tensor, "b m"]:
+@one_by_one
+def read(state: Traced, q: Float[Tensor, "b *k m"], weights: Weights) -> Float[Tensor, "b *k m"]:
     """Return Σ_j (w_ij + α_ij H_ij) q_j."""
     W = matrix(state, weights)
     batch, m = q.shape

@@ -10,7 +10,7 @@ from stawm.errors import ExportError, MissingPackageError
 from stawm.export.file import sealing
 from stawm.export.file.faces import FLOAT, Faces, in_brackets, read_faces
 from stawm.export.file.metadata import GraphInfo, contradictions, from_entries
-from stawm.export.graphs.names import IN, NOISE, OUT, PARTS, STEER
+from stawm.export.graphs.names import IN, NOISE, OUT, PARTS, STEER, is_cue
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def _wrong_faces(graph: GraphFile) -> list[str]:
             faults.append(f"{way} are {', '.join(values)}")
     legal = ("image", NOISE, IN) if graph.info.part in ("glimpse", "read") else ("image", NOISE)
     legal += STEER if graph.info.part == "glimpse" else ()
-    if strange := [name for name in graph.info.inputs if not name.startswith(legal)]:
+    asked = graph.info.part in (None, "read")
+    if strange := [name for name in graph.info.inputs if not name.startswith(legal) and not (asked and is_cue(name))]:
         faults.append(f"{', '.join(strange)} cannot be inputs")
     if graph.info.kind == "rollout" and "image" not in graph.info.inputs:
         faults.append("there is no input image")
@@ -106,7 +107,9 @@ def _unlike_states(graphs: Mapping[str, GraphFile]) -> list[str]:
     state = {name: shape[1:] for name, shape in graphs["init"].faces.shapes.items() if name.startswith(OUT)}
     faults = [] if list(graphs["init"].info.inputs) == ["image"] else ["init takes other things than the image"]
     faults += (
-        [] if all(name.startswith(IN) for name in graphs["read"].info.inputs) else ["read takes more than a state"]
+        []
+        if all(name.startswith(IN) or is_cue(name) for name in graphs["read"].info.inputs)
+        else ["read takes more than a state"]
     )
     for part in ("glimpse", "read"):
         for name, shape in graphs[part].faces.shapes.items():

@@ -86,4 +86,6 @@ def _is_head(value: Any) -> bool:
         return False
     if value.get("label") is not None and not (isinstance(value["label"], str) and value["label"].isidentifier()):
         return False
-    return value["name"] != "classification" or _is_whole(value["classes"])
+    if value["name"] == "recall" and not all(value.get(k) is None or is_count(value[k]) for k in ("cues", "cue_size")):
+        return False
+    return value["name"] not in ("classification", "recall") or _is_whole(value["classes"])

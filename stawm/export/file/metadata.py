@@ -13,8 +13,9 @@ from stawm.errors import ExportError, shown
 from stawm.export.file.faces import in_brackets
 from stawm.export.file.form import LISTS, is_count, malformed
 from stawm.export.graphs.asked import PRECISIONS, Kind, Plan, one_of
-from stawm.export.graphs.names import AXES, NOISE, PARTS, STEER, is_output
+from stawm.export.graphs.names import AXES, MANY, NOISE, PARTS, STEER, is_cue, is_output
 from stawm.heads.config import NOISES
+from stawm.heads.cues import CUE
 from stawm.models import stopping
 from stawm.models.resizing import Resize
 from stawm.models.stopping import Stopping
@@ -132,6 +133,15 @@ class GraphInfo:
     def labels(self) -> tuple[str, ...]:
         """The labels of the heads that have one, beside others of their kind."""
         return tuple(head["label"] for head in self.config["heads"] if head.get("label"))
+
+    def cues(self, name: str) -> int | None:
+        """Return how many numbered questions there are for an input, or None where it takes vectors.
+
+        Args:
+            name: The input, ``"cue"``, or ``"LABEL_cue"`` of a head with a label.
+        """
+        label = name.removesuffix(CUE).removesuffix("_") or None
+        return next((h.get("cues") for h in self.config["heads"] if h.get("label") == label and "cues" in h), None)
 
     @property
     def series(self) -> tuple[Any, ...]:
@@ -277,7 +287,14 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
     if beside := [name for name in shapes if name not in named]:
         faults.append(f"the graph has {', '.join(beside)}, and the metadata does not")
     free = {"image"} if info.any_size else set()
-    dynamic = [n for n, shape in shapes.items() if n not in free and any(isinstance(axis, str) for axis in shape[1:])]
+    asked = any(is_cue(name) for name in info.inputs)
+    dynamic = [n for n, shape in shapes.items() if n not in free and any(map(_is_open, shape[2 if asked else 1 :]))]
+    dynamic += [n for n, s in shapes.items() if asked and n not in free and s[1:2] and _is_open(s[1]) and s[1] != MANY]
+    faults += [
+        f"{name} is {in_brackets(shapes[name])}, where the questions must be of any number"
+        for name in info.inputs
+        if is_cue(name) and shapes.get(name, ())[1:2] not in ((), (MANY,))
+    ]
     faults += [f"{name} is {in_brackets(shapes[name])}, where only the batch may be dynamic" for name in dynamic]
     for name, letters in (("image", "b c h w"), *AXES.items()):
         if name in shapes and name not in dynamic:
@@ -291,6 +308,10 @@ def contradictions(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]])
     if info.kind == "rollout" and info.fields != info.outputs:
         faults.append(f"fields are {', '.join(info.fields)}, outputs are {', '.join(info.outputs)}")
     return faults
+
+
+def _is_open(axis: int | str) -> bool:
+    return isinstance(axis, str)
 
 
 def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...], letters: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from onnx import TensorProto
 from stawm.errors import ExportError
 from stawm.export.file.faces import in_brackets
 from stawm.export.file.proto import shape_of
+from stawm.export.graphs import names
 
 MAX_VALUE = 2**26
 """The most numbers of one value, for one image: 256 MiB in single precision."""
@@ -22,6 +23,8 @@ MAX_TOTAL = 2**30
 MAX_WORK = 2**40
 """The most multiplications, for one image."""
 MANY = 256
+ASKED = 128
+"""For how many questions about an image it is told, where there may be any number."""
 MAX_LISTS = 2**20
 """The most numbers of all values with a single axis, and so without a batch, that nodes give together."""
 SMALL = 1024
@@ -125,6 +128,8 @@ def _outline(proto: onnx.ModelProto, batch: int, sides: Sides) -> onnx.ModelProt
         dims = bare.graph.input[-1].type.tensor_type.shape.dim
         if dims and not dims[0].HasField("dim_value"):
             dims[0].dim_value = batch
+        if len(dims) > 1 and dims[1].dim_param == names.MANY:
+            dims[1].dim_value = ASKED
         for dim, side in zip(dims[2:], sides if value.name == "image" else (), strict=False):
             dim.dim_value = side
     for tensor in proto.graph.initializer:

@@ -12,6 +12,7 @@ from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.errors import InputError
 from stawm.export.graphs.names import AXES, DEFAULTS, RECALL
 from stawm.heads.config import called, prefix
+from stawm.heads.cued import cued
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import declared
 from stawm.models.evidence import sums_up
@@ -68,8 +69,12 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
 
 
 def axes_of(model: Model) -> dict[str, str]:
-    """Return the letters of the axes of every output, those that only this model's heads give included."""
-    return {**AXES, **_further(model)}
+    """Return the letters of the axes of every output, those that only this model's heads give included.
+
+    So are those of what is read by cues; what is read otherwise has an axis of reads.
+    """
+    asked = cued(model.named_heads)
+    return {**AXES, **_further(model), **{RECALL + name: "b k m" for name in asked}}
 
 
 def _further(model: Model) -> dict[str, str]:

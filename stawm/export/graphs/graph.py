@@ -18,11 +18,13 @@ class Graph(nn.Module):
         inputs: The names of what goes in.
         outputs: The names of what comes out.
         sides: The least and the greatest height and width of images, where any between them are taken.
+        asked: The inputs that are questions, of which there may be any number for an image.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     sides: tuple[int, int] | None = None
+    asked: tuple[str, ...] = ()
 
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that is computed, by name."""

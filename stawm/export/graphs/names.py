@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from stawm.heads.config import RESERVED
+from stawm.heads.cues import CUE
 
 AXES: Mapping[str, str] = {
     "pose": "b n p",
@@ -41,6 +42,13 @@ NOISE = "noise_"
 POSE, PLACED, WRITTEN = "steer.pose", "steer.placed", "steer.written"
 STEER = (POSE, PLACED, WRITTEN)
 """A pose, whether it is taken in place of the model's own, and whether the glimpse is written: 0 or 1."""
+MANY = "k"
+"""What the axis is called that has as many entries as there are questions."""
+
+
+def is_cue(name: str) -> bool:
+    """Whether an input is the questions of a head."""
+    return name == CUE or name.endswith(f"_{CUE}")
 
 
 def reads_every_glimpse(names: Iterable[str]) -> bool:

@@ -67,7 +67,7 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (loop.context, loop.backbone, loop.context_down, loop.glimpse_down)
         yield from (loop.emission_rnn, loop.aggregator_rnn)
         for head in model.heads.values():
-            yield head.get_submodule("query")
+            yield from (part for name, part in head.named_children() if name in ("query", "cue"))
     elif isinstance(model, Ram):
         yield from (part for part in (model.loop.context, model.loop.context_down) if part is not None)
         yield from (model.loop.backbone, model.loop.cells)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from stawm.export.graphs import steering, step
+from stawm.export.graphs import cues, steering, step
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph, State
+from stawm.export.graphs.names import MANY
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.export.graphs.precision import lower, round_weights
 from stawm.heads.noise import draw_noise
@@ -71,12 +72,17 @@ def prepare(model: Model, plan: Plan, precision: str) -> Prepared:
         shapes[part] = {n: tuple(v.shape[1:]) for n, v in (inputs[part] | found).items() if n not in hidden}
         if near.config.any_size and "image" in graph.inputs:
             shapes[part]["image"] = (near.config.image[0], "h", "w")
+        for name, axis in cues.open_axes(near).items():
+            if name in shapes[part]:
+                sides = list(shapes[part][name])
+                sides[axis] = MANY
+                shapes[part][name] = tuple(sides)
         known |= {name.replace(step.OUT, step.IN, 1): value for name, value in found.items()}
     return Prepared(plan, precision, near, exact, graphs, inputs, shapes)
 
 
 def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: int | None = None) -> State:
-    """Return images of smooth noise, normalised, and the random numbers that a graph takes.
+    """Return images of smooth noise, normalised, and the questions and random numbers that a graph takes.
 
     Where images may be of any size, three seeds in a row are of three sizes.
 
@@ -99,7 +105,7 @@ def example_inputs(model: Model, plan: Plan, batch: int, seed: int, glimpses: in
     if plan.steered and isinstance(model, Stawm):
         still = model.locator.identity_pose()
         steer = steering.drawn(batch, glimpses or plan.glimpses or 1, still, generator).named()
-    return {"image": image} | drawn | steer
+    return {"image": image} | cues.example_cues(model, batch, generator) | drawn | steer
 
 
 def example_sizes(config: SharedConfig) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from stawm.core.sizes import extent
-from stawm.export.graphs import steering
+from stawm.export.graphs import cues, steering
 from stawm.export.graphs.fields import flatten
 from stawm.export.graphs.graph import Graph, State
 from stawm.export.graphs.names import RECALL, STEER, reads_every_glimpse
@@ -42,7 +42,8 @@ class Rollout(Graph):
         self.model: Any = model
         self.sides = model.config.sides
         self.glimpses = glimpses
-        self.inputs = ("image", *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
+        self.asked = tuple(cues.cue_inputs(model))
+        self.inputs = ("image", *self.asked, *(f"noise_{name}" for name in noise), *(STEER if steered else ()))
         self.outputs = tuple(outputs)
 
     def compute(self, given: State) -> Mapping[str, Any]:
@@ -81,10 +82,12 @@ class Rollout(Graph):
             seen = self.model.look(given["image"], self.glimpses, noise=noise)
             if not hasattr(self.model, "memory"):
                 return seen, self.model.recall(seen, reads), Tensor
-            recalled, state = self.model.remember(seen, reads)
+            queries = cues.queries(self.model, seen.context, given)
+            recalled, state = self.model.remember(seen, reads, queries=queries)
             return seen, recalled, lambda: self.model.memory.matrix(state.memory)
         seen = steering.look(self.model, given["image"], steer, noise)
-        recalled, matrix = steering.recall(self.model, seen, reads, steer.written)
+        queries = cues.queries(self.model, seen.context, given)
+        recalled, matrix = steering.recall(self.model, seen, reads, steer.written, queries)
         return seen, recalled, lambda: matrix
 
     def _shares(self, given: State, seen: Any) -> Tensor:

@@ -69,7 +69,11 @@ def look(model: Stawm, images: Float[Tensor, "b c h w"], steering: Steering, noi
 
 
 def recall(
-    model: Stawm, seen: Seen, reads: Mapping[str, Sequence[int]], written: Float[Tensor, "b n 1"]
+    model: Stawm,
+    seen: Seen,
+    reads: Mapping[str, Sequence[int]],
+    written: Float[Tensor, "b n 1"],
+    queries: Mapping[str, Float[Tensor, "b k m"]],
 ) -> tuple[dict[str, Float[Tensor, "b k m"]], Float[Tensor, "b m m"]]:
     """Return what each head reads, and the memory in the end, where some glimpses were never written.
 
@@ -81,7 +85,9 @@ def recall(
         rows = slice(image, image + 1)
         counts = [0, *kept.cumsum(0).tolist()]
         alone = Seen(seen.context[rows], None, seen.memory_input[rows][:, kept], None)
-        found, state = model.remember(alone, {name: [counts[r] for r in times] for name, times in reads.items()})
+        times = {name: [counts[r] for r in times] for name, times in reads.items()}
+        asked = {name: query[rows] for name, query in queries.items()}
+        found, state = model.remember(alone, times, queries=asked)
         matrices.append(model.memory.matrix(state.memory))
         for name in reads:
             answers[name].append(found[name])

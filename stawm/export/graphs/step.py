@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stawm.core.sizes import extent
 from stawm.errors import ExportError
+from stawm.export.graphs import cues
 from stawm.export.graphs.fields import flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
 from stawm.export.graphs.names import IN, OUT, RECALL
@@ -24,6 +25,7 @@ from stawm.export.graphs.steering import Steering, neutral
 from stawm.heads import together
 from stawm.heads.base import Head, Scene
 from stawm.heads.config import label_of
+from stawm.heads.cued import CuedHead, input_name
 from stawm.heads.output import Noise, Output
 from stawm.models.evidence import of_writes
 from stawm.models.model import Stawm, activate
@@ -131,7 +133,7 @@ class Init(Part):
             for key, shape in head.carries(noise).items()
         }
         if "shares" in outputs:
-            registers |= {ROWS: torch.zeros(1, slots, model.memory.memory_size), COUNT: torch.zeros(1, 1)}
+            registers |= {ROWS: torch.zeros(1, slots, model.memory.input_size), COUNT: torch.zeros(1, 1)}
         empty = self.memory.name(self.memory.empty) | registers
         self.empty = {name: value.detach().clone() for name, value in empty.items()}
         self.blank = {name for name, value in empty.items() if not bool(value.any())}
@@ -143,7 +145,7 @@ class Init(Part):
         context, start = self.model.loop.init(given["image"])
         zero = start.x * 0
         state = {name: zero if value is None else value for name, value in start._asdict().items()}
-        state |= {f"query.{name}": head.query(context) for name, head in self.model.named_heads.items()}
+        state |= {f"query.{name}": query for name, query in _asked(self.model, context).items()}
         for name, value in self.empty.items():
             one = zero[:, :1].unflatten(1, (1,) * (value.ndim - 1))
             state[name] = one.expand(-1, *value.shape[1:]) if name in self.blank else value + one
@@ -215,13 +217,15 @@ class Read(Part):
 
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: State) -> None:
         super().__init__(model, slots)
+        self.asked = tuple(cues.cue_inputs(model))
         asked = [f"query.{name}" for name in self.last]
         asked += ["memory."] if self.last or "matrix" in outputs else []
         asked += ["evidence.", "query.classification"] if "shares" in outputs else []
         kept = {key for name in self.each for key in self.kept(name).values()}
         self.unused = {name: torch.zeros_like(value) for name, value in state.items() if name in kept}
         self.outputs = tuple(outputs)
-        self.narrow({IN + n: value for n, value in state.items() if n in kept or n.startswith(tuple(asked))})
+        carried = {IN + n: value for n, value in state.items() if n in kept or n.startswith(tuple(asked))}
+        self.narrow(carried | cues.example_cues(model, 1, torch.Generator().manual_seed(0)))
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the answers; what they do not need of the state, and the part is not given, counts as zeros."""
@@ -235,8 +239,9 @@ class Read(Part):
             fields |= together.outward(head.conclude(own), head)
         scenes = self.scenes(None, given)
         for name, head in self.last.items():
-            answer = activate(self.model.memory.read(self.memory.take(state), state[f"query.{name}"]))
-            fields |= together.outward(head(answer[:, None], scenes[name]), head)
+            answer = activate(self.model.memory.read(self.memory.take(state), self._query(name, head, state, given)))
+            each = answer if isinstance(head, CuedHead) else answer[:, None]
+            fields |= together.outward(head(each, scenes[name]), head)
             recalled[RECALL + name] = answer
         named = flatten(Output.of(fields)) | recalled
         if "shares" in self.outputs:
@@ -244,6 +249,14 @@ class Read(Part):
         if "matrix" in self.outputs:
             named["matrix"] = self.model.memory.matrix(self.memory.take(state))
         return named | ({"confidence": named["logits"].amax(dim=-1).exp()} if "logits" in named else {})
+
+    def _query(self, name: str, head: Head, state: State, given: State) -> Tensor:
+        """Return what a head asks: the query that was made of the image, or those that are made of cues."""
+        query = state.get(f"query.{name}")
+        if isinstance(head, CuedHead):
+            return head.ask(query, given[input_name(head)])
+        assert query is not None
+        return query
 
     def _shares(self, state: State) -> Tensor:
         """Return each write's share of each logit, newest last, and zeros where there was none.
@@ -285,6 +298,15 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steere
         answers = [name for name in outputs if name not in glimpse.outputs]
         read = Read(model, slots, _answers(model, answers), state)
     return {"init": init, "glimpse": glimpse, "read": read}
+
+
+def _asked(model: Stawm, context: Tensor) -> State:
+    """Return what is known of each head's query before anything is read, by the heads' names."""
+    found: State = {}
+    for name, head in model.named_heads.items():
+        query = head.beside(context) if isinstance(head, CuedHead) else head.query(context)
+        found |= {} if query is None else {name: query}
+    return found
 
 
 def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ KEPT = 8
 """For how many sizes of batch buffers are kept."""
 
 
-Sides: TypeAlias = tuple[int, ...]
-"""Height and width of images, where a graph leaves them free."""
+Sides: TypeAlias = tuple[tuple[str, int], ...]
+"""What a graph leaves free beside the batch, by the names of the axes: sides of images, the number of questions."""
 
 
 class Slot:
@@ -27,15 +27,17 @@ class Slot:
     def __init__(self, session: ort.InferenceSession, batch: int, device: torch.device, sides: Sides = ()) -> None:
         self.binding = session.io_binding()
         self.inputs = {value.name: _buffer(value, batch, device, sides) for value in session.get_inputs()}
-        self.outputs = {value.name: _buffer(value, batch, device) for value in session.get_outputs()}
+        self.outputs = {value.name: _buffer(value, batch, device, sides) for value in session.get_outputs()}
         for buffers, bind in ((self.inputs, self.binding.bind_input), (self.outputs, self.binding.bind_output)):
             for name, buffer in buffers.items():
                 bind(name, device.type, device.index or 0, np.float32, tuple(buffer.shape), buffer.data_ptr())
 
 
 def _buffer(value: ort.NodeArg, batch: int, device: torch.device, sides: Sides = ()) -> Tensor:
-    fixed = [side for side in value.shape[1:] if isinstance(side, int)]
-    return torch.zeros(batch, *fixed, *(sides if len(fixed) < len(value.shape) - 1 else ()), device=device)
+    free = dict(sides)
+    return torch.zeros(
+        batch, *(free[side] if isinstance(side, str) else side for side in value.shape[1:]), device=device
+    )
 
 
 class BoundRunner:
@@ -71,7 +73,10 @@ class BoundRunner:
         """
         self.session, self.device, self.buckets = session, device, sorted(buckets)
         self.captured, self.stream = captured, stream
-        self.free = any(isinstance(side, str) for value in session.get_inputs() for side in value.shape[1:])
+        self.free = {
+            value.name: {axis: side for axis, side in enumerate(value.shape) if axis and isinstance(side, str)}
+            for value in session.get_inputs()
+        }
         self.slots: OrderedDict[tuple[int, Sides], Slot] = OrderedDict()
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="stawm-gpu")
 
@@ -97,7 +102,8 @@ class BoundRunner:
     def _run(self, given: Named) -> Named:
         batch = len(next(iter(given.values())))
         size = next((bucket for bucket in self.buckets if bucket >= batch), batch)
-        slot = self._slot(size, tuple(given["image"].shape[2:]) if self.free and "image" in given else ())
+        sides = {side: given[n].shape[axis] for n, free in self.free.items() for axis, side in free.items()}
+        slot = self._slot(size, tuple(sides.items()))
         for name, buffer in slot.inputs.items():
             buffer[:batch].copy_(given[name])
         try:
@@ -111,7 +117,7 @@ class BoundRunner:
             self.slots[size, sides] = Slot(self.session, size, self.device, sides)
         self.slots.move_to_end((size, sides))
         # A captured graph holds on to the addresses of its buffers, and buckets are few: theirs are never given up.
-        while (self.free or not self.buckets) and len(self.slots) > KEPT:
+        while (any(self.free.values()) or not self.buckets) and len(self.slots) > KEPT:
             self.slots.popitem(last=False)
         return self.slots[size, sides]
 

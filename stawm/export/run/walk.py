@@ -18,10 +18,10 @@ class Walk:
         known: Everything that a part may be given: the image, and the state.
     """
 
-    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Array) -> None:
+    def __init__(self, run: Run, takes: Mapping[str, Sequence[str]], image: Array, cues: Named | None = None) -> None:
         self.run, self.takes = run, takes
-        self.known: Named = {"image": image}
-        self._carry(run("init", self.known))
+        self.known: Named = {"image": image, **(cues or {})}
+        self._carry(run("init", {"image": image}))
 
     def look(self, own: Named) -> Named:
         """Take a glimpse, with what `of_glimpse` gives; return what was seen."""
@@ -69,13 +69,18 @@ def roll(
         every: Whether to read after each; else after the last.
         labels: Those of the model's heads that have one.
     """
-    walk = Walk(run, takes, inputs["image"])
+    walk = Walk(run, takes, inputs["image"], asked(takes, inputs))
     seen, answers = [], []
     for t in range(glimpses):
         seen.append(walk.look(of_glimpse(inputs, t)))
         if every or t == glimpses - 1:
             answers.append(walk.read())
     return gather(seen, answers, labels)
+
+
+def asked(takes: Mapping[str, Sequence[str]], inputs: Named) -> Named:
+    """Return the questions among the inputs of a run: what is taken to read, and is no part of the state."""
+    return {name: inputs[name] for name in takes["read"] if name in inputs}
 
 
 def of_glimpse(inputs: Named, t: int) -> Named:
@@ -102,7 +107,7 @@ def gather(seen: Sequence[Named], answers: Sequence[Named], labels: Sequence[str
             named[name] = last[:, -len(seen) :]
         elif name in by_glimpse:
             named[name] = namespace(last).concatenate([one[name] for one in answers], axis=1)
-        elif name == "confidence" or name.startswith(RECALL):
+        elif name == "confidence" or (name.startswith(RECALL) and last.ndim == 2):
             named[name] = stack([one[name] for one in answers], axis=1)
         else:
             named[name] = last

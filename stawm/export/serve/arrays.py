@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from stawm.export.file import sealing
 from stawm.export.file.faces import fixed
 from stawm.export.file.files import GraphFile, check_consistent, read_graphs
 from stawm.export.file.metadata import GraphInfo
-from stawm.export.graphs.names import NOISE, POSE, reads_every_glimpse, still
+from stawm.export.graphs.names import NOISE, POSE, is_cue, reads_every_glimpse, still
 from stawm.export.run.host import HostRunner, Runner
 from stawm.export.run.providers import Device, choose_device, device_of, open_session, profile
-from stawm.export.run.walk import Named, roll
+from stawm.export.run.walk import Named, Walk, of_glimpse, roll
 from stawm.export.serve import noise as noises
 from stawm.export.serve.arguments import as_count
+from stawm.export.serve.asking import Remembered, asked_of, cues_for
 from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Steps, Until, look, rule
 from stawm.export.serve.pixels import Images, normalise, prepare
@@ -96,6 +98,7 @@ class Session:
         self.info: GraphInfo = next(iter(files.values())).info
         self._takes = {part: file.info.inputs for part, file in files.items()}
         shapes = files["glimpse" if self.info.kind == "step" else "rollout"].faces.shapes
+        self._asked = asked_of(self.info, {n: s for file in files.values() for n, s in file.faces.shapes.items()})
         self._pose_size = fixed(shapes[POSE])[0] if self.info.steered else None
         self._noise = {n.removeprefix(NOISE): fixed(s) for n, s in shapes.items() if n.startswith(NOISE)}
         on_cpu = device == "auto" and self.info.precision == "int8"  # for which GPUs have no kernels
@@ -126,6 +129,7 @@ class Session:
         self,
         images: Images,
         *,
+        cue: Any = None,
         noise: Mapping[str, np.ndarray] | None = None,
         generator: np.random.Generator | None = None,
         glimpses: int | None = None,
@@ -137,6 +141,9 @@ class Session:
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
                 images. They are normalised here. A graph for images of any size also takes a list of several sizes:
                 those of one size are run together, and the answers keep the list's order.
+            cue: What is asked of a model with a head such as ``recall``: the numbers of questions, (k,) for all images
+                or (b, k), or vectors with one axis more; by the heads' names where several are asked differently. Every
+                numbered question, in order, where left out.
             noise: Random numbers by name (``latent`` and so on), for a graph that was exported with ``sample=True``;
                 what is not given is drawn.
             generator: Where random numbers that are not given come from.
@@ -148,10 +155,12 @@ class Session:
             The outputs that the graph was exported with, by name (``info.fields``), each with the batch first.
 
         Raises:
-            InputError: The images, the noise or the number of glimpses are not what the graph takes.
+            InputError: The images, the cue, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
-        return self._answer(images, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits)
+        return self._answer(
+            images, cue=cue, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits
+        )
 
     @size_by_size
     def look(
@@ -182,19 +191,81 @@ class Session:
             raise InputError("look needs a step graph of a model that classifies: to_onnx(model, path, graph='step').")
         sure, count = rule(until, self.info.stopping), self._glimpses(glimpses) or 1
         inputs = self._inputs(images, noise, generator, count)
+        inputs |= self._questions(None, inputs["image"])
         batch = len(inputs["image"])
         inputs = inputs if batch else self._split(inputs)[0]
         steps = Steps(self._part, self._takes, inputs)
         found = look(steps, len(inputs["image"]), count, sure, self.batch_size)
         return Looked(found.logits[:batch], found.confidence[:batch], found.glimpses[:batch])
 
+    def remember(self, images: Images, *, glimpses: int | None = None) -> Remembered:
+        """Look at images, and keep what the memory holds of them, to ask as often as one likes.
+
+        Args:
+            images: As for a call; at least one, and all of one size.
+            glimpses: How many glimpses to take; the number that the graph has room for where left out.
+
+        Raises:
+            InputError: This is not a step graph of a model that is asked by cues, or an argument is not legal.
+        """
+        if self.info.kind != "step" or not self._asked:
+            raise InputError("remember needs a step graph of a model with a head that is asked, such as 'recall'.")
+        count = self._glimpses(glimpses) or 1
+        inputs = self._inputs(images, None, None, count)
+        if not len(inputs["image"]):
+            raise InputError("remember needs at least one image; got none.")
+        parts = []
+        for own in self._split(inputs):
+            walk = Walk(self._part, self._takes, own["image"])
+            for t in range(count):
+                walk.look(of_glimpse(own, t))
+            parts.append({name: walk.known[name] for name in self._takes["read"] if name not in self._asked})
+        return Remembered(parts)
+
+    def ask(self, remembered: Remembered, cue: Any = None) -> dict[str, np.ndarray]:
+        """Ask what is remembered of images, without looking again.
+
+        Args:
+            remembered: What `remember` gave.
+            cue: What is asked, as for a call.
+
+        Returns:
+            The answers by name, each with the images first.
+
+        Raises:
+            InputError: This is not what `remember` gives, or the cue is not what the graph takes.
+        """
+        return self._reply(remembered, cue)
+
+    def _reply(self, remembered: Remembered, cue: Any) -> Named:
+        """Return what is answered of what is remembered, by name."""
+        if not isinstance(remembered, Remembered):
+            raise InputError(f"ask takes what remember gave; got {type(remembered).__name__}.")
+        like = next(iter(remembered.parts[0].values()))
+        ends = list(accumulate(len(next(iter(part.values()))) for part in remembered.parts))
+        cues = {name: np.split(own, ends[:-1]) for name, own in cues_for(self._asked, cue, ends[-1]).items()}
+        found = [
+            self._part("read", {**part, **{name: self._as(own[i], like) for name, own in cues.items()}})
+            for i, part in enumerate(remembered.parts)
+        ]
+        join = namespace(like).concatenate
+        return {n: self._back(join([one[n] for one in found]), like) for n in found[0] if n in self.info.fields}
+
     @size_by_size
     def _answer(
-        self, images: Images, *, noise: Any, generator: Any, glimpses: int | None, glimpse_logits: bool
+        self,
+        images: Images,
+        *,
+        cue: Any = None,
+        noise: Any,
+        generator: Any,
+        glimpses: int | None,
+        glimpse_logits: bool,
     ) -> Named:
         """Return the outputs by name."""
         count = self._glimpses(glimpses)
         inputs = self._inputs(images, noise, generator, count)
+        inputs |= self._questions(cue, inputs["image"])
         read = glimpse_logits and self.info.kind == "step" and self.info.classes is not None
         fields = dict.fromkeys((*self.info.fields, *(("glimpse_logits",) if read else ())))
         found = [self._run(part, count, fields) for part in self._split(inputs)]
@@ -216,6 +287,10 @@ class Session:
         if self._pose_size is not None:
             own |= {n: self._as(x, image) for n, x in still(len(image), glimpses or 1, self._pose_size).items()}
         return {"image": image} | own
+
+    def _questions(self, cue: Any, image: Array) -> Named:
+        """Return the questions as the graph takes them; nothing where it takes none."""
+        return {name: self._as(own, image) for name, own in cues_for(self._asked, cue, len(image)).items()}
 
     def _pixels(self, images: Images) -> Array:
         return to_numpy(prepare(images, self.info))
@@ -275,7 +350,8 @@ def open_file(file: GraphFile, device: str, batch_size: int, options: Mapping[st
             "with opset=18."
         )
     inputs = {name: face.shape for name, face in file.faces.inputs.items()}
-    profiled = device == "tensorrt" and not file.info.any_size  # of free sides TensorRT makes its own profiles
+    free = file.info.any_size or any(map(is_cue, file.info.inputs))  # of free sides TensorRT makes its own profiles
+    profiled = device == "tensorrt" and not free
     shapes = profile(inputs, (1, min(32, batch_size), batch_size)) if profiled else ()
     return open_session(file.data, device, trt_shapes=shapes, **options)
 

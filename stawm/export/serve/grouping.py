@@ -2,13 +2,13 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from stawm.arrays import is_array
+from stawm.arrays import is_array, is_floating, to_numpy
 from stawm.export.file.metadata import GraphInfo
 from stawm.export.serve.looking import Looked
 from stawm.export.serve.pixels import check_file_size
@@ -30,7 +30,10 @@ def size_by_size(call: Call) -> Call:
         groups = groups_of(images, self.info)
         if len(groups) <= 1:
             return call(self, images, **options)
-        found = [call(self, [images[row] for row in rows], **options) for rows in groups]
+        cue = options.pop("cue", None)
+        asked: list[dict[str, Any]] = [{} if cue is None else {"cue": _of(cue, rows, len(images))} for rows in groups]
+        parts = zip(groups, asked, strict=True)
+        found = [call(self, [images[row] for row in rows], **own, **options) for rows, own in parts]
         order = np.argsort([row for rows in groups for row in rows])
         if isinstance(found[0], Looked):
             joined = Looked.join(found)
@@ -38,6 +41,18 @@ def size_by_size(call: Call) -> Call:
         return self._in_order(found, order)
 
     return grouped  # pyright: ignore[reportReturnType]  (it takes what the call takes)
+
+
+def _of(cue: Any, rows: list[int], count: int) -> Any:
+    """Return what is asked about some of the images: the same as about all, unless each has questions of its own."""
+    if isinstance(cue, Mapping):
+        return {name: _of(own, rows, count) for name, own in cue.items()}
+    try:
+        asked = to_numpy(cue)
+    except (TypeError, ValueError):
+        return cue
+    by_image = asked.ndim > 1 + is_floating(asked) and len(asked) == count
+    return asked[rows] if by_image else cue
 
 
 def groups_of(images: Any, info: GraphInfo) -> list[list[int]]:

@@ -21,6 +21,7 @@ from stawm.export.serve.grouping import size_by_size
 from stawm.export.serve.looking import Looked, Until, look, rule
 from stawm.export.serve.pixels import Images, prepare
 from stawm.export.serve.tensors import as_tensors
+from stawm.heads.cued import Cues
 from stawm.heads.output import Output
 from stawm.models.evidence import HEAD
 from stawm.models.model import Model, Stawm, evaluating
@@ -98,13 +99,17 @@ class LiveModel:
         )
 
     @size_by_size
-    def __call__(self, images: Images) -> Output:
+    def __call__(self, images: Images, *, cue: Cues | None = None) -> Output:
         """Look at images, as a graph does: what is random is the most probable.
 
+        Args:
+            images: As for `OnnxModel`.
+            cue: What is asked, the same about all images, as for a call of the model.
+
         Raises:
-            InputError: The images are not of the model's form.
+            InputError: The images or the cue are not of the model's form.
         """
-        return self._run(images)
+        return self._run(images, **({} if cue is None else {"cue": cue}))
 
     @size_by_size
     def look(self, images: Images, *, until: Until = None) -> Looked:

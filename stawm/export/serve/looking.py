@@ -8,7 +8,7 @@ import numpy as np
 
 from stawm.arrays import Array, alike, namespace, to_numpy
 from stawm.errors import InputError
-from stawm.export.run.walk import Named, Run, Walk, of_glimpse
+from stawm.export.run.walk import Named, Run, Walk, asked, of_glimpse
 from stawm.export.serve.arguments import check_until
 from stawm.models.stopping import Stopping
 
@@ -87,12 +87,15 @@ class Steps:
             inputs: The images, and for all glimpses random numbers and how they are steered.
         """
         self.run, self.takes, self.images = run, takes, inputs["image"]
-        self.own = {name: value for name, value in inputs.items() if name != "image"}
+        self.cues = asked(takes, inputs)
+        self.own = {name: value for name, value in inputs.items() if name != "image" and name not in self.cues}
         self.walk: Walk | None = None
 
     def begin(self, rows: np.ndarray) -> None:
         """Look at some of the images from now on too."""
-        begun = Walk(self.run, self.takes, self.images[alike(rows, self.images)])
+        places = alike(rows, self.images)
+        cues = {name: cue[places] for name, cue in self.cues.items()}
+        begun = Walk(self.run, self.takes, self.images[places], cues)
         if self.walk is None:
             self.walk = begun
         else:

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from stawm import registry
 from stawm.errors import InputError
 from stawm.export.serve.session import OnnxModel
-from stawm.heads.base import Targets
+from stawm.heads.base import Head, Targets
+from stawm.heads.config import called, prefix
 from stawm.heads.noise import Shapes
 from stawm.heads.output import Output
+from stawm.heads.recall import RecallHead
+from stawm.heads.together import measures_of
 from stawm.models.base import Model
 from stawm.models.config import from_mapping
 
@@ -35,14 +38,18 @@ class MeasuredGraph(Model):
 
         Raises:
             ConfigError, UnknownNameError: Its configuration names components that are not registered here.
-            InputError: It gives neither classes nor a picture, which is what is measured of a graph.
+            InputError: It gives neither classes, nor a picture, nor answers, which are what is measured of a graph.
         """
         with registry.for_stranger():
             super().__init__(from_mapping(graph.info.config))
-        if not {"logits", "canvas"} & {*graph.info.fields}:
+        given = {*graph.info.fields}
+        asked = [h for h in self.config.heads if isinstance(h, RecallHead.Config) and f"{prefix(h)}answers" in given]
+        if not ({"logits", "canvas"} & given or asked):
             raise InputError(
-                f"{graph.path} gives {', '.join(graph.info.fields)}: only its logits or its canvas can be measured."
+                f"{graph.path} gives {', '.join(graph.info.fields)}: only its logits, its canvas or its answers can be "
+                "measured."
             )
+        self.heads: dict[str, Head] = {called(h): RecallHead(h, context_features=1, memory_size=1) for h in asked}
         self.graph = graph
         self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # which says where, and in what type, images go
 
@@ -59,6 +66,15 @@ class MeasuredGraph(Model):
         if options.get("sample"):
             raise InputError("A graph is measured without randomness: it draws no random numbers.")
         return self.graph(images, glimpse_logits=bool(options.get("glimpse_logits")))
+
+    @property
+    def named_heads(self) -> dict[str, Head]:
+        """The heads that measure what they answered, by name; what they would learn is in the graph."""
+        return self.heads
+
+    def measures(self, output: Output, labels: Targets) -> dict[str, dict[str, Tensor]]:
+        """Return what heads that are asked say of how good the answers are, summed over the batch."""
+        return measures_of(self.heads, output, labels)
 
     def loss_parts(
         self, output: Output, pixels: Float[Tensor, "b c h w"] | None, labels: Targets | None

@@ -18,10 +18,12 @@ from stawm.export.run.providers import Device, DeviceError, device_of
 from stawm.export.run.runners import BoundRunner
 from stawm.export.run.walk import Named
 from stawm.export.serve.arrays import Session, open_file
+from stawm.export.serve.asking import Remembered
 from stawm.export.serve.looking import Looked, Until
 from stawm.export.serve.pixels import Images, prepare
 from stawm.export.serve.tensors import as_tensors, check_generator, check_noise
 from stawm.heads import noise as noises
+from stawm.heads.cued import Cues
 from stawm.heads.output import Noise
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -101,7 +103,8 @@ class OnnxModel(Session):
     ) -> tuple[dict[str, Runner], str]:
         """Return what runs each part, and where: on a GPU with buffers that are PyTorch's tensors there."""
         captured = self._captured and device != "cpu" and can_capture(options["allow_fallback"])
-        captured = captured and not self.info.any_size  # a captured run is of one size of images
+        # a captured run is of one size of images, and of one number of questions
+        captured = captured and not self.info.any_size and not self._asked
         bound = device != "cpu" and torch.cuda.is_available()
         number = torch.cuda.current_device() if bound else 0
         stream = torch.cuda.Stream(number) if bound else None
@@ -115,6 +118,7 @@ class OnnxModel(Session):
         self,
         images: Images,
         *,
+        cue: Cues | None = None,
         noise: Noise | None = None,
         generator: torch.Generator | None = None,
         glimpses: int | None = None,
@@ -126,6 +130,8 @@ class OnnxModel(Session):
             images: Pixels, as bytes (uint8) or floats in [0, 1], of shape (b, c, h, w) or (b, h, w, c), or paths of
                 images; see `prepare`. They are normalised here. A graph for images of any size also takes a list of
                 several sizes: those of one size are run together, and the answers keep the list's order.
+            cue: What is asked, as for a call of the model: (k,) for all images, or (b, k); as vectors with one axis
+                more. Every numbered question, in order, where left out.
             noise: The random numbers, for a graph that was exported with ``sample=True``.
             generator: Where random numbers that are not given come from.
             glimpses: How many glimpses to take, with a step graph; the number it has room for where left out.
@@ -133,11 +139,25 @@ class OnnxModel(Session):
                 glimpse; a rollout gives what it was exported with.
 
         Raises:
-            InputError: The images, the noise or the number of glimpses are not what the graph takes.
+            InputError: The images, the cue, the noise or the number of glimpses are not what the graph takes.
             ExportError: ONNX Runtime fails while it runs the graph.
         """
-        found = self._answer(images, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits)
+        found = self._answer(
+            images, cue=cue, noise=noise, generator=generator, glimpses=glimpses, glimpse_logits=glimpse_logits
+        )
         return unflatten(found)
+
+    def ask(self, remembered: Remembered, cue: Cues | None = None) -> OnnxOutput:
+        """Ask what is remembered of images, without looking again.
+
+        Args:
+            remembered: What `remember` gave.
+            cue: What is asked, as for a call.
+
+        Raises:
+            InputError: This is not what `remember` gives, or the cue is not what the graph takes.
+        """
+        return unflatten(self._reply(remembered, cue))
 
     def look(
         self,

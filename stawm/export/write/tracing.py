@@ -19,6 +19,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from stawm.errors import ExportError, InputError
 from stawm.export.graphs.graph import Graph
+from stawm.export.graphs.names import MANY
 from stawm.export.write.blame import Witness, place_of_error
 from stawm.export.write.passes import STRANGE, Leftover
 
@@ -110,7 +111,9 @@ def _shapes(graph: Graph) -> Any:
         least, most = graph.sides
         image = batch | {2: torch.export.Dim("h", min=max(least, 2), max=most)}
         image |= {3: torch.export.Dim("w", min=max(least, 2), max=most)}
-    return (tuple(image if name == "image" else batch for name in graph.inputs),)
+    many = batch | ({1: torch.export.Dim(MANY, min=2)} if graph.asked else {})
+    sizes = {"image": image} | dict.fromkeys(graph.asked, many)
+    return (tuple(sizes.get(name, batch) for name in graph.inputs),)
 
 
 def witness(graph: Graph, example: Mapping[str, Tensor]) -> Witness:

@@ -34,6 +34,7 @@ class Backpropamine(Memory[State]):
     """
 
     formerly: ClassVar = {"raw_eta": "eta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, final
 
 import torch
 from jaxtyping import Float
@@ -52,12 +52,18 @@ class Memory(nn.Module, ABC, Generic[S]):
         grows: The tensors of the state that get one row more with each write, last along axis 1. A row of
             zeros in all of them is an empty slot, which changes no read and no write.
         formerly: For each parameter that was renamed, the name that files of the first version know it by.
-        memory_size: m, the width of what is written and read.
+        reads_many: Whether ``_read`` takes many queries at once too, (b, k, m). Where it does not, each of them is read
+            from a copy of the state.
+        memory_size: m, the width of what is read and asked, and of what is written.
+        bind: Where what is written comes apart into what was seen and where, each of width m, ``"what-where"``; else
+            ``"self"``, their product e, as in the paper.
     """
 
     Config: ClassVar[type[Config]]
     grows: ClassVar[tuple[str, ...]] = ()
     formerly: ClassVar[Mapping[str, str]] = {}
+    reads_many: ClassVar[bool] = False
+    bind: Literal["self", "what-where"] = "self"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a rule that defines what is final.
@@ -66,6 +72,8 @@ class Memory(nn.Module, ABC, Generic[S]):
             TypeError: It does; the message says what to name it instead.
         """
         super().__init_subclass__(**kwargs)
+        if "_read" in vars(cls) and "reads_many" not in vars(cls):
+            cls.reads_many = False  # which a rule says of its own read, and not of another one's
         for name, own in _FINAL.items():
             if getattr(cls, name) is not getattr(Memory, name):
                 why = "which is final in Memory: it checks its input and switches autocast off"
@@ -116,39 +124,58 @@ class Memory(nn.Module, ABC, Generic[S]):
         return state
 
     @final
-    def write(self, state: S, e: Float[Tensor, "b m"]) -> S:
+    def write(self, state: S, e: Float[Tensor, "b i"]) -> S:
         """Return the state after one write.
 
+        Args:
+            state: The memory.
+            e: What is written, (b, m); where the rule binds what to where, (b, 2m): what first, then where.
+
         Raises:
-            InputError: e has another form than (b, m), or another batch than the state.
+            InputError: e has another form than these, or another batch than the state.
         """
-        self._check("e", e, "(b, m)", state)
+        self._check("e", e, "(b, m)", state, self.input_size)
         e = full_precision(e)
         with without_autocast(e):
             return self._write(state, e)
 
     @final
-    def read(self, state: S, q: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-        """Project a query through the memory, with no activation and no identity term.
+    def read(self, state: S, q: Float[Tensor, "b *k m"]) -> Float[Tensor, "b *k m"]:
+        """Project a query, or many at once, through the memory, with no activation and no identity term.
+
+        Args:
+            state: The memory.
+            q: One query for each image, (b, m), or k of them, (b, k, m).
 
         Raises:
-            InputError: q has another form than (b, m), or another batch than the state.
+            InputError: q has another form than these, or another batch than the state.
         """
-        self._check("q", q, "(b, m)", state)
+        many = q.ndim == 3
+        self._check("q", q, "(b, k, m)" if many else "(b, m)", state)
         q = full_precision(q)
         with without_autocast(q):
-            return self._read(state, q)
+            return self._read_copies(state, q) if many and not self.reads_many else self._read(state, q)
+
+    def _read_copies(self, state: S, Q: Tensor) -> Tensor:
+        """Read many queries by a rule that takes one: each of its own copy of the state, in the batch."""
+        k = Q.shape[1]
+
+        def copied(x: Tensor) -> Tensor:
+            return x.unsqueeze(1).expand(-1, k, *x.shape[1:]).flatten(0, 1)
+
+        kind: Any = type(state)
+        return self._read(kind(*map(copied, state)), Q.flatten(0, 1)).unflatten(0, (-1, k))
 
     @final
     def unroll(
-        self, E: Float[Tensor, "b n m"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: S | None = None
+        self, E: Float[Tensor, "b n i"], Q: Float[Tensor, "b k m"], reads: Sequence[int], state: S | None = None
     ) -> tuple[Float[Tensor, "b k m"], S]:
         """Write a whole stack and read after chosen writes.
 
         The meaning is the loop of `write` and `read`, whatever faster form a rule has for it.
 
         Args:
-            E: What is written, one entry a glimpse.
+            E: What is written, one entry a glimpse, each as for `write`.
             Q: The queries.
             reads: For each query the number of writes (0 to n) after which it is read.
             state: The state to start from; an empty memory where left out.
@@ -159,11 +186,16 @@ class Memory(nn.Module, ABC, Generic[S]):
         Raises:
             InputError: Shapes do not fit, or a read lies outside 0 to n.
         """
-        self._check("E", E, "(b, n, m)", state)
+        self._check("E", E, "(b, n, m)", state, self.input_size)
         self._check("Q", Q, "(b, k, m)", state)
         E, Q = full_precision(E), full_precision(Q)
         with without_autocast(E):
             return self._unroll(E, Q, reads, state)
+
+    @property
+    def input_size(self) -> int:
+        """How wide what is written is: m, or 2m where what and where come apart."""
+        return self.memory_size if self.bind == "self" else 2 * self.memory_size
 
     @property
     def sums_up(self) -> bool:
@@ -171,7 +203,7 @@ class Memory(nn.Module, ABC, Generic[S]):
         return type(self)._contributions is not Memory._contributions
 
     @final
-    def contributions(self, E: Float[Tensor, "b n m"], q: Float[Tensor, "b m"]) -> Contributions:
+    def contributions(self, E: Float[Tensor, "b n i"], q: Float[Tensor, "b m"]) -> Contributions:
         """Return what each write gives to the read of a query after all of them, from the empty memory.
 
         The terms add up to what `read` gives. A write's term is what is left of it at the end: less where later
@@ -189,7 +221,7 @@ class Memory(nn.Module, ABC, Generic[S]):
                 f"What the memory {self.config.name!r} reads is no sum over its writes, so it cannot be said how much "
                 "each of them gives."
             )
-        self._check("E", E, "(b, n, m)", None)
+        self._check("E", E, "(b, n, m)", None, self.input_size)
         self._check("q", q, "(b, m)", None)
         E, q = full_precision(E), full_precision(q)
         with without_autocast(E):
@@ -212,9 +244,11 @@ class Memory(nn.Module, ABC, Generic[S]):
         rows = {name: x for name, x in settled._asdict().items() if name in self.grows}
         return settled._replace(**{name: _after_zeros(x, slots) for name, x in rows.items()})
 
-    def _check(self, name: str, x: Tensor, form: str, state: S | None) -> None:
+    def _check(self, name: str, x: Tensor, form: str, state: S | None, width: int | None = None) -> None:
         m = self.memory_size
-        if x.ndim != form.count(",") + 1 or x.shape[-1] != m:
+        wide = m if width is None else width
+        if x.ndim != form.count(",") + 1 or x.shape[-1] != wide:
+            form = form if wide == m else form.replace("m)", "2m), what and then where,")
             raise InputError(f"{name} is {form} with m = {m}, the width of the memory; got {tuple(x.shape)}.")
         if state is not None and x.shape[0] != state[0].shape[0]:
             raise InputError(f"The state is of a batch of {state[0].shape[0]}; got {name} of a batch of {x.shape[0]}.")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -26,13 +26,14 @@ class Delta(Memory[State]):
     keys. An empty memory reads zeros.
 
     Attributes:
-        key: From e to k, before it is given length 1.
-        value: From e to v.
-        strength: From e to β, before the sigmoid.
+        key: From e, or from where it was seen, to k, before it is given length 1.
+        value: From e, or from what was seen, to v.
+        strength: From the same to β, before the sigmoid.
         query: From q to what the memory is asked, before it is given length 1.
     """
 
     rule: ClassVar[ModuleType] = delta
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):
@@ -43,10 +44,14 @@ class Delta(Memory[State]):
         """What β stays below; above 1 a write can overshoot, below 2 it still moves no two memories apart."""
         normalise_query: bool = True
         """Whether queries are given length 1 too, as in the papers; without it reading is linear."""
+        bind: Literal["self", "what-where"] = "self"
+        """What a key and a value are made of: both of e, or the key of where it was seen and the value of what was,
+        so that what is seen later at a place replaces what was seen there before, whatever it was."""
 
     def __init__(self, config: Config | None = None, *, memory_size: int) -> None:
         config = config or self.Config()
         super().__init__(config, memory_size=memory_size)
+        self.bind = config.bind
         self.key = nn.Linear(memory_size, memory_size, bias=False)
         self.value = nn.Linear(memory_size, memory_size, bias=False)
         self.strength = nn.Linear(memory_size, 1)
@@ -75,9 +80,10 @@ class Delta(Memory[State]):
         return Contributions(self.rule.contributions(*self._terms(E), self._asked(q)), torch.zeros_like(q))
 
     def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
-        """What the rule writes: k, v, β."""
-        beta = self.config.beta_max * project(self.strength, e)[..., 0].sigmoid()
-        return unit(project(self.key, e)), project(self.value, e), beta
+        """What the rule writes: k, v, β; bound to where it was, k is made of that, and v and β of what it is."""
+        what, where = (e, e) if self.bind == "self" else e.chunk(2, dim=-1)
+        beta = self.config.beta_max * project(self.strength, what)[..., 0].sigmoid()
+        return unit(project(self.key, where)), project(self.value, what), beta
 
     def _asked(self, q: Tensor) -> Tensor:
         asked = project(self.query, q)

@@ -33,6 +33,7 @@ class FastWeights(Memory[State]):
 
     grows = ("E",)
     formerly: ClassVar = {"raw_decay": "decay", "raw_eta": "eta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

@@ -39,4 +39,5 @@ class GatedDelta(Delta):
             self.keep.bias.fill_(raw_fraction(config.decay))
 
     def _terms(self, e: Tensor) -> tuple[Tensor, ...]:
-        return *super()._terms(e), project(self.keep, e)[..., 0].sigmoid()
+        what = e if self.bind == "self" else e.chunk(2, dim=-1)[0]
+        return *super()._terms(e), project(self.keep, what)[..., 0].sigmoid()

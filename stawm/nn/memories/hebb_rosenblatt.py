@@ -32,6 +32,7 @@ class HebbRosenblatt(Memory[State]):
 
     grows = ("E", "F")
     formerly: ClassVar = {"raw_delta": "delta", "raw_eta": "eta", "raw_theta": "theta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

@@ -22,6 +22,7 @@ class Hopfield(Memory[State]):
 
     grows = ("E", "valid")
     formerly: ClassVar = {"raw_beta": "beta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

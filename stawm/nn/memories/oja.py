@@ -32,6 +32,7 @@ class Oja(Memory[State]):
     """
 
     formerly: ClassVar = {"raw_eta": "eta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

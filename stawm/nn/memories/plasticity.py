@@ -30,6 +30,7 @@ class Plasticity(Memory[State]):
     """
 
     formerly: ClassVar = {"raw_eta": "eta"}
+    reads_many = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BaseConfig):

@@ -17,6 +17,7 @@ from stawm.export.graphs.fields import available
 from stawm.export.write.exporting import to_onnx
 from stawm.heads.base import Fields, Head, Scene
 from stawm.heads.config import called
+from stawm.heads.cued import CuedHead, settle
 from stawm.heads.noise import draw_noise
 from stawm.heads.output import Latent, Noise, Output
 from stawm.heads.together import clashes
@@ -120,9 +121,9 @@ def shaken(model: Model) -> Model:
 
 def case(head: Head, seed: int) -> tuple[Tensor, Scene]:
     """Draw what a head reads of four glimpses, by its own query, and what else there is."""
-    reads = len(head.reads(GLIMPSES))
-    context = uniform(seed, BATCH, CONTEXT)
-    answers = uniform(seed + 1, BATCH, reads, MEMORY, high=6.0) * (1 + head.query(context))[:, None]
+    asked = queries(head, uniform(seed, BATCH, CONTEXT), seed)
+    reads = asked.shape[1] if isinstance(head, CuedHead) else len(head.reads(GLIMPSES))
+    answers = uniform(seed + 1, BATCH, reads, MEMORY, high=6.0) * (1 + asked)
     locator = Affine(glimpse_size=SIDE, image_size=IMAGE).double()
     pose = locator.identity_pose().double() + uniform(seed + 2, BATCH, reads, 6) / 4
     look = Look(pose, pose, *(uniform(seed + 3, BATCH, reads, *size) for size in ((1, SIDE, SIDE), (5,), (5,))))
@@ -130,6 +131,14 @@ def case(head: Head, seed: int) -> tuple[Tensor, Scene]:
     shapes = head.noise_shapes(reads).items()
     noise = {name: draw_noise(name, (BATCH, *shape), answers, generator) for name, shape in shapes}
     return answers, Scene(look, locator, Noise(**noise))
+
+
+def queries(head: Head, context: Tensor, seed: int) -> Tensor:
+    """Return what a head asks, (b, k, m): by cues that are drawn where it takes some, else by its one query."""
+    if not isinstance(head, CuedHead):
+        return head.query(context)[:, None]
+    cue = None if head.cue_size is None else uniform(seed + 7, BATCH, 3, head.cue_size)
+    return head.ask(head.beside(context), settle(cue, "it", head, BATCH, context))
 
 
 def some(scene: Scene, reads: slice | int | Tensor = slice(None), images: Any = slice(None)) -> Scene:
@@ -158,6 +167,9 @@ def targets_for(head: Head, output: Output, seed: int) -> Tensor | None:
         require(output.logits is not None, "a head that learns classes must give logits")
         assert output.logits is not None
         return (uniform(seed, BATCH) * output.logits.shape[1]).long()
+    if head.targets == "answers":
+        shape = output.answers.shape
+        return (uniform(seed, *shape[:2]) * (shape[2] + 1)).long() - 1
     found = [name for name, axes in head.fields.items() if len(axes.split()) == 2 and "n" not in axes.split()]
     require(bool(found), f"a head that learns {head.targets} must declare a field of the axes 'b k'")
     drawn = uniform(seed, *output.named()[found[0]].shape)

@@ -163,6 +163,20 @@ def refuses_wrong_reads(build: Build, seed: int) -> None:
         require(False, f"unroll takes reads={reads} for one query and {WRITES} writes: see `check_stack`")
 
 
+def reads_many_at_once(build: Build, seed: int) -> None:
+    """Many queries in one call read what they read one by one, with the same gradients."""
+    results = []
+    for many in (False, True):
+        memory = build()
+        E, Q = (x.requires_grad_() for x in inputs(seed))
+        state = written(memory, E)
+        Y = memory.read(state, Q) if many else torch.stack([memory.read(state, q) for q in Q.unbind(1)], dim=1)
+        (Y * uniform(seed + 2, *Y.shape)).sum().backward()
+        results.append({"reads of many queries": Y, "dE of many reads": E.grad, "dQ of many reads": Q.grad})
+    for name, expected in results[0].items():
+        require_equal(name, results[1][name].detach(), expected.detach(), ROUNDING)
+
+
 def samples_are_apart(build: Build, seed: int) -> None:
     """What one sample writes reaches no other, in value or gradient."""
     memory = build()
@@ -302,6 +316,7 @@ MEMORY_CHECKS = by_name(
     starts_as_asked,
     keeps_type,
     safe_under_autocast,
+    reads_many_at_once,
     samples_are_apart,
     unroll_is_the_loop,
     splits_anywhere,

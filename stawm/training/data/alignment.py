@@ -1,5 +1,6 @@
 """A set as a certain model takes it: its classes by the model's numbers, its targets as the heads learn them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,7 @@ from stawm.configuration import Config
 from stawm.errors import InputError
 from stawm.heads.classification import ClassificationHead
 from stawm.heads.config import called
+from stawm.heads.recall import RecallHead
 from stawm.models.classes import places
 from stawm.models.config import SharedConfig
 from stawm.registry import Kind
@@ -34,12 +36,14 @@ def aligned(images: ImageSet, config: SharedConfig, what: str = "the images") ->
     check_pixels(images.images, what)
     kinds, names = target_kinds(config), images.class_names
     _check_counts(config)
-    known = places(config, names, what) if "classes" in kinds else None
-    check_targets(images.labels, kinds, len(names) or config.classes, what)
+    numbered = bool({"classes", "answers"} & {*kinds})
+    known = places(config, names, what) if numbered else None
+    check_targets(images.labels, kinds, len(names) or config.answers, what)
+    _check_cues(config, images.labels, what)
     changes: dict[str, object] = {}
     if (pixels := _single(images.images)) is not images.images:
         changes["images"] = pixels
-    if "classes" in kinds:
+    if numbered:
         labels = _numbered(images.labels, known)
         if known is not None and isinstance(images.images, Streamed):
             changes["images"] = images.images.renumbered(known)
@@ -62,7 +66,7 @@ def known_labels(images: ImageSet, config: SharedConfig) -> Int[Tensor, "count"]
 
 
 def target_kinds(config: SharedConfig) -> tuple[str, ...]:
-    """Return what the heads of a model learn: ``"classes"``, ``"values"``, ``"flags"``; drawing needs no targets."""
+    """Return what the heads of a model learn: ``"classes"``, ``"values"``, ...; drawing needs no targets."""
     found = (_targets(head) for head in config.heads)
     return tuple(dict.fromkeys(kind for kind in found if kind is not None))
 
@@ -83,11 +87,27 @@ def _check_counts(config: SharedConfig) -> None:
         )
 
 
+def _check_cues(config: SharedConfig, labels: Tensor, what: str) -> None:
+    """Raise an InputError where a set has targets for another number of questions than a head asks."""
+    counts = {called(h): h.cues for h in config.heads if isinstance(h, RecallHead.Config) and h.cues is not None}
+    wrong = [name for name, count in counts.items() if labels.shape[1] != count]
+    if wrong:
+        raise InputError(
+            f"The targets of {what} are of {labels.shape[1]} questions, and the head {wrong[0]!r} asks "
+            f"{counts[wrong[0]]}: build the model with heads.{wrong[0]}.cues={labels.shape[1]}."
+        )
+
+
 def _numbered(labels: Tensor, known: tuple[int, ...] | None) -> Tensor:
     labels = labels.long()
     if known is None or known == tuple(range(len(known))):
         return labels
-    return torch.tensor(known, device=labels.device)[labels]
+    return renumbered(labels, known)
+
+
+def renumbered(labels: Tensor, known: Sequence[int]) -> Tensor:
+    """Return labels by other numbers; where there is none, there still is none."""
+    return torch.where(labels < 0, labels, torch.tensor(known, device=labels.device)[labels.clamp(min=0)])
 
 
 def _single(images: Tensor | Streamed) -> Tensor | Streamed:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stawm.errors import InputError
+from stawm.heads.recall import HOLE
 from stawm.models.classes import listed
 from stawm.models.pixels import to_unit
 from stawm.training.data.streamed import Streamed
@@ -50,7 +51,8 @@ def check_targets(labels: Tensor, kinds: Sequence[str], classes: int | None, wha
 
     Args:
         labels: The targets.
-        kinds: What the heads learn: ``"classes"``, ``"values"`` or ``"flags"``; with none, nothing is checked.
+        kinds: What the heads learn: ``"classes"``, ``"values"``, ``"flags"`` or ``"answers"``; with none, nothing is
+            checked.
         classes: How many classes there are; None where that is not known.
         what: What the set is called in a message.
     """
@@ -110,7 +112,23 @@ def _check_flags(labels: Tensor, classes: int | None, what: str) -> None:
         raise InputError(f"The targets of {what} must be 0 or 1, of shape (count, k); got {said(labels)}{values}.")
 
 
-_CHECKS = {"classes": _check_classes, "values": _check_values, "flags": _check_flags}
+def _check_answers(labels: Tensor, classes: int | None, what: str) -> None:
+    if labels.ndim != 2 or labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
+        raise InputError(
+            f"The targets of {what} must be the numbers of answers, integers of shape (count, k), {HOLE} where there "
+            f"is none; got {said(labels)}."
+        )
+    wrong = (labels < HOLE) if classes is None else (labels < HOLE) | (labels >= classes)
+    if wrong.any():
+        first, cue = (int(part) for part in wrong.nonzero()[0])
+        legal = f"{HOLE} or more" if classes is None else f"{HOLE}, or in [0, {classes - 1}]"
+        raise InputError(
+            f"The targets of {what} must be {legal}; {int(wrong.sum()):,} are not, the first is "
+            f"{int(labels[first, cue])}, of question {cue} about image {first:,}."
+        )
+
+
+_CHECKS = {"classes": _check_classes, "values": _check_values, "flags": _check_flags, "answers": _check_answers}
 
 
 def said(given: Any) -> str:

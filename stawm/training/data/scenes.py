@@ -121,7 +121,9 @@ class Scenes(Streamed):
         """What is to be said of each scene."""
         _, which = self._begin(self.index)
         asked = self.config.answers(self.things.labels[which], self.things.classes)
-        return asked if self.numbers is None else torch.tensor(self.numbers, device=self.device)[asked]
+        if self.numbers is None:
+            return asked
+        return torch.where(asked < 0, asked, torch.tensor(self.numbers, device=self.device)[asked.clamp(min=0)])
 
     @property
     def masks(self) -> "Masks":
