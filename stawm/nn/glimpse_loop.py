@@ -80,12 +80,12 @@ class Pause(NamedTuple):
     Attributes:
         loop: What is carried to the next glimpse, before the last one is taken into account.
         features: What was seen of the last glimpse.
-        taken: How many glimpses of the image were taken.
+        taken: How many glimpses of the image were taken, where the policy counts them; else None.
     """
 
     loop: LoopState
     features: Float[Tensor, "b d"]
-    taken: int = 0
+    taken: int | None = None
 
 
 class GlimpseLoop(nn.Module):
@@ -240,9 +240,9 @@ class GlimpseLoop(nn.Module):
             The context features, all looks, what the memory is given at each, and where this look stopped.
         """
         context, state = self.init(images) if after is None else (after[0], after[1].loop)
-        features, taken = (None, 0) if after is None else after[1][1:]
+        features, taken = (None, None) if after is None else after[1][1:]
         whole = self.prepare(images)
-        return context, *self.walk(whole, glimpses, state, features, pose_clip, noise=noise, taken=taken)
+        return context, *self.walk(whole, glimpses, state, features, pose_clip, noise=noise, taken=taken or 0)
 
     def walk(
         self,
@@ -277,7 +277,8 @@ class GlimpseLoop(nn.Module):
             features = look.features
         parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*looks, strict=True))
         together = Look(*parts)
-        return together, self.memory_input(together), Pause(state, looks[-1].features, taken + glimpses)
+        counted = taken + glimpses if self.policy.counts else None
+        return together, self.memory_input(together), Pause(state, looks[-1].features, counted)
 
 
 def stack_time(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
