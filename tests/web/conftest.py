@@ -9,11 +9,22 @@ import pytest
 from filelock import FileLock
 
 import stawm
+from stawm.models.stopping import Stopping
+from stawm.storage.hashing import weights_hash
 from stawm.web import write_site
 from tests.web.browser import Browser, browsing, require_browser, served
 
 NAMES = ("<script>document.title='taken'</script>", "<b>one", "two & 2", *map(str, range(3, 10)))
 COMMAND = "stawm web sketchpad.safetensors"
+PROJECT = "https://example.org/project"
+
+
+def tuned(model: Any, thresholds: tuple[float, ...], temperature: float = 1.0) -> Stopping:
+    """Thresholds for a model, as if they had been tuned."""
+    figures = dict.fromkeys(("error", "error_of_all", "calibration_error", "uncalibrated"), 0.1)
+    temperatures = (temperature,) * len(thresholds)
+    of = {"weights": weights_hash(model), "data": "none", "images": 1, "mean_glimpses": 1.0}
+    return Stopping(thresholds=thresholds, temperatures=temperatures, **of, **figures)
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +40,8 @@ def site(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "site.lock"):
         if not (shared / "site").is_dir():
-            write_site([model], shared / "site", title="A & <b>B", command=COMMAND, batches=(1, 3))
+            said = {"title": "A & <b>B", "command": COMMAND, "project_url": PROJECT}
+            write_site([model], shared / "site", **said, batches=(1, 3))
     return shared / "site"
 
 
