@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", help="what the page is called")
     words = "pictures to try the models on, in place of the ten digits that come along"
     parser.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="IMAGE", help=words)
-    words = "how sure models are when they stop, till somebody moves the slider; those that draw take all glimpses"
+    words = "how sure models are when they stop, till somebody moves the slider (default: as it was tuned, else 0.9)"
     parser.add_argument("--until", type=values.certainty, metavar="P", help=words)
+    words = "where the link to the project leads (default: the home page that the installed package names, if any)"
+    parser.add_argument("--project-url", metavar="URL", help=words)
     parser.add_argument("--serve", action="store_true", help="serve the page on this machine, and open it")
     words = f"where it is served (default: {PORT}; 0 for any that is free)"
     parser.add_argument("--port", type=values.at_least(0), default=PORT, metavar="N", help=words)
@@ -44,6 +46,7 @@ def web(args: argparse.Namespace) -> None:
         pictures=args.pictures,
         until=args.until,
         command=command_of(args),
+        project_url=args.project_url,
     )
     show(args, site)
     if not args.serve:
@@ -59,9 +62,9 @@ def command_of(args: argparse.Namespace) -> str:
     """Return the command that makes a site again, without where on this machine its files are.
 
     Examples:
-        >>> command_of(
-        ...     argparse.Namespace(models=["/there/m.safetensors"], weights="fp32", title="", pictures=[], until=None)
-        ... )
+        >>> parser = argparse.ArgumentParser()
+        >>> add_arguments(parser)
+        >>> command_of(parser.parse_args(["/there/m.safetensors", "--weights", "fp32"]))
         'stawm web m.safetensors --weights fp32'
     """
     words = [Path(model).name if Path(model).is_absolute() else model for model in args.models]
@@ -69,4 +72,5 @@ def command_of(args: argparse.Namespace) -> str:
     words += ["--title", args.title] if args.title else []
     words += ["--pictures", *(path.name for path in args.pictures)] if args.pictures else []
     words += ["--until", f"{args.until:g}"] if args.until else []
+    words += ["--project-url", args.project_url] if args.project_url else []
     return f"stawm web {shlex.join(words)}"

@@ -14,7 +14,18 @@ from torch import Tensor
 from stawm.models.config import SharedConfig
 from stawm.training.data.files import read_images
 from stawm.training.data.pictures import fit_all
+from stawm.training.data.scene_config import SceneConfig
+from stawm.training.data.scenes import Scenes, Things
 
+DIGITS = tuple("0123456789")
+SCENE = 2
+"""How much larger than a digit an image is at least that is a scene."""
+ASKED = (
+    SceneConfig(),
+    SceneConfig(digits=2, target="pair", overlap=False),
+    SceneConfig(digits=2, target="sum", overlap=False),
+)
+"""What scenes ask, by the names of the classes: of one digit, of a pair, or for a sum."""
 MOST = 30
 """How many images a page comes with at most."""
 
@@ -24,7 +35,8 @@ def samples(config: SharedConfig, files: Sequence[Path]) -> tuple[list[str], UIn
 
     Args:
         config: The model's configuration.
-        files: Pictures to show; where there are none, a grey model gets the ten digits that come with the package.
+        files: Pictures to show; where there are none, a grey model gets the ten digits that come with the package, or
+            scenes that are made of them.
 
     Raises:
         InputError: A file is no picture.
@@ -38,4 +50,14 @@ def samples(config: SharedConfig, files: Sequence[Path]) -> tuple[list[str], UIn
         return [], torch.zeros(0, channels, height, width, dtype=torch.uint8)
     strip = np.array(Image.open(Path(str(resources.files("stawm"))) / "web" / "digits.png"))
     digits = torch.from_numpy(np.stack(np.split(strip, 10, axis=1)))[:, None]
-    return [str(digit) for digit in range(10)], fit_all(digits, (height, width), "squeeze")
+    if min(height, width) < SCENE * digits.shape[-1]:
+        return [str(digit) for digit in range(10)], fit_all(digits, (height, width), "squeeze")
+    return _scenes(config, digits[:, 0])
+
+
+def _scenes(config: SharedConfig, digits: UInt8[Tensor, "10 g g"]) -> tuple[list[str], UInt8[Tensor, "b 1 h w"]]:
+    """Return digits in clutter, as many in a scene as a model's classes speak of, and what its answers should be."""
+    asked = next((one for one in ASKED if one.answer_names(DIGITS) == config.class_names), ASKED[0])
+    made = Scenes(asked, Things(digits, torch.arange(10), 10), config.image[1:], seed=0)
+    names = asked.answer_names(DIGITS)
+    return [names[int(target)] for target in made.targets], made[:]

@@ -17,7 +17,7 @@ from stawm.export.proof.report import Report
 from stawm.models.model import Stawm
 
 IMAGES = 3
-"""How many images are run: at the end of loading, so that few have to do."""
+"""How many images are run: beside the first look, so that few have to do."""
 
 
 def self_test(model: Stawm, plan: Plan, report: Report, images: Float[Tensor, "b c h w"]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from stawm._version import __version__
 from stawm.configuration.names import as_file_name
-from stawm.errors import InputError
+from stawm.errors import InputError, shown
 from stawm.export.file.inspection import inspect
 from stawm.export.file.writing import put_in_place
 from stawm.export.graphs.fields import available
@@ -71,6 +73,7 @@ def write_site(
     pictures: Sequence[Path] = (),
     until: float | None = None,
     command: str = "",
+    project_url: str | None = None,
     batches: Sequence[int] = BATCHES,
 ) -> Site:
     """Write a site on which people can watch models look.
@@ -85,16 +88,20 @@ def write_site(
             rounds them.
         title: What the page is called.
         pictures: Pictures to try the models on, in place of the ten digits that come with the package.
-        until: The probability at which a model stops at first, until somebody moves the slider. Left out it is
-            that of `OnnxModel.look`; a model that draws too takes all glimpses, so that its picture is finished.
+        until: The probability at which a model stops at first, until somebody moves the slider. Left out, the model's
+            tuned thresholds decide (``model.stopping``), where it has any. Else it is that of
+            `OnnxModel.look`; a model that draws too takes all glimpses, so that its picture is finished.
         command: The command that the page shows as the one that made it.
+        project_url: Where the page's link to the project leads. Left out it is what the installed package names as its
+            home page, and where it names none there is no link.
         batches: The sizes of the batches that the graphs are proved with.
 
     Raises:
         InputError: A model neither classifies nor draws, or takes no glimpses; the folder holds something else; a
-            picture cannot be read.
+            picture cannot be read; the project's address is none of the web.
         ExportError: A model cannot be exported.
     """
+    url = project() if project_url is None else _checked_url(project_url)
     checked = [_checked(model) for model in models]
     if not checked:
         raise InputError("A site is of at least one model; got none.")
@@ -111,7 +118,7 @@ def write_site(
             place.parent.mkdir(exist_ok=True)
             _write_model(model, place, pictures, until, weights=weights, batches=batches)
             sizes[name] = _size(place)
-        said = {"title": title, "version": __version__, "project": project(), "command": command}
+        said = {"title": title, "version": __version__, "project": url, "command": command}
         said |= {"models": list(sizes)}
         _write_json(folder / INDEX, said)
         folder.chmod(0o755)
@@ -130,6 +137,12 @@ def project() -> str | None:
             if label.lower() in ("homepage", "source", "repository"):
                 return url
     return None
+
+
+def _checked_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        raise InputError(f"The project's address must be one of the web, https://...; got {shown(url)}.")
+    return url
 
 
 def check_site(out: Path) -> Path:
@@ -195,12 +208,22 @@ def _write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: flo
     ]
     said = {
         **contents(place),
-        "until": until or (1.0 if model.config.draws else UNTIL),
+        **_stopping(model, until),
         "samples": known,
         "files": {part: _facts(place / f"{part}.onnx") for part in PARTS},
         "self_test": _facts(place / "selftest.json"),
     }
     _write_json(place / "model.json", said)
+
+
+def _stopping(model: Stawm, until: float | None) -> dict[str, Any]:
+    """Return when a model stops at first: where the slider stands, and thresholds that were tuned instead."""
+    tuned = model.stopping if until is None else None
+    if tuned is None:
+        return {"until": until or (1.0 if model.config.draws else UNTIL)}
+    real = [threshold for threshold in tuned.thresholds if 0 < threshold < 1]
+    said = {"thresholds": tuned.thresholds, "temperatures": tuned.temperatures}
+    return {"until": median(real) if real else UNTIL, "stopping": said}
 
 
 def _write_json(path: Path, said: Mapping[str, Any]) -> None:

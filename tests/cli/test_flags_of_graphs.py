@@ -152,12 +152,16 @@ def test_the_options_of_web_arrive(heard: Any, digits: Any, tmp_path: Path, caps
         "pictures": [],
         "until": None,
         "command": "stawm web a b",
+        "project_url": None,
     }
     flags = ["--weights", "fp32", "--title", "T", "--until", 0.8, "--pictures", "/x/p.png", "q.png"]
     run("web", "/x/a", "--out", tmp_path, *flags)
     assert (calls["weights"], calls["title"], calls["until"]) == ("fp32", "T", 0.8)
     assert calls["pictures"] == [Path("/x/p.png"), Path("q.png")]
     assert calls["command"] == "stawm web a --weights fp32 --title T --pictures p.png q.png --until 0.8"
+    run("web", "a", "--out", tmp_path, "--project-url", "https://example.org/p")
+    assert calls["project_url"] == "https://example.org/p"
+    assert calls["command"] == "stawm web a --project-url https://example.org/p"
 
 
 def test_web_serves_where_it_is_told(heard: Any, digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

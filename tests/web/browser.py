@@ -1,6 +1,7 @@
 """A headless Chromium that opens pages, and tells what it asked for and what it complained of."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from stawm.web.serving import address, open_server
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 MISSING = "no chromium and chromedriver here: apt-get install chromium chromium-driver (`.ci/run` does)"
+STATE = """
+    const { state, proof } = document.documentElement.dataset;
+    return state === "done" && proof === "pending" ? "proving" : state;
+"""
 PATIENCE = 120
 """Seconds until a state that does not come is a failure: machines may be busy."""
 
@@ -47,8 +52,8 @@ class Browser:
         return said["found"]
 
     def settled(self) -> str:
-        """Wait until the page is done, or broken, and return which."""
-        return self.until(lambda: self.run("return document.documentElement.dataset.state"), "done", "broken")
+        """Wait until the page has looked and proved itself, or is broken, and return which."""
+        return self.until(lambda: self.run(STATE), "done", "broken")
 
     def until(self, ask: Callable[[], Any], *wanted: Any) -> Any:
         """Wait until something is one of some values, and return it."""
@@ -69,6 +74,13 @@ class Browser:
     def find(self, selector: str) -> Any:
         """Return an element."""
         return self.driver.find_element("css selector", selector)
+
+    def keep_picture(self, name: str) -> None:
+        """Keep what the page looks like, where somebody wants to see it."""
+        folder = os.environ.get("STAWM_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
 
     def complaints(self) -> list[str]:
         """Return what the console was told since the last call, errors and warnings alike."""

@@ -7,12 +7,23 @@ from typing import Any
 import pytest
 
 import stawm
+from stawm.models.stopping import Stopping
+from stawm.storage.hashing import weights_hash
 from stawm.web import write_site
 from tests.shared import once
 from tests.web.browser import Browser, browsing, require_browser, served
 
 NAMES = ("<script>document.title='taken'</script>", "<b>one", "two & 2", *map(str, range(3, 10)))
 COMMAND = "stawm web sketchpad.safetensors"
+PROJECT = "https://example.org/project"
+
+
+def tuned(model: Any, thresholds: tuple[float, ...], temperature: float = 1.0) -> Stopping:
+    """Thresholds for a model, as if they had been tuned."""
+    figures = dict.fromkeys(("error", "error_of_all", "calibration_error", "uncalibrated"), 0.1)
+    temperatures = (temperature,) * len(thresholds)
+    of = {"weights": weights_hash(model), "data": "none", "images": 1, "mean_glimpses": 1.0}
+    return Stopping(thresholds=thresholds, temperatures=temperatures, **of, **figures)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +37,8 @@ def site(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its site: written once, for all processes that run tests."""
 
     def make(folder: Path) -> Path:
-        write_site([model], folder / "site", title="A & <b>B", command=COMMAND, batches=(1, 3))
+        said = {"title": "A & <b>B", "command": COMMAND, "project_url": PROJECT}
+        write_site([model], folder / "site", **said, batches=(1, 3))
         return folder / "site"
 
     return once(tmp_path_factory, "site", make)

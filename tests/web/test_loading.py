@@ -50,6 +50,10 @@ def test_it_loads_with_progress_and_then_from_the_cache(browser: Browser, url: s
     try:
         assert browser.open(url) == "done"
         assert any(said.startswith("Loading ") and said.endswith(" MB") for said in browser.run("return window.said"))
+        names = "keys.map(({ url }) => new URL(url).pathname.split('/').pop())"
+        held = f"const keys = await (await caches.open('stawm')).keys(); return {names}"
+        wanted = {"init.onnx", "glimpse.onnx", "read.onnx", "ort-wasm-simd-threaded.bin", "selftest.json"}
+        browser.until(lambda: wanted <= set(browser.wait(held)), True)  # written when there is time
         browser.asked_for()
         assert browser.open(url) == "done"
         again = browser.asked_for()
@@ -57,10 +61,7 @@ def test_it_loads_with_progress_and_then_from_the_cache(browser: Browser, url: s
         assert not [asked for asked in again if asked.endswith((".onnx", ".bin", "selftest.json"))]
     finally:
         browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
-    folder = os.environ.get("STAWM_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        browser.driver.save_screenshot(str(Path(folder) / "page.png"))
+    browser.keep_picture("page")
 
 
 def _no_graph(site: Path) -> None:
@@ -97,6 +98,23 @@ def _torn(site: Path) -> None:
     replace(site / "site.json", b'{"stawm.web": "1", ')
 
 
+def _of_nothing(site: Path) -> None:
+    rewrite(site / "site.json", lambda said: {"stawm.web": "1"})
+
+
+def _no_folder(site: Path) -> None:
+    rewrite(site / "site.json", lambda said: said.update(models=["<b>gone"]))
+
+
+def _of_another_model(site: Path) -> None:
+    """A graph that is one, and does not belong to the others."""
+    path = folder_of(site) / "glimpse.onnx"
+    replace(path, (folder_of(site) / "read.onnx").read_bytes())
+    facts = {"file": "glimpse.onnx", "bytes": path.stat().st_size}
+    facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    rewrite(folder_of(site) / "model.json", lambda said: said["files"].update(glimpse=facts))
+
+
 BROKEN = {
     _no_graph: "glimpse.onnx cannot be fetched (404): it is missing",
     _cut_graph: "glimpse.onnx is damaged or of another version",
@@ -105,6 +123,9 @@ BROKEN = {
     _other_format: 'model.json is of the format "2", and this page reads "1"',
     _hollow: "model.json is damaged",
     _torn: "site.json is damaged: it is not JSON",
+    _of_nothing: "site.json is damaged: it names no model",
+    _no_folder: "model.json cannot be fetched (404): it is missing",
+    _of_another_model: "The graph `glimpse` of this model",
 }
 
 
@@ -137,6 +158,25 @@ def test_a_self_test_that_fails_is_red(browser: Browser, copy: Path) -> None:
     assert browser.text("proof").startswith("self-test FAILED")
     assert "bad" in browser.find("#proof").get_attribute("class")
     assert "Do not trust" in browser.text("proof")
+
+
+def _no_self_test(folder: Path) -> None:
+    replace(folder / "selftest.json", None)
+
+
+def _other_self_test(folder: Path) -> None:
+    replace(folder / "selftest.json", (folder / "selftest.json").read_bytes() + b" ")
+
+
+@pytest.mark.parametrize("harm", [_no_self_test, _other_self_test])
+def test_a_self_test_that_cannot_be_run_is_red_too(browser: Browser, copy: Path, harm: Callable[[Path], None]) -> None:
+    harm(folder_of(copy))
+    with served(copy.parent) as base:
+        assert browser.open(f"{base}down/") == "done"
+    assert browser.text("proof").startswith("self-test FAILED to run: ")
+    assert "selftest.json" in browser.text("proof")
+    assert browser.run("return document.documentElement.dataset.proof") == "bad"
+    browser.complaints()
 
 
 @pytest.mark.parametrize("missing", ["WebAssembly", "DecompressionStream"])

@@ -19,7 +19,7 @@ from stawm.export.graphs.rollout import Rollout
 from stawm.export.graphs.steering import Steering
 from stawm.web.samples import samples
 from tests.web.browser import Browser
-from tests.web.conftest import COMMAND, NAMES
+from tests.web.conftest import COMMAND, NAMES, PROJECT
 
 CLOSE = 5e-5
 """How far probabilities may be apart: the rounding of single precision, as the proof of this model allows it."""
@@ -93,6 +93,7 @@ def test_it_opens_proves_itself_and_answers(page: Browser, model: Any) -> None:
     assert page.text("proof").startswith("self-test passed: ")
     assert page.run("return document.documentElement.dataset.proof") == "good"
     assert page.text("made").endswith(COMMAND)
+    assert page.find("#project a").get_attribute("href") == PROJECT
     assert cards(page) == model.config.glimpses, "it takes them all, so that its picture is finished"
     logits = steered(model, digit(model, 0))["glimpse_logits"][0, -1]
     np.testing.assert_allclose(probabilities(page), logits.exp(), atol=CLOSE)
@@ -247,6 +248,13 @@ def test_a_picture_is_taken_and_what_is_none_is_refused(page: Browser, tmp_path:
     page.find("#file").send_keys(str(tmp_path / "none.png"))
     page.until(lambda: "none.png is not a picture that this browser can read" in page.text("status"), True)
     assert page.find("#main").is_displayed()
+    dropped = """
+        const data = new DataTransfer();
+        data.items.add(new File(["no picture"], "dropped.txt"));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    """
+    page.run(dropped)
+    page.until(lambda: "dropped.txt is not a picture that this browser can read" in page.text("status"), True)
     take(page, 4)
     page.run("document.getElementById('status').textContent = ''")
 
@@ -282,6 +290,7 @@ def test_it_fits_a_telephone_in_dark_and_light(page: Browser, scheme: str) -> No
     size = {"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
+        page.keep_picture(f"telephone-{scheme}")
         assert page.run("return document.documentElement.scrollWidth") <= 360
         ground, ink = page.run("const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]")
         brightness = [sum(map(int, colour[4:-1].split(","))) for colour in (ground, ink)]

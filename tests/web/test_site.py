@@ -20,6 +20,7 @@ from stawm.web import write_site
 from stawm.web.serving import open_server
 from tests.small import tiny
 from tests.web.browser import served
+from tests.web.conftest import tuned
 from tools import page as tool
 
 PAGE = Path(stawm.__file__).parent / "web" / "page"
@@ -101,6 +102,9 @@ def test_nothing_else_is_replaced_and_nothing_half_written(tmp_path: Path) -> No
         write_site([model], tmp_path / "mine")
     with pytest.raises(InputError, match="is not a folder"):
         write_site([model], tmp_path / "no" / "site")
+    for url in ("example.org", "javascript:alert(1)", "https://", "https://a b"):
+        with pytest.raises(InputError, match="must be one of the web"):
+            write_site([model], tmp_path / "site", project_url=url)
     (tmp_path / "broken.png").write_text("no picture")
     with pytest.raises(InputError, match=r"broken\.png"):
         write_site([model], tmp_path / "site", pictures=[tmp_path / "broken.png"])
@@ -139,6 +143,32 @@ def test_pictures_of_ones_own_come_with_the_page(tmp_path: Path) -> None:
     assert samples(stawm.config("stawm-cifar-draw-16"), [])[0] == []
     names, pixels = samples(stawm.config("stawm-digits"), [])
     assert (len(names), tuple(pixels.shape)) == (10, (10, 1, 16, 16))
+
+
+@pytest.mark.parametrize("preset", ["stawm-cluttered-100", "stawm-pairs-100", "stawm-sum-100"])
+def test_models_of_scenes_come_with_scenes_that_have_their_answers(preset: str) -> None:
+    from stawm.web.samples import samples
+
+    config = stawm.config(preset)
+    names, pixels = samples(config, [])
+    again = samples(config, [])[1]
+    assert tuple(pixels.shape) == (10, *config.image)
+    assert set(names) <= set(config.class_names)
+    assert len({image.numpy().tobytes() for image in pixels}) == 10
+    assert pixels.equal(again), "the same for everybody"
+    digits = pixels.float().flatten(1).sum(dim=1) / 255
+    assert bool((digits > 60).all()), "each has ink of a digit at least"
+
+
+def test_the_slider_starts_where_it_was_tuned_to() -> None:
+    from stawm.web.site import _stopping
+
+    model = tiny(heads="classification")
+    assert _stopping(model, None) == {"until": 0.9}
+    model.stopping = tuned(model, (0.4, 1.0, 0.8, 0.0))
+    said = _stopping(model, None)
+    assert (said["until"], said["stopping"]["thresholds"]) == (pytest.approx(0.6), (0.4, 1.0, 0.8, 0.0))
+    assert _stopping(model, 0.7) == {"until": 0.7}, "what was asked for comes first"
 
 
 def test_files_are_served_as_what_they_are_and_nothing_outside(site: Path) -> None:

@@ -18,6 +18,12 @@ export interface Sample {
   pixels: Float32Array;
 }
 
+/** Thresholds that were tuned: the confidence that is needed after each glimpse, in softmax(logits / temperature). */
+export interface Stopping {
+  thresholds: number[];
+  temperatures: number[];
+}
+
 /** What is known of a model before it is loaded. */
 export interface About {
   name: string;
@@ -36,8 +42,16 @@ export interface About {
   /** The name of the locator, such as `affine`, whose poses have as many numbers. */
   locator: string;
   poseSize: number;
+  /** How many views a glimpse has, each twice as wide as the one before. */
+  views: number;
+  /** Half the side of a frame of which only the place is chosen, in an image that goes from -1 to 1. */
+  frame: number;
+  /** Whether frames are squares in pixels, whatever the aspect of the image. */
+  square: boolean;
   /** The probability at which it counts as sure. */
   until: number;
+  /** When it stops instead, where that was tuned. */
+  stopping: Stopping | undefined;
   /** `fp32` or `int8`. */
   precision: string;
   samples: Sample[];
@@ -59,6 +73,8 @@ export function readAbout(found: unknown): About {
     const outputs = said["outputs"] as Record<Part, Record<string, (number | string)[]>>;
     const count = Number(outputs.read["logits"]?.[1] ?? 0);
     const names = said["class_names"] as string[];
+    const locator = said["locator"] as Json;
+    const views = Number(outputs.glimpse["glimpses"]![1]) / channels;
     return {
       name: String(said["preset"]),
       channels,
@@ -69,9 +85,13 @@ export function readAbout(found: unknown): About {
       draws: "canvas" in outputs.read,
       mean: mean.map(Number),
       std: std.map(Number),
-      locator: String(said["locator"]?.name ?? said["locator"]),
+      locator: String(locator["name"]),
       poseSize: Number(outputs.glimpse["pose"]![1]),
+      views,
+      frame: locator["width"] ?? 0.5 ** (views - 1),
+      square: Boolean(locator["square"]),
       until: said["until"],
+      stopping: said["stopping"] ?? undefined,
       precision: String(said["precision"]),
       samples: said["samples"].map((one: Json) => ({
         name: String(one["name"]),
@@ -83,6 +103,31 @@ export function readAbout(found: unknown): About {
   } catch (error) {
     throw new StawmError(`model.json is damaged (${String(error)}). Write the site anew with \`stawm web\`.`);
   }
+}
+
+/** What a site says of itself. */
+export interface Site {
+  title: string;
+  version: string;
+  /** The address of the project; empty where it has none. */
+  project: string;
+  /** The command that made it. */
+  command: string;
+  /** The names of its models. */
+  models: string[];
+}
+
+/**
+ * Read what `site.json` says.
+ *
+ * @throws StawmError It is of another format, or is damaged.
+ */
+export function readSite(found: unknown): Site {
+  const said = checkFormat(found, "site.json");
+  const models = Array.isArray(said["models"]) ? said["models"].map(String) : [];
+  if (!models.length) throw new StawmError("site.json is damaged: it names no model. Write the site anew with `stawm web`.");
+  const [title, version, project, command] = ["title", "version", "project", "command"].map((name) => String(said[name] ?? ""));
+  return { title: title!, version: version!, project: project!, command: command!, models };
 }
 
 /** Return a file of a site as an object, if it is of the format that is read here. */

@@ -16,11 +16,14 @@ export interface FileFacts {
 export type Progress = (loaded: number, total: number) => void;
 
 const CACHE = "stawm";
+/** What is yet to be put into the cache. */
+const unkept: (() => Promise<void>)[] = [];
 
 /**
  * Get a file's bytes.
  *
- * A file that was fetched before comes from the browser's cache, where there is one (on HTTPS and localhost).
+ * A file that was fetched before comes from the browser's cache, where there is one (on HTTPS and localhost). What comes
+ * anew is put there by `keepFetched`.
  *
  * @throws StawmError It is not there, or is not the file that the site names.
  */
@@ -44,8 +47,13 @@ export async function getFile(base: URL, facts: FileFacts, progress?: Progress):
         "site was written with. Write the site anew with `stawm web`.",
     );
   }
-  await keep(cache, key, bytes);
+  if (cache) unkept.push(() => keep(cache, key, bytes));
   return bytes;
+}
+
+/** Put what was fetched into the cache: not before there is time, as it takes as long as fetching does. */
+export async function keepFetched(): Promise<void> {
+  for (const keepOne of unkept.splice(0)) await keepOne();
 }
 
 /** Get a JSON file. */
@@ -115,10 +123,10 @@ async function openCache(): Promise<Cache | undefined> {
   }
 }
 
-async function keep(cache: Cache | undefined, key: URL, bytes: ArrayBuffer): Promise<void> {
+async function keep(cache: Cache, key: URL, bytes: ArrayBuffer): Promise<void> {
   try {
-    await cache?.delete(key, { ignoreSearch: true }); // an earlier version of the file
-    await cache?.put(key, new Response(bytes));
+    await cache.delete(key, { ignoreSearch: true }); // an earlier version of the file
+    await cache.put(key, new Response(bytes));
   } catch {
     // The cache is full or not allowed: the next visit fetches the file again.
   }

@@ -3,10 +3,12 @@
 /** A line of a pen: x, y, x, y, ... from 0 to 1, to the right and down, on a square sheet. */
 export type Stroke = readonly number[];
 
+/** The side of MNIST's digits. */
+export const MNIST = 28;
 /** MNIST fits a digit into 20 of 28 pixels, and puts its centre of mass into the middle of the 28. */
-const BOX = 20 / 28;
-/** Half the width of a pen's line, as a share of the image: MNIST's lines are between two and three pixels wide. */
-const HALF = 1.2 / 28;
+const BOX = 20 / MNIST;
+/** Half the width of a pen's line in pixels: MNIST's lines are between two and three pixels wide. */
+const HALF = 1.2;
 
 interface Placement {
   scale: number;
@@ -24,7 +26,7 @@ interface Placement {
 export function drawn(strokes: readonly Stroke[], width: number, height: number): Float32Array {
   const inked = strokes.filter((stroke) => stroke.length >= 2);
   if (!inked.length) return new Float32Array(width * height);
-  const half = HALF * Math.min(width, height);
+  const half = (HALF * Math.min(width, height)) / MNIST;
   const [x0, x1] = range(inked, 0);
   const [y0, y1] = range(inked, 1);
   const fits = [(BOX * width - 2 * half) / (x1 - x0), (BOX * height - 2 * half) / (y1 - y0)];
@@ -32,6 +34,24 @@ export function drawn(strokes: readonly Stroke[], width: number, height: number)
   const place = { scale, x: width / 2 - (scale * (x0 + x1)) / 2, y: height / 2 - (scale * (y0 + y1)) / 2 };
   const [massX, massY] = centreOfMass(paint(inked, place, half, width, height), width);
   return paint(inked, { scale, x: place.x + width / 2 - massX, y: place.y + height / 2 - massY }, half, width, height);
+}
+
+/**
+ * Return the pixels of strokes where they were drawn: a square sheet in the middle of the image.
+ *
+ * @param strokes What was drawn.
+ * @param width The image's width in pixels.
+ * @param height Its height.
+ */
+export function placed(strokes: readonly Stroke[], width: number, height: number): Float32Array {
+  const scale = Math.min(width, height);
+  const at = { scale, x: (width - scale) / 2, y: (height - scale) / 2 };
+  return paint(strokes, at, (penOf(scale) * scale) / 2, width, height);
+}
+
+/** Return how thick a pen is, as a share of an image: in scenes of digits as thick as in the digits themselves. */
+export function penOf(side: number): number {
+  return (2 * HALF) / Math.max(side, MNIST);
 }
 
 /** Return the centre of mass (x, y) in pixels; the middle of the first pixel is at a half. */

@@ -1,6 +1,7 @@
 /** One image on its way through a model: glimpse after glimpse, with every state kept. */
 
 import type { About } from "./about";
+import { type Corners, framesOf } from "./frame";
 import { type Graph, type Tensors, numbers, tensor } from "./runtime";
 
 /** How a glimpse is steered; what is left out is left to the model. */
@@ -16,9 +17,12 @@ export interface Glimpse {
   /** Where it was taken, in the locator's numbers. */
   pose: Float32Array;
   /** Its corners (x, y) in the image, clockwise from its own top left; the image goes from -1 to 1. */
-  corners: [number, number][];
-  /** Its pixels, as they were in the image: `channels` planes of `side` by `side`. */
+  corners: Corners;
+  /** The corners of each of its views, the narrowest first: one, `corners`, where it has no wider ones. */
+  frames: Corners[];
+  /** Its pixels, as they were in the image: view after view as many planes as the image has, `side` by `side`. */
   pixels: Float32Array;
+  /** The planes of all views together. */
   channels: number;
   side: number;
   steer: Steer;
@@ -155,7 +159,8 @@ export class Looking {
     });
     const flat = [...numbers(found["corners"]!)];
     const corners = [0, 2, 4, 6].map((i): [number, number] => [flat[i]!, flat[i + 1]!]);
-    return { pose: numbers(found["pose"]!), corners, pixels, channels: channels!, side: side!, steer };
+    const frames = framesOf(corners, this.about.views);
+    return { pose: numbers(found["pose"]!), corners, frames, pixels, channels: channels!, side: side!, steer };
   }
 }
 

@@ -1,19 +1,15 @@
 /** A sheet to draw on: with a mouse, a finger, a pen, or the keyboard. */
 
 import type { Stroke } from "./ink";
+import { arrow, clamp, placeOn } from "./pointing";
 
 /** How far an arrow key moves the pen. */
 const STEP = 0.04;
-const MOVES: Record<string, [number, number]> = {
-  ArrowLeft: [-STEP, 0],
-  ArrowRight: [STEP, 0],
-  ArrowUp: [0, -STEP],
-  ArrowDown: [0, STEP],
-};
 
 /** A drawing pad. */
 export class Pad {
   strokes: number[][] = [];
+  private thick = 1 / 12;
   private pen = { x: 0.5, y: 0.5, down: false, shown: false };
 
   /**
@@ -41,6 +37,12 @@ export class Pad {
     this.paint();
   }
 
+  /** Draw with a pen as thick as a share of the sheet. */
+  setPen(thick: number): void {
+    this.thick = thick;
+    this.paint();
+  }
+
   /** Take the last stroke away. */
   undo(): void {
     this.pen.down = false;
@@ -56,14 +58,14 @@ export class Pad {
     this.canvas.setPointerCapture(event.pointerId);
     this.pen.down = true;
     this.pen.shown = false;
-    this.strokes.push(this.place(event));
+    this.strokes.push([...placeOn(this.canvas, event)]);
     this.paint();
   }
 
   private move(event: PointerEvent): void {
     if (!this.pen.down || !this.canvas.hasPointerCapture(event.pointerId)) return;
     const between = event.getCoalescedEvents?.() ?? [];
-    for (const one of between.length ? between : [event]) this.strokes.at(-1)!.push(...this.place(one));
+    for (const one of between.length ? between : [event]) this.strokes.at(-1)!.push(...placeOn(this.canvas, one));
     this.paint();
   }
 
@@ -73,17 +75,11 @@ export class Pad {
     this.finished();
   }
 
-  private place(event: PointerEvent): number[] {
-    const box = this.canvas.getBoundingClientRect();
-    const within = (value: number) => Math.min(1, Math.max(0, value));
-    return [within((event.clientX - box.left) / box.width), within((event.clientY - box.top) / box.height)];
-  }
-
   private key(event: KeyboardEvent): void {
-    const move = MOVES[event.key];
+    const move = arrow(event);
     if (move) {
-      this.pen.x = Math.min(1, Math.max(0, this.pen.x + move[0]));
-      this.pen.y = Math.min(1, Math.max(0, this.pen.y + move[1]));
+      this.pen.x = clamp(this.pen.x + STEP * move[0]);
+      this.pen.y = clamp(this.pen.y + STEP * move[1]);
       if (this.pen.down) this.strokes.at(-1)!.push(this.pen.x, this.pen.y);
     } else if (event.key === " ") {
       if (this.pen.down) this.end();
@@ -112,7 +108,7 @@ export class Pad {
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
     context.strokeStyle = "#fff";
-    context.lineWidth = width / 12;
+    context.lineWidth = width * this.thick;
     context.lineCap = context.lineJoin = "round";
     for (const stroke of this.strokes) {
       context.beginPath();

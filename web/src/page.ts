@@ -1,16 +1,18 @@
 /** The page: it loads a model, hears what a person wants, and shows what the model does. */
 
-import { checkFormat } from "./about";
+import { readSite } from "./about";
 import { StawmError } from "./errors";
 import { getJson } from "./files";
-import { Hands } from "./hands";
+import { Hand } from "./hand";
+import { penOf } from "./ink";
 import { Pad } from "./pad";
 import { element, showBars, showDrawing, showMemory, showStage, showStrip, sentence } from "./panels";
 import { paintPicture } from "./paint";
 import { readPicture } from "./pictures";
 import { fromFragment, toFragment } from "./share";
-import { type Source, pixelsOf } from "./source";
+import { type Source, pixelsOf, takesDigits } from "./source";
 import { type Model, checkBrowser, load } from "./stawm";
+import { type Until, ruleOf, wordsOf } from "./sure";
 import { Viewer } from "./viewer";
 
 /** How long a glimpse is shown, in milliseconds, where motion is welcome. */
@@ -21,22 +23,24 @@ const status = element("status");
 const models = element<HTMLSelectElement>("models");
 const untilSlider = element<HTMLInputElement>("until");
 const atSlider = element<HTMLInputElement>("at");
+const tuned = element<HTMLInputElement>("tuned");
 const fit = element<HTMLInputElement>("fit");
 
 let model: Model | undefined;
 let viewer: Viewer | undefined;
 let source: Source = { sample: 0 };
 let pixels: Float32Array | undefined;
+/** Called when the first answer of a model is shown. */
+let answered: () => void = () => undefined;
 
 const pad = new Pad(
   element<HTMLCanvasElement>("pad"),
   () => take({ strokes: pad.strokes }),
   (words) => (element("said").textContent = words),
 );
-const hands = new Hands(
+const hand = new Hand(
   () => render(),
   (pose) => guarded(viewer?.place(pose)),
-  () => model?.about.locator ?? "",
 );
 
 /** Show an error as a sentence; whatever happens, the page says so. */
@@ -47,13 +51,26 @@ function fail(error: unknown): void {
   element("progress").hidden = true;
 }
 
+/** Show what goes wrong, unless another model was chosen meanwhile. */
 function guarded(work: Promise<unknown> | undefined): void {
-  work?.catch(fail);
+  const whose = viewer;
+  work?.catch((error) => viewer === whose && fail(error));
+}
+
+/** Choose a model. */
+function choose(name: string): Promise<void> {
+  return open(name).catch((error) => {
+    if (models.value === name) fail(error);
+  });
 }
 
 /** Load a model and look at what is there to be looked at. */
 async function open(name: string): Promise<void> {
+  void model?.close();
+  model = viewer = undefined;
   root.dataset["state"] = "loading";
+  root.dataset["proof"] = "pending";
+  showProof("", "self-test: not yet run");
   element("main").hidden = true;
   status.className = "";
   status.textContent = `Loading ${name} …`;
@@ -66,42 +83,60 @@ async function open(name: string): Promise<void> {
       status.textContent = `Loading ${name}: ${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
     },
   });
-  if (models.value !== name) return; // another was chosen meanwhile
+  if (models.value !== name) return void loaded.close(); // another was chosen meanwhile
   model = loaded;
-  const until = fromFragment(location.hash).until ?? model.about.until;
-  viewer = new Viewer(model, until > 0.995 ? 2 : until, render, pause);
-  untilSlider.value = String(until);
-  await prove(model);
+  offer();
+  viewer = new Viewer(model, untilOf(), render, pause);
   status.textContent = "";
   progress.hidden = true;
-  offer();
   element("main").hidden = false;
   if (!pixelsOf(source, model.about, fit.checked)) source = { strokes: pad.strokes };
-  await lookAt();
+  const first = new Promise<void>((resolve) => (answered = resolve));
+  guarded(lookAt());
+  await first;
+  await prove(model);
 }
 
-/** Run the self-test, and say what came of it before anything else is shown. */
+/** Run the self-test, beside the first look, and say what came of it. */
 async function prove(tested: Model): Promise<void> {
+  showProof("", "self-test: running …");
+  let [ok, said] = [false, ""];
+  try {
+    const found = await tested.testItself();
+    const where = `${found.output} after glimpse ${found.glimpse}`;
+    const gap = `greatest gap ${found.gap.toExponential(1)} of ${where}, ${found.tolerance.toExponential(1)} allowed`;
+    ok = found.ok;
+    said = ok
+      ? `self-test passed: ${found.compared} numbers are PyTorch's (${gap})`
+      : `self-test FAILED: this browser computes other numbers than PyTorch (${gap}). Do not trust what you see below.`;
+  } catch (error) {
+    if (!(error instanceof StawmError)) throw error;
+    said = `self-test FAILED to run: ${error.message} Until it does, do not trust what you see below.`;
+  }
+  if (model !== tested) return;
+  root.dataset["proof"] = ok ? "good" : "bad";
+  showProof(ok ? "good" : "bad", said);
+}
+
+function showProof(kind: "" | "good" | "bad", words: string): void {
   const badge = element("proof");
-  const found = await tested.testItself();
-  root.dataset["proof"] = found.ok ? "good" : "bad";
-  badge.className = `badge ${found.ok ? "good" : "bad"}`;
-  const where = `${found.output} after glimpse ${found.glimpse}`;
-  const gap = `greatest gap ${found.gap.toExponential(1)} of ${where}, ${found.tolerance.toExponential(1)} allowed`;
-  badge.textContent = found.ok
-    ? `self-test passed: ${found.compared} numbers are PyTorch's (${gap})`
-    : `self-test FAILED: this browser computes other numbers than PyTorch (${gap}). Do not trust what you see below.`;
+  badge.className = `badge ${kind}`.trim();
+  badge.textContent = words;
 }
 
 /** Show what belongs to this model alone. */
 function offer(): void {
   const { about } = model!;
+  const shared = fromFragment(location.hash);
+  untilSlider.value = String(shared.until ?? about.until);
+  tuned.checked = about.stopping !== undefined && shared.until === undefined;
+  element("tuned-line").hidden = !about.stopping || !about.classes.length;
   element("answer").hidden = element("until-line").hidden = !about.classes.length;
   element("drawing").hidden = !about.draws;
   element("fit-line").hidden = about.channels !== 1;
-  fit.checked = about.channels === 1 && about.classes.every((name) => /^\d$/.test(name));
+  fit.checked = shared.fit ?? takesDigits(about);
   atSlider.max = String(about.glimpses);
-  hands.offer();
+  hand.offer(about);
   const list = element("samples");
   list.replaceChildren(
     ...about.samples.map((sample, i) => {
@@ -127,7 +162,9 @@ function take(next: Source): void {
 
 async function lookAt(): Promise<void> {
   if (!model || !viewer) return;
-  pixels = pixelsOf(source, model.about, fit.checked);
+  const { about } = model;
+  pixels = pixelsOf(source, about, fit.checked);
+  pad.setPen(penOf(fit.checked ? 0 : Math.min(about.width, about.height)));
   share();
   await viewer.look(pixels);
 }
@@ -137,7 +174,7 @@ function render(): void {
   const { about } = model;
   root.dataset["state"] = viewer.busy ? "looking" : "done";
   showStage(viewer, about, pixels);
-  hands.paint();
+  hand.paint();
   showBars(viewer.answers[viewer.at], about);
   showStrip(viewer, about);
   showMemory(viewer);
@@ -145,19 +182,31 @@ function render(): void {
   atSlider.max = String(viewer.shown);
   atSlider.value = element("at-said").textContent = String(viewer.at);
   element<HTMLButtonElement>("resume").disabled = viewer.busy || viewer.full;
-  element("until-said").textContent = untilOf() > 1 ? "nothing: it takes all glimpses" : `${Math.round(100 * untilOf())} %`;
+  element("until-said").textContent = wordsOf(untilOf());
   if (!viewer.busy) element("said").textContent = sentence(viewer, about);
+  if (viewer.at > 0 || !viewer.busy) answered();
 }
 
-/** The threshold of the slider; at its end it never stops. */
-function untilOf(): number {
-  const value = Number(untilSlider.value);
-  return value > 0.995 ? 2 : value;
+/** When the model stops. */
+function untilOf(): Until {
+  return (tuned.checked && model?.about.stopping) || ruleOf(Number(untilSlider.value));
+}
+
+function setUntil(): Promise<void> | undefined {
+  share();
+  return viewer?.setUntil(untilOf());
 }
 
 /** Put the state into the address. */
 function share(): void {
-  const shared = { model: models.value, until: Math.min(1, untilOf()), ...("picture" in source ? {} : source) };
+  const { about } = model!;
+  const moved = !tuned.checked && (about.stopping || Number(untilSlider.value) !== about.until);
+  const shared = {
+    model: models.value,
+    ...(moved && { until: Number(untilSlider.value) }),
+    ...(fit.checked !== takesDigits(about) && { fit: fit.checked }),
+    ...("picture" in source ? {} : source),
+  };
   history.replaceState(null, "", `#${toFragment(shared)}`);
   const link = element<HTMLButtonElement>("link");
   link.disabled = "picture" in source;
@@ -165,8 +214,8 @@ function share(): void {
 }
 
 function pause(): Promise<void> {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return Promise.resolve();
-  return new Promise((resolve) => setTimeout(resolve, PACE));
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  return new Promise((resolve) => setTimeout(resolve, still ? 0 : PACE));
 }
 
 async function takeFile(file: Blob | null | undefined): Promise<void> {
@@ -205,10 +254,14 @@ function listen(): void {
   on("fit", "change", lookAt);
   on("at", "input", () => viewer?.goTo(Number(atSlider.value)));
   on("until", "input", () => {
-    share();
-    return viewer?.setUntil(untilOf());
+    tuned.checked = false;
+    return setUntil();
   });
-  on("models", "change", () => open(models.value));
+  on("tuned", "change", setUntil);
+  on("models", "change", () => {
+    history.replaceState(null, "", location.pathname); // what was shared was of another model
+    return choose(models.value);
+  });
   const file = element<HTMLInputElement>("file");
   on("file", "change", () => takeFile(file.files?.[0]));
   document.addEventListener("dragover", (event) => event.preventDefault());
@@ -218,7 +271,7 @@ function listen(): void {
   });
   addEventListener("hashchange", () => {
     restore();
-    guarded(lookAt());
+    void choose(models.value);
   });
   addEventListener("unhandledrejection", (event) => fail(event.reason));
 }
@@ -235,20 +288,19 @@ function restore(): void {
 
 async function main(): Promise<void> {
   checkBrowser();
-  const site = checkFormat(await getJson(new URL("site.json", document.baseURI)), "site.json");
-  const names = site["models"] as string[];
-  models.replaceChildren(...names.map((name) => new Option(name, name)));
-  if (site["title"]) document.title = element("title").textContent = String(site["title"]);
-  const project = String(site["project"] ?? "");
-  if (/^https:\/\//.test(project)) {
-    const link = Object.assign(document.createElement("a"), { href: project, textContent: "stawm" });
+  const site = readSite(await getJson(new URL("site.json", document.baseURI)));
+  models.replaceChildren(...site.models.map((name) => new Option(name, name)));
+  if (site.title) document.title = element("title").textContent = site.title;
+  if (/^https?:\/\//.test(site.project)) {
+    const link = Object.assign(document.createElement("a"), { href: site.project, textContent: "stawm" });
     element("project").replaceChildren(link);
   }
-  const command = site["command"] ? `: ${site["command"]}` : "";
-  element("made").textContent = `Made by stawm ${site["version"]}${command}`;
+  element("version").textContent = site.version;
+  if (site.command) element("command").textContent = site.command;
+  element("made").hidden = false;
   listen();
   restore();
-  await open(models.value);
+  await choose(models.value);
 }
 
 main().catch(fail);

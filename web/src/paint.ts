@@ -1,5 +1,7 @@
 /** Painting on canvases. */
 
+import type { Corners } from "./frame";
+
 /** Return a colour of the page's style. */
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -30,32 +32,36 @@ export function paintMatrix(canvas: HTMLCanvasElement, values: Float32Array, sca
   });
 }
 
-/** Paint frames over a picture: the last one strong, those before it fainter the older they are. */
-export function paintFrames(canvas: HTMLCanvasElement, frames: readonly (readonly [number, number][])[]): void {
+/** Paint glimpses over a picture: the last one strong, with its wider views; those before it fainter the older they are. */
+export function paintFrames(canvas: HTMLCanvasElement, glimpses: readonly { frames: readonly Corners[] }[]): void {
   const context = canvas.getContext("2d")!;
-  frames.forEach((corners, i) => {
-    const last = i === frames.length - 1;
-    outline(context, corners, canvas);
-    context.globalAlpha = last ? 1 : 0.25 + (0.35 * i) / frames.length;
-    context.lineWidth = canvas.width / (last ? 90 : 200);
-    context.strokeStyle = "#ff8a3d";
-    context.stroke();
+  context.strokeStyle = "#ff8a3d";
+  glimpses.forEach(({ frames }, i) => {
+    const last = i === glimpses.length - 1;
+    for (const [view, corners] of (last ? frames : frames.slice(0, 1)).entries()) {
+      outline(context, corners, canvas);
+      context.globalAlpha = !last ? 0.25 + (0.35 * i) / glimpses.length : view ? 0.7 : 1;
+      context.lineWidth = canvas.width / (last && !view ? 90 : 200);
+      context.stroke();
+    }
   });
   context.globalAlpha = 1;
 }
 
-/** Paint the frame that a person is placing. */
-export function paintHand(canvas: HTMLCanvasElement, corners: readonly [number, number][]): void {
+/** Paint the frame that a person is placing, with its wider views. */
+export function paintHand(canvas: HTMLCanvasElement, frames: readonly Corners[]): void {
   const context = canvas.getContext("2d")!;
-  outline(context, corners, canvas);
-  context.lineWidth = canvas.width / 120;
   context.setLineDash([canvas.width / 40, canvas.width / 60]);
   context.strokeStyle = "#6db3ff";
-  context.stroke();
+  for (const [view, corners] of frames.entries()) {
+    outline(context, corners, canvas);
+    context.lineWidth = canvas.width / (view ? 240 : 120);
+    context.stroke();
+  }
   context.setLineDash([]);
 }
 
-function outline(context: CanvasRenderingContext2D, corners: readonly [number, number][], { width, height }: HTMLCanvasElement): void {
+function outline(context: CanvasRenderingContext2D, corners: Corners, { width, height }: HTMLCanvasElement): void {
   context.beginPath();
   for (const [x, y] of corners) context.lineTo(((x + 1) / 2) * width, ((y + 1) / 2) * height);
   context.closePath();
@@ -63,7 +69,10 @@ function outline(context: CanvasRenderingContext2D, corners: readonly [number, n
 
 function paintEach(canvas: HTMLCanvasElement, width: number, height: number, shade: (i: number) => [number, number, number]): void {
   const image = new ImageData(width, height);
-  for (let i = 0; i < width * height; i++) image.data.set([...shade(i), 255], 4 * i);
+  for (let i = 0; i < width * height; i++) {
+    image.data.set(shade(i), 4 * i);
+    image.data[4 * i + 3] = 255;
+  }
   const small = document.createElement("canvas");
   [small.width, small.height] = [width, height];
   small.getContext("2d")!.putImageData(image, 0, 0);

@@ -22,7 +22,7 @@ export function showStage(viewer: Viewer, about: About, pixels: Float32Array): v
   const stage = element<HTMLCanvasElement>("stage");
   fitCanvas(stage, about);
   paintPicture(stage, pixels, about.channels, about.width, about.height);
-  paintFrames(stage, viewer.glimpses.slice(0, viewer.at).map((glimpse) => glimpse.corners));
+  paintFrames(stage, viewer.glimpses.slice(0, viewer.at));
   stage.setAttribute("aria-label", `The image as the model sees it, with the frames of ${viewer.at} glimpses`);
 }
 
@@ -106,10 +106,17 @@ function showShare(place: HTMLElement, share: number | undefined, most: number, 
 }
 
 function showPictures(place: Element, glimpse: Glimpse, sketch: { pixels: Float32Array; channels: number } | undefined, about: About): void {
-  const shown = [{ pixels: glimpse.pixels, channels: glimpse.channels, width: glimpse.side, height: glimpse.side }];
+  const size = about.channels * glimpse.side ** 2;
+  const shown = glimpse.frames.map((_, view) => ({
+    pixels: glimpse.pixels.subarray(view * size, (view + 1) * size),
+    channels: about.channels,
+    width: glimpse.side,
+    height: glimpse.side,
+  }));
   if (sketch && (sketch.channels === 1 || sketch.channels === 3)) {
     shown.push({ ...sketch, width: about.width, height: about.height });
   }
+  place.classList.toggle("many", shown.length > 2);
   const canvases = rowsOf(place as HTMLElement, shown.length, () => {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 96;
@@ -146,7 +153,7 @@ export function showDrawing(viewer: Viewer, about: About): void {
   const canvas = element<HTMLCanvasElement>("canvas");
   fitCanvas(canvas, about);
   paintPicture(canvas, drawn, about.channels, about.width, about.height);
-  if (viewer.at) paintFrames(canvas, [viewer.glimpses[viewer.at - 1]!.corners]);
+  if (viewer.at) paintFrames(canvas, [viewer.glimpses[viewer.at - 1]!]);
 }
 
 /** Say in a sentence what the model answers. */

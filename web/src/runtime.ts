@@ -49,27 +49,47 @@ export function numbers(value: ort.Tensor): Float32Array {
   return value.data as Float32Array;
 }
 
-/** The last run: they are made one after the other, whoever asks. */
+/** The last thing that the runtime was asked for: it does one after the other, whoever asks. */
 let last: Promise<unknown> = Promise.resolve();
+
+function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  const done = last.then(act);
+  last = done.catch(() => undefined);
+  return done;
+}
 
 /** One graph, ready to run. */
 export class Graph {
-  private constructor(private readonly session: ort.InferenceSession) {}
+  private constructor(
+    private readonly part: Part,
+    private readonly session: ort.InferenceSession,
+  ) {}
 
   /** @throws StawmError ONNX Runtime refuses the file. */
   static async open(part: Part, bytes: ArrayBuffer): Promise<Graph> {
     try {
-      return new Graph(await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }));
+      return new Graph(part, await inTurn(() => ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] })));
     } catch (error) {
       throw new StawmError(`The graph \`${part}\` of this model cannot be opened (${String(error)}).`);
     }
   }
 
-  /** Run once, on what the graph takes of the tensors that are known. */
+  /**
+   * Run once, on what the graph takes of the tensors that are known.
+   *
+   * @throws StawmError ONNX Runtime cannot, say because the graph is not the one that belongs to the others.
+   */
   async run(known: Tensors): Promise<Tensors> {
     const feeds = Object.fromEntries(this.session.inputNames.map((name) => [name, known[name]!]));
-    const run = last.then(() => this.session.run(feeds));
-    last = run.catch(() => undefined);
-    return (await run) as Tensors;
+    try {
+      return (await inTurn(() => this.session.run(feeds))) as Tensors;
+    } catch (error) {
+      throw new StawmError(`The graph \`${this.part}\` of this model does not run (${String(error)}).`);
+    }
+  }
+
+  /** Give its memory back, when what was asked before is done. */
+  close(): Promise<void> {
+    return inTurn(() => this.session.release());
   }
 }

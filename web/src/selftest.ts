@@ -47,6 +47,7 @@ export async function runSelfTest(file: unknown, begin: (pixels: Float32Array) =
       for (const [output, expected] of Object.entries(one.expected)) {
         if (expected[i]) compare(worst, output, i + 1, found[output], expected[i]);
       }
+      await breath();
     }
   }
   if (!worst.compared) throw new StawmError("selftest.json compares nothing. Write the site anew with `stawm web`.");
@@ -66,6 +67,11 @@ function compare(
   worst.compared += values.length;
   if (!(gap <= tolerance)) worst.ok = false;
   if (!(gap / tolerance <= worst.gap / worst.tolerance)) Object.assign(worst, { gap, tolerance, output, glimpse });
+}
+
+/** Let the page paint, and hear what a person wants, in between. */
+function breath(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** The greatest difference; not a number where one of them is none. */

@@ -9,6 +9,8 @@ export interface Shared {
   strokes?: Stroke[];
   /** The number of a test image. */
   sample?: number;
+  /** Whether drawings are brought to the form of digits, where that is not as it is at first. */
+  fit?: boolean;
 }
 
 /** How finely a stroke's points are kept: as bytes. */
@@ -23,6 +25,7 @@ export function toFragment(shared: Shared): string {
   if (shared.until !== undefined) said.set("until", shared.until.toFixed(2));
   if (shared.strokes?.length) said.set("strokes", packed(shared.strokes));
   else if (shared.sample !== undefined) said.set("sample", String(shared.sample));
+  if (shared.fit !== undefined) said.set("fit", shared.fit ? "1" : "0");
   return said.toString();
 }
 
@@ -30,9 +33,10 @@ export function toFragment(shared: Shared): string {
 export function fromFragment(fragment: string): Shared {
   const said = new URLSearchParams(fragment.replace(/^#/, ""));
   const shared: Shared = {};
-  const [model, strokes] = [said.get("model"), said.get("strokes")];
+  const [model, strokes, fit] = [said.get("model"), said.get("strokes"), said.get("fit")];
   const [until, sample] = [Number(said.get("until") ?? NaN), Number(said.get("sample") ?? NaN)];
   if (model) shared.model = model;
+  if (fit === "0" || fit === "1") shared.fit = fit === "1";
   if (until > 0 && until <= 1) shared.until = until;
   if (Number.isInteger(sample) && sample >= 0) shared.sample = sample;
   const found = strokes ? unpacked(strokes) : [];

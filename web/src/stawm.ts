@@ -17,9 +17,9 @@
  * ```
  */
 
-import { type About, PARTS, type Part, checkFormat, readAbout } from "./about";
+import { type About, PARTS, checkFormat, readAbout } from "./about";
 import { StawmError } from "./errors";
-import { type FileFacts, type Progress, getFile, getJson } from "./files";
+import { type FileFacts, type Progress, getFile, getJson, keepFetched } from "./files";
 import { type Graphs, Looking } from "./looking";
 import { Graph, start } from "./runtime";
 import { type SelfTest, runSelfTest } from "./selftest";
@@ -55,12 +55,15 @@ export async function load(folder: URL | string, options: LoadOptions = {}): Pro
   const about = readAbout(await getJson(new URL("model.json", base)));
   const runtime = checkFormat(await getJson(new URL("runtime.json", runtimeBase)), "runtime.json") as unknown as FileFacts;
   const told = sum(options.progress, [runtime, ...PARTS.map((part) => about.files[part])]);
-  const files = PARTS.map((part, i) => getFile(base, about.files[part], told(i + 1)));
-  files.forEach((file) => file.catch(() => undefined)); // the first that fails is awaited below
-  await start(runtimeBase, runtime, told(0));
-  const graphs: Partial<Record<Part, Graph>> = {};
-  for (const [i, part] of PARTS.entries()) graphs[part] = await Graph.open(part, await files[i]!);
-  return new Model(base, about, graphs as Graphs);
+  const started = start(runtimeBase, runtime, told(0));
+  const opened = PARTS.map(async (part, i) => {
+    const bytes = await getFile(base, about.files[part], told(i + 1));
+    await started;
+    return [part, await Graph.open(part, bytes)] as const; // what has come is opened while the rest still comes
+  });
+  const graphs = Object.fromEntries(await Promise.all([...opened])) as Graphs;
+  void keepFetched();
+  return new Model(base, about, graphs);
 }
 
 /** A model that is ready to look. */
@@ -102,6 +105,7 @@ export class Model {
    */
   async testItself(): Promise<SelfTest> {
     const bytes = await getFile(this.base, this.about.selfTest);
+    void keepFetched();
     let file: unknown;
     try {
       file = JSON.parse(new TextDecoder().decode(bytes));
@@ -109,6 +113,11 @@ export class Model {
       throw new StawmError("selftest.json is damaged: it is not JSON. Write the site anew with `stawm web`.");
     }
     return runSelfTest(file, (pixels) => Looking.begin(this.about, this.graphs, pixels));
+  }
+
+  /** Give the memory back that it takes, as soon as what was asked of it is done; it cannot be used any more. */
+  async close(): Promise<void> {
+    await Promise.all(PARTS.map((part) => this.graphs[part].close()));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What is shown of a model that looks at an image, and what changes it. It knows nothing of the page. */
 
 import type { Answer, Glimpse, Looking } from "./looking";
+import { type Until, isSure } from "./sure";
 
 /** What a viewer needs of a model. */
 export interface Watched {
@@ -24,13 +25,13 @@ export class Viewer {
 
   /**
    * @param model Whose looks are shown.
-   * @param until The probability at which it stops, above 1 for never.
+   * @param until When it stops by itself.
    * @param changed Called when there is something new to show.
    * @param pace Waits until a glimpse was shown for long enough.
    */
   constructor(
     private readonly model: Watched,
-    private until: number,
+    private until: Until,
     private readonly changed: () => void,
     private readonly pace: () => Promise<void>,
   ) {}
@@ -81,8 +82,8 @@ export class Viewer {
     });
   }
 
-  /** Stop at another probability. */
-  async setUntil(until: number): Promise<void> {
+  /** Stop by another rule. */
+  async setUntil(until: Until): Promise<void> {
     this.until = until;
     const { looking } = this;
     if (!looking) return;
@@ -90,7 +91,7 @@ export class Viewer {
       if (this.steered) this.looking = looking.branch(0);
       const all = await this.answersOf(this.looking!);
       if (!current()) return;
-      const sure = all.findIndex((answer, i) => i > 0 && this.isSure(answer));
+      const sure = all.findIndex((answer, i) => i > 0 && this.isSure(answer, i));
       await this.show(sure < 0 ? all.length - 1 : sure);
       if (sure < 0) await this.goOn(current);
     });
@@ -128,12 +129,12 @@ export class Viewer {
     this.changed();
   }
 
-  private isSure(answer: Answer): boolean {
-    return this.model.about.classes.length > 0 && answer.confidence >= this.until;
+  private isSure(answer: Answer, after: number): boolean {
+    return this.model.about.classes.length > 0 && isSure(answer, after, this.until);
   }
 
   private async goOn(current: () => boolean): Promise<void> {
-    while (current() && !this.full && (this.shown === 0 || !this.isSure(this.answers[this.shown]!))) {
+    while (current() && !this.full && (this.shown === 0 || !this.isSure(this.answers[this.shown]!, this.shown))) {
       await this.step(current, {});
       if (current()) await this.pace();
     }
