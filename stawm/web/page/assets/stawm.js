@@ -1,1 +1,1 @@
-export{t as Model,l as StawmError,o as checkBrowser,i as drawn,n as load,a as sharesOf}from"./stawm2.js";
+export{t as Model,h as StawmError,c as checkBrowser,i as drawn,n as load,s as sharesOf}from"./stawm2.js";
