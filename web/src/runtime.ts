@@ -58,6 +58,9 @@ function inTurn<T>(act: () => Promise<T>): Promise<T> {
   return done;
 }
 
+/** What each part has to give, whatever the model is. */
+const GIVES: Record<Part, readonly string[]> = { init: [], glimpse: ["glimpses", "pose", "corners"], read: [] };
+
 /** One graph, ready to run. */
 export class Graph {
   private constructor(
@@ -65,13 +68,18 @@ export class Graph {
     private readonly session: ort.InferenceSession,
   ) {}
 
-  /** @throws StawmError ONNX Runtime refuses the file. */
+  /** @throws StawmError ONNX Runtime refuses the file, or the graph is that of another part. */
   static async open(part: Part, bytes: ArrayBuffer): Promise<Graph> {
-    try {
-      return new Graph(part, await inTurn(() => ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] })));
-    } catch (error) {
-      throw new StawmError(`The graph \`${part}\` of this model cannot be opened (${String(error)}).`);
+    const session = await inTurn(() => ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] })).catch(
+      (error: unknown) => {
+        throw new StawmError(`The graph \`${part}\` of this model cannot be opened (${String(error)}).`);
+      },
+    );
+    const missing = GIVES[part].filter((name) => !session.outputNames.includes(name));
+    if (missing.length > 0) {
+      throw new StawmError(`The graph \`${part}\` of this model gives no ${missing.join(", ")}: it is of another part.`);
     }
+    return new Graph(part, session);
   }
 
   /**
