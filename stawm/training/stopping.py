@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stawm.errors import InputError, shown
-from stawm.models.model import Model, Stawm, evaluating
+from stawm.models.config import ModelConfig
+from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.models.stopping import COLDEST, HOTTEST, Stopping
 from stawm.storage.hashing import weights_hash
@@ -181,9 +182,9 @@ def choose(found: Iterable[tuple[Tensor, Outcome]], glimpses: float | None = Non
 
 
 def check_looks(model: Model) -> None:
-    """Raise an InputError unless a model takes glimpses and classifies, so that it can stop when it is sure."""
+    """Raise an InputError unless a model, or a graph of one, can stop when it is sure."""
     config = model.config
-    if not isinstance(model, Stawm) or not config.classifies:
+    if not (isinstance(config, ModelConfig) and config.classifies):
         raise InputError(
             "Thresholds are of a model that takes glimpses, remembers them and classifies, which "
             f"{config.name} does not."

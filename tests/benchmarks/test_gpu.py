@@ -143,7 +143,7 @@ def test_rows_reach_the_page_with_the_machine_that_they_are_from(
     page = tmp_path / "page.md"
     page.write_text("<!-- gpu -->\nNot measured yet\n<!-- end gpu -->\n")
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    monkeypatch.setattr(results, "publish", lambda name, text, publish=results.publish: publish(name, text, page))
+    monkeypatch.setattr(results, "publish", lambda name, text, _, publish=results.publish: publish(name, text, page))
     timing = {"lowest": 0.001, "highest": 0.003, "rounds": 3}
     case = Case("training", "stawm-mnist-8", 128, "eager", 0.0)
     rows = [case.row(variant=gpu.REFERENCE, median=0.01, **timing), case.row(variant="stawm", median=0.0019, **timing)]

@@ -36,7 +36,7 @@ def test_the_environment_has_that_version_and_none_of_this_one(
     monkeypatch.setattr(versions.venv, "create", lambda folder, **_: folder.mkdir())
     versions.try_in(tmp_path / "env", "2.11", lambda command, **options: commands.append((command, options)))
     (install, _), (there, options) = commands
-    assert install[1:] == ["-m", "pip", "install", "--quiet", "--upgrade", "torch==2.11.*", f"{ROOT}[train]"]
+    assert install[1:] == ["-m", "pip", "install", "--quiet", "--upgrade", "torch==2.11.*", f"{ROOT}[train,export]"]
     assert there[1:] == [str(ROOT / "tools" / "versions.py"), "here"]
     assert Path(install[0]).is_relative_to(tmp_path / "env")
     assert install[0] == there[0]

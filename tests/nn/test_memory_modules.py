@@ -67,8 +67,8 @@ def test_a_rate_that_is_not_learnable_stays(name: str):
     [
         ("plasticity", {"trace": "hebb", "eta": 0.1, "learnable": True}),
         ("backpropamine", {"retroactive": False, "clip": 1.0, "eta": 0.5, "learnable": True}),
-        ("delta", {"beta_max": 1.0, "normalise_query": True}),
-        ("gated-delta", {"beta_max": 1.0, "normalise_query": True, "decay": 0.95}),
+        ("delta", {"beta_max": 1.0, "normalise_query": True, "bind": "self"}),
+        ("gated-delta", {"beta_max": 1.0, "normalise_query": True, "decay": 0.95, "bind": "self"}),
         ("oja", {"eta": 0.5, "learnable": True, "normalise": True}),
     ],
 )

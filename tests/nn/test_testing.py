@@ -39,10 +39,12 @@ def test_the_listings_are_complete() -> None:
         "plasticity",
         "backpropamine",
         "hopfield",
+        "mean",
+        "recurrent",
     } <= {*MEMORIES}
     assert {"addition", "bernoulli"} <= {*CANVASES}
     assert {"affine", "crop", "filterbank"} <= {*LOCATORS}
-    assert (len(MEMORY_CHECKS), len(CANVAS_CHECKS), len(LOCATOR_CHECKS), len(BACKBONE_CHECKS)) == (17, 7, 10, 5)
+    assert (len(MEMORY_CHECKS), len(CANVAS_CHECKS), len(LOCATOR_CHECKS), len(BACKBONE_CHECKS)) == (18, 7, 10, 5)
 
 
 @pytest.mark.parametrize("name", MEMORIES)

@@ -110,7 +110,7 @@ def test_inspection(path: Path) -> None:
     assert info.version == stawm.__version__
     assert torch.__version__.startswith(info.versions["torch"])
     assert set(info.versions) == {"python", "torch", "torchvision", "timm"}
-    parts = ["backbone.conv", "locator.affine", "memory.fast-weights", "canvas.addition"]
+    parts = ["backbone.conv", "locator.affine", "memory.fast-weights", "canvas.addition", "policy.deterministic"]
     heads = ["head.classification", "head.drawing"]
     assert info.origins == dict.fromkeys([*parts, *heads], f"stawm {stawm.__version__}")
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}

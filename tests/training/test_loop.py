@@ -224,7 +224,7 @@ def test_everything_is_checked_before_training(tmp_path: Path, few: data.Splits)
 
 def test_every_memory_trains_and_logs_its_rates(tmp_path: Path, few: data.Splits):
     names = stawm.list_names("memory", origin="stawm")
-    assert len(names) == 8
+    assert len(names) == 10
     for name in names:
         short = {**SHORT, "recipe.epochs": 1}
         result = train("stawm-digits", data=few, out=tmp_path / name, memory=name, **TINY, **short)

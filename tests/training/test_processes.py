@@ -10,6 +10,7 @@ import stawm
 from stawm.training.data.augment import Augmentation
 from stawm.training.learner import Weights, summed_losses
 from stawm.training.recipes import Recipe
+from tests.small import inputs, small
 from tests.training import workers
 
 PLAIN = {"layers": "4@3/2", "norm": "none", "bias": True}
@@ -108,12 +109,11 @@ def test_weights_of_shares():
 @pytest.mark.parametrize("preset", stawm.list_names("preset", origin="stawm"))
 def test_which_losses_are_summed_is_as_they_are(preset: str):
     """A part that is summed doubles where the batch is doubled, an averaged one stays."""
-    resolved = stawm.config(preset)
-    changes = {} if resolved.family == "baseline" else {"memory_size": 8, "hidden_size": 12, "glimpses": 2}
-    model = stawm.build(resolved, seed=0, **changes).eval()
-    images, labels = torch.rand(2, *resolved.image), torch.tensor([0, 1])
+    model = small(preset).eval()
+    images, labels = inputs(model)
+    images2, labels2 = torch.cat([images, images]), torch.cat([labels, labels])
     with torch.no_grad():
         once = model.loss_parts(model(images), images, labels)
-        twice = model.loss_parts(model(images.repeat(2, 1, 1, 1)), images.repeat(2, 1, 1, 1), labels.repeat(2))
+        twice = model.loss_parts(model(images2), images2, labels2)
     for name, part in once.items():
         torch.testing.assert_close(twice[name], part * (2 if name in summed_losses(model.config) else 1))

@@ -132,7 +132,7 @@ def test_what_is_promised_of_constant_thresholds_is_what_the_model_does():
 @pytest.mark.parametrize(
     ("changes", "goal", "says"),
     [
-        ({"heads": "drawing"}, {"glimpses": 2}, "glimpses and classifies, which stawm-digits does not"),
+        ({"heads": "drawing"}, {"glimpses": 2}, "glimpses, remembers them and classifies, which stawm-digits does not"),
         ({}, {}, "takes one of error, extra_error, glimpses"),
         ({}, {"error": 0.1, "glimpses": 2}, "takes one of"),
         ({}, {"glimpses": 0.5}, "must be from 1 to 3; got 0.5"),

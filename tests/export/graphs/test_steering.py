@@ -21,7 +21,7 @@ from tests.shared import once
 from tests.small import inputs, shaken, tiny
 
 FIELDS = ("glimpse_logits", "pose", "matrix", "memory_input")
-NO_SUM = ("backpropamine",)
+NO_SUM = ("backpropamine", "mean", "recurrent")
 """Memories whose read is no sum over their writes, so that there are no shares."""
 
 

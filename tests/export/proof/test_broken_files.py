@@ -251,6 +251,9 @@ def test_the_device_reaches_the_session(rollout: Path, classifier: Any, monkeypa
 
     monkeypatch.setattr(verification, "probed_session", session)
     monkeypatch.setattr("stawm.export.run.providers.has_gpu", lambda: True)
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
     for device in ("cpu", "cuda", "tensorrt", "auto"):
         assert verify(rollout, classifier, batches=(1,), device=device).ok
     assert asked == ["cpu", "cuda", "tensorrt", "cuda"]

@@ -15,9 +15,12 @@ from tests.export.broken import broken
 from tests.export.opened import answers, opened
 from tests.small import inputs
 
+BUILT_FOR_CUDA = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
 
 def test_a_gpu_that_is_not_there_is_no_reason_to_use_the_cpu(rollout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "has_gpu", lambda: False)
+    monkeypatch.setattr(providers.ort, "get_available_providers", lambda: BUILT_FOR_CUDA)
     with pytest.raises(DeviceError, match="'cuda' needs an NVIDIA GPU, and none can be seen"):
         OnnxModel(rollout, device="cuda")
     assert OnnxModel(rollout, device="auto").device == "cpu"

@@ -251,9 +251,9 @@ def test_the_commands(
     answers = json.loads(call(capsys, "run", str(graph), str(pictures), "--device", "cpu", "--json"))["answers"]
     assert [answer["glimpses"] for answer in answers] == [1, 1, 1]
     assert "confidence" in call(capsys, "run", str(graph), str(pictures), "--device", "cpu")
-    with pytest.raises(DeviceError, match="an NVIDIA GPU"):
+    with pytest.raises(DeviceError, match="an NVIDIA"):
         call(capsys, "verify", str(graph), str(checkpoint), "--device", "cuda")
-    with pytest.raises(DeviceError, match="an NVIDIA GPU"):
+    with pytest.raises(DeviceError, match="an NVIDIA"):
         call(capsys, "export", str(checkpoint), str(tmp_path / "gpu.onnx"), "--glimpses", "1", "--device", "tensorrt")
     commands.inspect(argparse.Namespace(file=graph, json=True))
     assert json.loads(capsys.readouterr().out)["glimpses"] == 1
