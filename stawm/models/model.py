@@ -262,11 +262,15 @@ class Stawm(Looker):
         times = [time for own in single.values() for time in own]
         start = () if state is None else (state.memory,)
         answers, memory = self.memory.unroll(seen.memory_input, stacked, times, *start)
-        parts = answers.split([len(times) for times in single.values()], dim=1) if single else ()
-        read = dict(zip(single, parts, strict=True)) | {name: self.memory.read(memory, each[name]) for name in many}
-        if seen.memory_input.shape[1] < ALL_USED or not self.policy.follows:
-            read = {name: reach(answers, self.parameters()) for name, answers in read.items()}
-        return {name: activate(read[name]) for name in reads}, State(memory, seen.context, seen.pause)
+        few = seen.memory_input.shape[1] < ALL_USED or not self.policy.follows
+        parts = self._given(answers, few).split([len(own) for own in single.values()], dim=1) if single else ()
+        found = dict(zip(single, parts, strict=True))
+        found |= {name: self._given(self.memory.read(memory, each[name]), few) for name in many}
+        return {name: found[name] for name in reads}, State(memory, seen.context, seen.pause)
+
+    def _given(self, answers: Float[Tensor, "b k m"], few: bool) -> Float[Tensor, "b k m"]:
+        """Return what heads are given of reads; after few glimpses every weight is made to have a gradient."""
+        return activate(reach(answers, self.parameters()) if few else answers)
 
 
 def activate(answers: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
