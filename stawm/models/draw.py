@@ -21,7 +21,7 @@ from stawm.heads.output import Latent, Noise, Output, Trace
 from stawm.models.draw_config import DrawConfig
 from stawm.models.draw_parts import Painter, Reader
 from stawm.models.model import Model, checked_count
-from stawm.nn.glimpse_loop import stack_time
+from stawm.nn.glimpse_loop import stack_fields
 from stawm.nn.precision import full_precision, of_weights
 from stawm.nn.recurrent import LSTMCell
 
@@ -192,8 +192,7 @@ class Draw(Model):
         for t in range(n):
             state, step = self.step(images, state, None if latent is None else latent[:, t], pose_clip)
             steps.append(step)
-        parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*steps, strict=True))
-        return Step(*parts)
+        return stack_fields(steps)
 
     def start(self, batch: int) -> State:
         """Return the state before anything is read: the empty canvas, and what the RNNs start with."""

@@ -5,7 +5,7 @@ so the loop gives all memory inputs e_1 ... e_N first, and the memory runs over 
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from einops import rearrange
@@ -38,6 +38,10 @@ class LoopState(NamedTuple):
     emission_c: Float[Tensor, "b d"] | None = None
     aggregator_h: Float[Tensor, "b d"] | None = None
     aggregator_c: Float[Tensor, "b d"] | None = None
+
+
+Step = TypeVar("Step", bound=tuple[Any, ...])
+"""What one glimpse gives: a named tuple of tensors."""
 
 
 class Look(NamedTuple):
@@ -156,10 +160,7 @@ class GlimpseLoop(nn.Module):
 
     def overview(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _h _w"]:
         """Return what the context CNN sees: the images, or their thumbnails."""
-        if self.context_size is None:
-            return images
-        with without_autocast(images):
-            return thumbnail.shrink(full_precision(images), self.context_size)
+        return overview(images, self.context_size)
 
     def prepare(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return what glimpses are taken of, once for all glimpses of an image."""
@@ -275,15 +276,28 @@ class GlimpseLoop(nn.Module):
             state, look = self.look(whole, state, pose_clip, there, drawn, taken + t)
             looks.append(look)
             features = look.features
-        parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*looks, strict=True))
-        together = Look(*parts)
+        together = stack_fields(looks)
         counted = taken + glimpses if self.policy.counts else None
         return together, self.memory_input(together), Pause(state, looks[-1].features, counted)
 
 
-def stack_time(parts: tuple[Float[Tensor, "b f *rest"], ...]) -> Float[Tensor, "b n f *rest"]:
+def overview(images: Float[Tensor, "b c h w"], size: int | None) -> Float[Tensor, "b c _h _w"]:
+    """Return what a context CNN sees: the images, or thumbnails of that side."""
+    if size is None:
+        return images
+    with without_autocast(images):
+        return thumbnail.shrink(full_precision(images), size)
+
+
+def stack_fields(steps: Sequence[Step]) -> Step:
+    """Stack what each glimpse gave, field by field; what is None at the first is None."""
+    parts: Any = (None if part[0] is None else stack_time(part) for part in zip(*steps, strict=True))
+    return type(steps[0])(*parts)
+
+
+def stack_time(parts: Sequence[Float[Tensor, "b f *rest"]]) -> Float[Tensor, "b n f *rest"]:
     """Stack along a new axis after the batch; one node in an ONNX graph, where `stack` is one for each part."""
-    return torch.cat(parts, dim=1).unflatten(1, (len(parts), -1))
+    return torch.cat(list(parts), dim=1).unflatten(1, (len(parts), -1))
 
 
 def flatten_time(x: Float[Tensor, "b n *rest"]) -> Float[Tensor, "bn *rest"]:

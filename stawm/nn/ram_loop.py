@@ -11,13 +11,11 @@ is the first layer, so that of two layers no answer sees the context.
 
 from typing import Any, Literal, NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stawm.core import thumbnail
 from stawm.nn.backbones.base import Backbone
-from stawm.nn.glimpse_loop import Look
+from stawm.nn.glimpse_loop import Look, overview, stack_fields, stack_time
 from stawm.nn.joint import Join, Joint
 from stawm.nn.locators.base import Locator
 from stawm.nn.policies.base import Policy
@@ -120,11 +118,8 @@ class RamLoop(nn.Module):
         still = tuple(LayerState() for _ in self.cells)
         if self.context is None or self.context_down is None:
             return still
-        overview = images
-        if self.context_size is not None:
-            with without_autocast(images):
-                overview = thumbnail.shrink(full_precision(images), self.context_size)
-        start = full_precision(self.dropout(self.context_down(self.context(overview))).relu())
+        context = self.context(overview(images, self.context_size))
+        start = full_precision(self.dropout(self.context_down(context)).relu())
         return (*still[:-1], LayerState(start))
 
     def look(
@@ -191,5 +186,4 @@ class RamLoop(nn.Module):
                 state = self.step(looks[-1].features, state)
                 assert state[0].h is not None
                 read.append(state[0].h)
-        parts: Any = (None if part[0] is None else torch.stack(part, dim=1) for part in zip(*looks, strict=True))
-        return Look(*parts), torch.stack(read, dim=1)
+        return stack_fields(looks), stack_time(read)
