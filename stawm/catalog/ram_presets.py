@@ -5,9 +5,7 @@ from typing import Any
 from stawm.catalog import recipes
 from stawm.catalog.entry import Entry
 from stawm.catalog.records import preset
-
-_DIGITS = tuple("0123456789")
-_SCENE_PIXELS = {"mean": (0.0211,), "std": (0.1331,)}
+from stawm.catalog.scene_presets import DIGITS, PAIRS, PIXELS
 
 
 def _seen_by(side: int) -> dict[str, Any]:
@@ -29,7 +27,7 @@ _MNIST: dict[str, Any] = {
     "locator": {"name": "retina", "width": 8 / 28},
     "policy": {"name": "gaussian", "sigma": 0.1, "weight": 0.1},
     "heads": ("classification",),
-    "class_names": _DIGITS,
+    "class_names": DIGITS,
     "mean": (0.1307,),
     "std": (0.3081,),
 }
@@ -40,7 +38,7 @@ _CLUTTERED_60: dict[str, Any] = {
     "glimpse_size": 12,
     "backbone": _seen_by(12),
     "locator": {"name": "retina", "scales": 3, "width": 0.2, "antialias": True},
-    **_SCENE_PIXELS,
+    **PIXELS,
 }
 _PAIRS: dict[str, Any] = {
     "family": "ram",
@@ -58,9 +56,8 @@ _PAIRS: dict[str, Any] = {
     "backbone": {"name": "conv", "layers": "32@3/1p1 64@3/2p1 64@3/2p1"},
     "locator": {"name": "retina", "scales": 2, "width": 0.24, "antialias": True},
     "policy": {"name": "gaussian", "sigma": 0.1, "weight": 0.1},
-    "heads": ({"name": "classification", "classes": 55},),
-    "class_names": tuple(f"{low} {high}" for low in range(10) for high in range(low, 10)),
-    **_SCENE_PIXELS,
+    **PAIRS,
+    **PIXELS,
 }
 _DRAM, _EDRAM = ("ba2014", "larochelle2010"), ("ablavatski2017",)
 
@@ -129,7 +126,7 @@ RAM_PRESETS: tuple[Entry, ...] = (
             "locator": {"name": "affine", "antialias": True},
             "policy": "deterministic",
             "heads": ({"name": "classification", "early": 1.0},),
-            "class_names": _DIGITS,
+            "class_names": DIGITS,
         },
         paper=recipes.RAM_PAPER,
         fast=recipes.RAM_SCENES,

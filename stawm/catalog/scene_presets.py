@@ -6,8 +6,10 @@ from stawm.catalog import recipes
 from stawm.catalog.entry import Entry
 from stawm.catalog.records import preset
 
-_DIGITS = tuple("0123456789")
-_PAIRS = {
+DIGITS = tuple("0123456789")
+PIXELS = {"mean": (0.0211,), "std": (0.1331,)}
+"""Of scenes of the data set ``clutter``."""
+PAIRS = {
     "heads": ({"name": "classification", "classes": 55},),
     "class_names": tuple(f"{low} {high}" for low in range(10) for high in range(low, 10)),
 }
@@ -27,9 +29,8 @@ _100: dict[str, Any] = {
     "memory": {"name": "hebb-rosenblatt", "constrained": True, "normalise": 0.9},
     "canvas": "addition",
     "heads": ("classification",),
-    "class_names": _DIGITS,
-    "mean": (0.0211,),
-    "std": (0.1331,),
+    "class_names": DIGITS,
+    **PIXELS,
 }
 _60 = {**_100, "image": (1, 60, 60), "locator": {"name": "retina", "scales": 3, "antialias": True, "width": 0.2}}
 _TWO = {**_100, "glimpses": 6}
@@ -39,9 +40,8 @@ CNN_100: dict[str, Any] = {
     "dropout": 0.0,
     "backbone": {"name": "conv", "layers": "16@5/2p2 32@3/2p1 64@3/2p1 96@3/2p1 128@3/2p1"},
     "heads": ("classification",),
-    "class_names": _DIGITS,
-    "mean": (0.0211,),
-    "std": (0.1331,),
+    "class_names": DIGITS,
+    **PIXELS,
 }
 CNN_60 = {
     **CNN_100,
@@ -72,7 +72,7 @@ _RECALL: dict[str, Any] = {
             "hidden": 64,
         },
     ),
-    "class_names": _DIGITS,
+    "class_names": DIGITS,
     "mean": (0.0984,),
     "std": (0.2728,),
 }
@@ -110,7 +110,7 @@ SCENE_PRESETS: tuple[Entry, ...] = (
     *_task("cluttered-60", "Digits in clutter on 60x60", _60, CNN_60),
     *_task("cluttered-100", "Digits in clutter on 100x100", _100, CNN_100),
     *_task(
-        "pairs-100", "Pairs of digits in clutter on 100x100", {**_100, **_PAIRS, "glimpses": 6}, {**CNN_100, **_PAIRS}
+        "pairs-100", "Pairs of digits in clutter on 100x100", {**_100, **PAIRS, "glimpses": 6}, {**CNN_100, **PAIRS}
     ),
     *_task(
         "sum-100", "The sum of two digits in clutter on 100x100", {**_100, **_SUM, "glimpses": 6}, {**CNN_100, **_SUM}
