@@ -83,12 +83,7 @@ def _row(one: scenes.Record) -> list[str]:
 
 def write(page: Path = results.PAGE, folder: Path = results.RECORDS) -> str:
     """Return the page with the tables of peers made anew."""
-    whole = page.read_text()
-    if whole.count(START) != 1 or whole.count(END) != 1:
-        raise SystemExit(f"{page} lacks the lines {START!r} and {END!r}, between which it is written.")
-    before, _, rest = whole.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{text(scenes.known(folder))}\n{END}{after}"
+    return results.between(page, START, END, text(scenes.known(folder)))
 
 
 def main() -> None:

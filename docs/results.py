@@ -194,14 +194,17 @@ def over_seeds(records: Iterable[Record]) -> list[list[Record]]:
 
 def write(page: Path = PAGE, records: Path = RECORDS) -> str:
     """Return the page with its tables made anew."""
-    text = page.read_text()
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise SystemExit(f"{page} lacks the lines {START!r} and {END!r}, between which the tables are written.")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
     known = [json.loads(file.read_text()) for file in sorted(records.glob("*.json"))]
     known = [one for one in known if one["group"] != SCENES]
-    return f"{before}{START}\n\n{tables(known)}\n{END}{after}"
+    return between(page, START, END, tables(known))
+
+
+def between(page: Path, start: str, end: str, text: str) -> str:
+    """Return a page with a text in place of what stands between two lines."""
+    whole = page.read_text()
+    if whole.count(start) != 1 or whole.count(end) != 1 or whole.index(start) > whole.index(end):
+        raise SystemExit(f"{page} lacks the lines {start!r} and {end!r}, between which the tables are written.")
+    return f"{whole.partition(start)[0]}{start}\n\n{text}\n{end}{whole.partition(end)[2]}"
 
 
 def _table(runs: Sequence[Sequence[Record]]) -> str:

@@ -210,12 +210,7 @@ def known(folder: Path = results.RECORDS) -> list[Record]:
 
 def write(page: Path = results.PAGE, folder: Path = results.RECORDS) -> str:
     """Return the page with what it says of scenes made anew."""
-    whole = page.read_text()
-    if whole.count(START) != 1 or whole.count(END) != 1:
-        raise SystemExit(f"{page} lacks the lines {START!r} and {END!r}, between which it is written.")
-    before, _, rest = whole.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{text(known(folder))}\n{END}{after}"
+    return results.between(page, START, END, text(known(folder)))
 
 
 def _percent(share: float) -> str:
