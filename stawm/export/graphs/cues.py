@@ -23,9 +23,8 @@ def cue_inputs(model: Any) -> dict[str, CuedHead]:
 
 def queries(model: Stawm, context: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the queries of the heads whose cues are among the inputs of a graph, by the heads' names."""
-    names = {name: input_name(head) for name, head in cued(model.named_heads).items()}
-    heads = cued(model.named_heads)
-    return {n: heads[n].ask(heads[n].beside(context), given[called]) for n, called in names.items() if called in given}
+    asked = {name: head for name, head in cued(model.named_heads).items() if input_name(head) in given}
+    return {name: head.ask(head.beside(context), given[input_name(head)]) for name, head in asked.items()}
 
 
 def example_cues(model: Any, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
