@@ -18,7 +18,7 @@ from stawm.export.run.providers import open_session
 from stawm.export.run.walk import Named, roll
 from stawm.export.write.convolutions import Range, layers, measured, quantise_convolutions
 from stawm.export.write.editing import initializer
-from stawm.export.write.passes import CONVOLUTIONS, WORTH, store_as_halves
+from stawm.export.write.passes import CONVOLUTIONS, SHARED_UP_TO, WORTH, store_as_halves
 from stawm.export.write.products import quantise_products
 from stawm.models.model import Model
 
@@ -72,6 +72,7 @@ def quantise(model: ir.Model, nodes: Nodes, ranges: Mapping[str, Range] | None) 
     _round_kernels(graph, nodes)
     common.RemoveUnusedNodesPass()(model)
     store_as_halves(graph)
+    common.DeduplicateInitializersPass(size_limit=SHARED_UP_TO)(model)
     return count
 
 

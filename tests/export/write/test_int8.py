@@ -87,6 +87,11 @@ def test_each_weight_is_stored_once_for_all_glimpses(static: Any) -> None:
     assert len({value.tobytes() for value in whole}) == len(whole)
 
 
+def test_what_rounding_makes_equal_is_stored_once(static: Any) -> None:
+    stored = [(value.dtype, value.shape, value.tobytes()) for value in weights(static[0]).values()]
+    assert len(set(stored)) == len(stored)
+
+
 def test_poses_what_where_and_memory_stay_in_float32(static: Any) -> None:
     for name, value in weights(static[0]).items():
         path = name.removeprefix("model.")
