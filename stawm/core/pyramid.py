@@ -96,14 +96,29 @@ def sample(
         padding: What stands outside the image.
     """
     grid = affine.inside(grid, padding)
+    numbers = _seen_levels(level, len(pyramid.levels))
     looked = [
-        affine.sample(image, grid * share + (share - 1), padding=padding)
-        for image, share in zip(pyramid.levels, pyramid.shares, strict=True)
+        affine.sample(pyramid.levels[n], grid * pyramid.shares[n] + (pyramid.shares[n] - 1), padding=padding)
+        for n in numbers
     ]
-    numbers = torch.arange(len(looked), dtype=level.dtype, device=level.device)
-    weights = (1 - (level[:, None] - numbers[:, None]).abs()).clamp(min=0)
+    apart = level[:, None] - torch.tensor(numbers, dtype=level.dtype, device=level.device)[:, None]
+    weights = (1 - apart.abs()).clamp(min=0)
     stacked = torch.cat(looked, dim=1).unflatten(2, (level.shape[1], -1)).unflatten(1, (len(looked), -1))
     return (stacked * weights[:, :, None, :, None, None]).sum(dim=1).flatten(2, 3)
+
+
+def _seen_levels(level: Float[Tensor, "b v"], count: int) -> list[int]:
+    """Return the levels that have a weight in some view, or a gradient: all, unless looking at λ costs nothing."""
+    every = list(range(count))
+    if level.device.type != "cpu" or torch.compiler.is_compiling() or not level.numel():
+        return every
+    apart = (level.detach().flatten() - torch.arange(count, dtype=level.dtype)[:, None]).abs()
+    unseen = apart > 1 if level.requires_grad else apart >= 1  # what is no number is seen
+    try:
+        found = (~unseen).any(dim=1).tolist()
+    except RuntimeError:  # there are no numbers: under vmap, and where a graph is traced
+        return every
+    return [number for number in every if found[number]]
 
 
 def read(

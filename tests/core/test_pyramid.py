@@ -146,3 +146,30 @@ def test_an_even_image_is_even_inside_and_what_the_padding_says_far_outside(padd
     far = fast.read(whole, turned(1.0, 0.0, 9.0), BASE, padding=padding)
     assert padding == "zeros" or torch.allclose(seen, torch.full_like(seen, 0.7))
     assert torch.allclose(far, torch.full_like(far, 0.0 if padding == "zeros" else 0.7))
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("depths", [[0.0, 1.0], [1.25, 3.0], [math.nan, 0.5]])
+def test_levels_that_no_view_sees_are_left_out_and_change_nothing(
+    depths: list[float], learns: bool, monkeypatch: pytest.MonkeyPatch
+):
+    image, grid = normal(0, (2, 2, 21, 17), (2, 4, 2, 2))
+    whole, outcomes = fast.build(image), []
+    for every in (False, True):
+        if every:
+            monkeypatch.setattr(fast, "_seen_levels", lambda level, count: list(range(count)))
+        points = grid.clone().requires_grad_()
+        level = torch.tensor(depths).double().expand(2, 2).clone().requires_grad_(learns)
+        seen = fast.sample(whole, points, level)
+        seen.sum().backward()
+        outcomes.append((seen.detach(), points.grad, level.grad))
+    for ours, all_levels in zip(*outcomes, strict=True):
+        assert (ours is None) == (all_levels is None)
+        assert ours is None or torch.equal(ours.nan_to_num(7.0), all_levels.nan_to_num(7.0))
+
+
+def test_only_levels_with_a_weight_or_a_gradient_are_read():
+    level = torch.tensor([[0.0, 2.5]])
+    assert fast._seen_levels(level, 6) == [0, 2, 3]
+    assert fast._seen_levels(level.requires_grad_(), 6) == [0, 1, 2, 3]
+    assert fast._seen_levels(torch.tensor([[math.nan]]), 3) == [0, 1, 2]
