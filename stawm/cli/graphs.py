@@ -56,7 +56,7 @@ def export(args: argparse.Namespace) -> None:
             images=images,
             labels=labels,
             calibration=calibration,
-            bounds=_bounds(args),
+            bounds=bounds_of(args),
             device=args.device,
         )
     except VerificationError as error:
@@ -81,7 +81,7 @@ def verify(args: argparse.Namespace) -> None:
 
     model = find_model(args.model)
     images, labels, _ = shown(model, args)
-    options: Any = {"images": images, "labels": labels, "bounds": _bounds(args)}
+    options: Any = {"images": images, "labels": labels, "bounds": bounds_of(args)}
     try:
         show(args, verify(args.graph, model, device=args.device, **options))
     except VerificationError as error:
@@ -96,7 +96,7 @@ def bench(args: argparse.Namespace) -> None:
 
     model = find_model(args.model)
     images, labels, calibration = shown(model, args)
-    options: Any = {"images": images, "labels": labels, "calibration": calibration, "bounds": _bounds(args)}
+    options: Any = {"images": images, "labels": labels, "calibration": calibration, "bounds": bounds_of(args)}
     found = bench(model, formats=args.formats, rounds=args.rounds, threads=args.threads, **options)
     show(args, found)
     check(found)
@@ -150,7 +150,7 @@ def is_graph(given: str) -> bool:
     return path.suffix.lower() == ".onnx" or (path.is_dir() and not (path / "model.safetensors").is_file())
 
 
-def _bounds(args: argparse.Namespace) -> Any:
+def bounds_of(args: argparse.Namespace) -> Any:
     """Return how far a graph may be from its model, where that is asked for."""
     if args.agreement is None:
         return None
@@ -159,7 +159,8 @@ def _bounds(args: argparse.Namespace) -> Any:
     return Bounds(agreement=args.agreement)
 
 
-def _judging(parser: argparse.ArgumentParser) -> None:
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add what a graph is judged by."""
     parser.add_argument("--data", help=DATA)
     words = "the share of images whose class, poses and drawing must be the model's (default: 0.995)"
     parser.add_argument("--agreement", type=values.certainty, metavar="P", help=words)
@@ -169,7 +170,8 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _calibrating(parser: argparse.ArgumentParser) -> None:
+def add_calibrating(parser: argparse.ArgumentParser) -> None:
+    """Add on how many images ranges are measured."""
     words = f"in int8, on how many training images ranges are measured (default: {CALIBRATED}; 0: convolutions in fp32)"
     parser.add_argument("--calibrate", type=values.at_least(0), metavar="N", help=words)
 
@@ -186,8 +188,8 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opset", type=values.at_least(1), metavar="N", default=18)
     parser.add_argument("--outputs", type=_names, help="fields of the output, commas between, or all")
     parser.add_argument("--sidecar", action="store_true", help="also write what the file says of itself as JSON")
-    _judging(parser)
-    _calibrating(parser)
+    add_judging(parser)
+    add_calibrating(parser)
     parser.add_argument("--sample", action="store_true", help="make the random numbers inputs of the graph")
     parser.add_argument("--steered", action="store_true", help="of a step graph: make poses and writes inputs too")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it is verified")
@@ -200,14 +202,14 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("graph", type=Path, help="the ONNX file, or the folder of a step graph")
     parser.add_argument("model", help=MODEL)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the graph is run")
-    _judging(parser)
+    add_judging(parser)
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(precision="int8")  # which one of the formats is: its ranges are measured too
     parser.add_argument("model", help=MODEL)
-    _judging(parser)
-    _calibrating(parser)
+    add_judging(parser)
+    add_calibrating(parser)
     parser.add_argument("--formats", type=_names, help="their names, commas between; all if left out")
     parser.add_argument("--rounds", type=values.at_least(1), metavar="N", default=15, help="how often each is timed")
     parser.add_argument("--threads", type=values.at_least(1), metavar="N", help="how many threads a run takes")

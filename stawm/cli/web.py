@@ -5,20 +5,28 @@ import contextlib
 import shlex
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from stawm.cli import values
-from stawm.cli.graphs import MODEL
+from stawm.cli.graphs import MODEL, add_calibrating, add_judging, bounds_of
 from stawm.cli.printing import show, show_lines
+from stawm.cli.shown import shown
 
 PORT = 8000
+WEIGHTS = {"fp32": "fp16", "int8": "fp32"}
+"""How weights are stored unless it is said otherwise, by precision: in int8 they are small already."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL)
     parser.add_argument("--out", type=values.folder, default=Path("site"), help="the folder to write (default: site)")
-    words = "how weights are stored: fp16 is half the size, and computes in fp32 all the same (default: fp16)"
-    parser.add_argument("--weights", choices=("fp16", "fp32"), default="fp16", help=words)
+    words = "how weights are stored: fp16 is half the size, and computes in fp32 (default: fp16; in int8 fp32)"
+    parser.add_argument("--weights", choices=("fp16", "fp32"), help=words)
+    words = "what it computes with: int8 is a quarter of the size, and refused where it changes answers (default: fp32)"
+    parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help=words)
+    add_judging(parser)
+    add_calibrating(parser)
     parser.add_argument("--title", default="", help="what the page is called")
     words = "pictures to try the models on, in place of the ten digits that come along"
     parser.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="IMAGE", help=words)
@@ -38,10 +46,13 @@ def web(args: argparse.Namespace) -> None:
     from stawm.web.site import check_site, write_site
 
     check_site(args.out)
+    args.weights = args.weights or WEIGHTS[args.precision]
     site = write_site(
         [find_model(model) for model in args.models],
         args.out,
         weights=args.weights,
+        precision=args.precision,
+        trial=lambda model: _trial(model, args),
         title=args.title,
         pictures=args.pictures,
         until=args.until,
@@ -58,6 +69,11 @@ def web(args: argparse.Namespace) -> None:
             server.serve_forever()
 
 
+def _trial(model: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the graph of a model is judged by and measured on."""
+    return {**shown(model, args)._asdict(), "bounds": bounds_of(args)}
+
+
 def command_of(args: argparse.Namespace) -> str:
     """Return the command that makes a site again, without where on this machine its files are.
 
@@ -68,7 +84,9 @@ def command_of(args: argparse.Namespace) -> str:
         'stawm web m.safetensors --weights fp32'
     """
     words = [Path(model).name if Path(model).is_absolute() else model for model in args.models]
-    words += ["--weights", args.weights] if args.weights != "fp16" else []
+    words += ["--weights", args.weights] if args.weights and args.weights != WEIGHTS[args.precision] else []
+    words += ["--precision", args.precision] if args.precision != "fp32" else []
+    words += ["--data", args.data.partition(":")[0]] if args.data else []
     words += ["--title", args.title] if args.title else []
     words += ["--pictures", *(path.name for path in args.pictures)] if args.pictures else []
     words += ["--until", f"{args.until:g}"] if args.until else []

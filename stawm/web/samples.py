@@ -1,5 +1,6 @@
 """The images that come with a page, to try a model on."""
 
+import math
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -56,8 +57,24 @@ def samples(config: SharedConfig, files: Sequence[Path]) -> tuple[list[str], UIn
 
 
 def _scenes(config: SharedConfig, digits: UInt8[Tensor, "10 g g"]) -> tuple[list[str], UInt8[Tensor, "b 1 h w"]]:
-    """Return digits in clutter, as many in a scene as a model's classes speak of, and what its answers should be."""
-    asked = next((one for one in ASKED if one.answer_names(DIGITS) == config.class_names), ASKED[0])
+    """Return scenes of digits, and what a model should answer to each.
+
+    There is a digit at each place that it can be asked about; else they stand in clutter, as many as its classes
+    speak of.
+    """
+    asked = _in_places(config, digits.shape[-1]) or next(
+        (one for one in ASKED if one.answer_names(DIGITS) == config.class_names), ASKED[0]
+    )
     made = Scenes(asked, Things(digits, torch.arange(10), 10), config.image[1:], seed=0)
     names = asked.answer_names(DIGITS)
-    return [names[int(target)] for target in made.targets], made[:]
+    targets = made.targets.view(len(made), -1).tolist()
+    return [" ".join(names[answer] for answer in answers) for answers in targets], made[:]
+
+
+def _in_places(config: SharedConfig, side: int) -> SceneConfig | None:
+    """Return scenes with a digit at each place that a model can be asked about; None where it cannot."""
+    head = config.head("recall")
+    across = 0 if head is None else math.isqrt(head.cues or 0)
+    if head is None or across < 1 or across**2 != head.cues or across * side > min(config.image[1:]):
+        return None
+    return SceneConfig(digits=across**2, target="places", pieces=0)

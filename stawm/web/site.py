@@ -1,43 +1,28 @@
 """A model's site: a folder of static files that any web server can give, from any path."""
 
-import base64
 import contextlib
-import hashlib
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 from stawm._version import __version__
 from stawm.configuration.names import as_file_name
 from stawm.errors import InputError, shown
-from stawm.export.file.inspection import inspect
 from stawm.export.file.writing import put_in_place
-from stawm.export.graphs.fields import available
-from stawm.export.graphs.names import PARTS
 from stawm.export.proof.verification import BATCHES
-from stawm.export.serve.looking import UNTIL
 from stawm.export.table import table
-from stawm.export.write.exporting import to_onnx
-from stawm.export.write.sidecar import contents
-from stawm.models.model import Model, Stawm
-from stawm.models.pixels import to_unit
+from stawm.models.model import Model
 from stawm.text import Readable
-from stawm.web.samples import samples
-from stawm.web.selftest import self_test
+from stawm.web.models import MARK, check_model, write_json, write_model
 
-FORMAT = "1"
-MARK = "stawm.web"
 INDEX = "site.json"
-WANTED = ("logits", "canvas", "pose", "corners", "glimpses", "confidence", "matrix", "shares")
-"""The outputs that the page shows, of those that a model has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +54,8 @@ def write_site(
     out: Path,
     *,
     weights: Literal["fp32", "fp16"] = "fp16",
+    precision: Literal["fp32", "int8"] = "fp32",
+    trial: Callable[[Model], Mapping[str, Any]] | None = None,
     title: str = "",
     pictures: Sequence[Path] = (),
     until: float | None = None,
@@ -82,10 +69,14 @@ def write_site(
     in the browser. The folder appears under its name when all of it is there.
 
     Args:
-        models: Models that classify or draw, in the order in which they are offered.
+        models: Models that classify, draw or are asked, in the order in which they are offered.
         out: The folder; one that holds another site is replaced.
         weights: How their weights are stored. ``"fp16"`` halves the files; where the weights are no halves already, it
             rounds them.
+        precision: ``"int8"`` computes with weights of 8 bits, which is a quarter of the file; the page then proves that
+            it does what the model does, within the bounds of `stawm.export.Bounds`.
+        trial: Gives for each model what `to_onnx` judges and measures its graph by: ``images``, ``labels``,
+            ``calibration`` and ``bounds``, as far as there are some.
         title: What the page is called.
         pictures: Pictures to try the models on, in place of the ten digits that come with the package.
         until: The probability at which a model stops at first, until somebody moves the slider. Left out, the model's
@@ -97,12 +88,12 @@ def write_site(
         batches: The sizes of the batches that the graphs are proved with.
 
     Raises:
-        InputError: A model neither classifies nor draws, or takes no glimpses; the folder holds something else; a
+        InputError: A model takes no glimpses, or does nothing that a page shows; the folder holds something else; a
             picture cannot be read; the project's address is none of the web.
-        ExportError: A model cannot be exported.
+        ExportError: A model cannot be exported, or in int8 does not do what it does in full precision.
     """
     url = project() if project_url is None else _checked_url(project_url)
-    checked = [_checked(model) for model in models]
+    checked = [check_model(model) for model in models]
     if not checked:
         raise InputError("A site is of at least one model; got none.")
     out = check_site(out)
@@ -116,11 +107,17 @@ def write_site(
             name = _free_name(as_file_name(model.config.name), sizes)
             place = folder / "models" / name
             place.parent.mkdir(exist_ok=True)
-            _write_model(model, place, pictures, until, weights=weights, batches=batches)
+            options = {
+                "weights": weights,
+                "precision": precision,
+                "batches": batches,
+                **(trial(model) if trial else {}),
+            }
+            write_model(model, place, pictures, until, **options)
             sizes[name] = _size(place)
         said = {"title": title, "version": __version__, "project": url, "command": command}
         said |= {"models": list(sizes)}
-        _write_json(folder / INDEX, said)
+        write_json(folder / INDEX, said)
         folder.chmod(0o755)
         size = _size(folder)
         put_in_place(folder, out)
@@ -167,73 +164,10 @@ def _is_site(folder: Path) -> bool:
     return isinstance(found, dict) and MARK in found
 
 
-def _checked(model: Any) -> Stawm:
-    if not isinstance(model, Model):
-        raise InputError(f"A site is of models that stawm.build or stawm.load made; got {type(model).__name__}.")
-    name = model.config.name
-    if not isinstance(model, Stawm):
-        raise InputError(f"{name} takes no glimpses, so there is nothing to watch: a page takes models that do.")
-    if not (model.config.classifies or model.config.draws):
-        heads = ", ".join(head.name for head in model.config.heads)
-        raise InputError(f"{name} neither classifies nor draws (its heads: {heads}), and a page shows nothing else.")
-    return model
-
-
 def _free_name(name: str, taken: Mapping[str, int]) -> str:
     """Return a name that no other model has: the second of a name ends with 2."""
     free = (one for one in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 2))) if one not in taken)
     return next(free)
-
-
-def _write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: float | None, **options: Any) -> None:
-    """Export a model to a folder, and write what the page has to know of it.
-
-    Args:
-        model: The model.
-        place: The folder.
-        pictures: Pictures to try it on.
-        until: When it stops at first.
-        **options: What `to_onnx` is told besides.
-    """
-    names, pixels = samples(model.config, pictures)
-    outputs = [name for name in WANTED if name in available(model, "steered")]
-    report = to_onnx(model, place, graph="step", outputs=outputs, steered=True, **options)
-    info = inspect(place).info
-    fields = (*info.plan.fields, "glimpse_logits") if model.config.classifies else info.plan.fields
-    cases = self_test(model, info.plan._replace(fields=fields), report, model.normalise(to_unit(pixels)))
-    _write_json(place / "selftest.json", {"cases": cases})
-    known = [
-        {"name": name, "pixels": base64.b64encode(image.contiguous().numpy().tobytes()).decode("ascii")}
-        for name, image in zip(names, pixels, strict=True)
-    ]
-    said = {
-        **contents(place),
-        **_stopping(model, until),
-        "samples": known,
-        "files": {part: _facts(place / f"{part}.onnx") for part in PARTS},
-        "self_test": _facts(place / "selftest.json"),
-    }
-    _write_json(place / "model.json", said)
-
-
-def _stopping(model: Stawm, until: float | None) -> dict[str, Any]:
-    """Return when a model stops at first: where the slider stands, and thresholds that were tuned instead."""
-    tuned = model.stopping if until is None else None
-    if tuned is None:
-        return {"until": until or (1.0 if model.config.draws else UNTIL)}
-    real = [threshold for threshold in tuned.thresholds if 0 < threshold < 1]
-    said = {"thresholds": tuned.thresholds, "temperatures": tuned.temperatures}
-    return {"until": median(real) if real else UNTIL, "stopping": said}
-
-
-def _write_json(path: Path, said: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps({MARK: FORMAT, **said}, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    """Return what a page checks a file by."""
-    data = path.read_bytes()
-    return {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _size(folder: Path) -> int:

@@ -53,7 +53,10 @@ def test_every_option_of_a_command_is_tried_here():
             *("--graph", "--glimpses", "--precision", "--weights", "--opset", "--outputs", "--sidecar", "--data"),
             *("--sample", "--steered", "--triton", "--device", "--agreement", "--calibrate"),
         },
-        "web": {"--out", "--weights", "--title", "--pictures", "--until", "--project-url", "--serve", "--port"},
+        "web": {
+            *("--out", "--weights", "--precision", "--data", "--agreement", "--calibrate", "--title"),
+            *("--pictures", "--until", "--project-url", "--serve", "--port"),
+        },
         "verify": {"--device", "--data", "--agreement"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},

@@ -74,8 +74,12 @@ def test_a_site_is_small_and_says_what_it_holds(site: Path, model: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ({"heads": "regression"}, "neither classifies nor draws (its heads: regression)"),
+        ({"heads": "regression"}, "neither classifies nor draws nor is asked (its heads: regression)"),
         ("bvae-cifar", "takes no glimpses"),
+        (
+            {"heads": {"name": "recall", "cues": None, "cue_size": 3}},
+            "a page asks only a head 'recall'",
+        ),
     ],
 )
 def test_models_that_show_nothing_are_refused(spec: Any, sentence: str, tmp_path: Path) -> None:
@@ -118,7 +122,7 @@ def exported(monkeypatch: pytest.MonkeyPatch, site: Path) -> None:
     from stawm.web import site as writing
 
     ready = next((site / "models").iterdir())
-    monkeypatch.setattr(writing, "_write_model", lambda model, place, *_, **__: shutil.copytree(ready, place))
+    monkeypatch.setattr(writing, "write_model", lambda model, place, *_, **__: shutil.copytree(ready, place))
 
 
 @pytest.mark.usefixtures("exported")
@@ -161,14 +165,15 @@ def test_models_of_scenes_come_with_scenes_that_have_their_answers(preset: str) 
 
 
 def test_the_slider_starts_where_it_was_tuned_to() -> None:
-    from stawm.web.site import _stopping
+    from stawm.web.models import stopping_of
 
     model = tiny(heads="classification")
-    assert _stopping(model, None) == {"until": 0.9}
+    assert stopping_of(model, None, "fp32") == {"until": 0.9}
     model.stopping = tuned(model, (0.4, 1.0, 0.8, 0.0))
-    said = _stopping(model, None)
+    said = stopping_of(model, None, "fp32")
     assert (said["until"], said["stopping"]["thresholds"]) == (pytest.approx(0.6), (0.4, 1.0, 0.8, 0.0))
-    assert _stopping(model, 0.7) == {"until": 0.7}, "what was asked for comes first"
+    assert stopping_of(model, None, "int8") == {"until": 0.9}, "it was tuned in full precision"
+    assert stopping_of(model, 0.7, "fp32") == {"until": 0.7}, "what was asked for comes first"
 
 
 def test_files_are_served_as_what_they_are_and_nothing_outside(site: Path) -> None:

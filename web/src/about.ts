@@ -24,6 +24,16 @@ export interface Stopping {
   temperatures: number[];
 }
 
+/** The questions that a model can be asked after it looked. */
+export interface Questions {
+  /** What they are called. */
+  names: string[];
+  /** The names of the answers. */
+  answers: string[];
+  /** The place that each is about, x and y in an image that goes from -1 to 1; undefined where they are about none. */
+  places: [number, number][] | undefined;
+}
+
 /** What is known of a model before it is loaded. */
 export interface About {
   name: string;
@@ -35,6 +45,8 @@ export interface About {
   /** The names of the classes; empty where it does not classify. */
   classes: string[];
   draws: boolean;
+  /** What it can be asked about an image; undefined where it cannot be asked. */
+  questions: Questions | undefined;
   /** Subtracted from the pixels, one number or one a channel. */
   mean: number[];
   /** Then the pixels are divided by it. */
@@ -83,6 +95,7 @@ export function readAbout(found: unknown): About {
       glimpses: said["glimpses"],
       classes: Array.from({ length: count }, (_, i) => names[i] ?? `class ${i}`),
       draws: "canvas" in outputs.read,
+      questions: said["questions"] ? readQuestions(said["questions"]) : undefined,
       mean: mean.map(Number),
       std: std.map(Number),
       locator: String(locator["name"]),
@@ -103,6 +116,10 @@ export function readAbout(found: unknown): About {
   } catch (error) {
     throw new StawmError(`model.json is damaged (${String(error)}). Write the site anew with \`stawm web\`.`);
   }
+}
+
+function readQuestions({ names, answers, places }: Json): Questions {
+  return { names: names.map(String), answers: answers.map(String), places: places?.map((at: number[]) => at.map(Number)) };
 }
 
 /** What a site says of itself. */

@@ -1,6 +1,7 @@
 /** One image on its way through a model: glimpse after glimpse, with every state kept. */
 
 import type { About } from "./about";
+import { StawmError } from "./errors";
 import { type Corners, framesOf } from "./frame";
 import { type Graph, type Tensors, numbers, tensor } from "./runtime";
 
@@ -28,15 +29,21 @@ export interface Glimpse {
   steer: Steer;
 }
 
-/** What a model answers. */
-export interface Answer {
-  /** The logarithms of the class probabilities; empty where the model does not classify. */
+/** How probable classes are, or what can be answered to a question. */
+export interface Verdict {
+  /** The logarithms of the probabilities. */
   logits: Float32Array;
   probabilities: Float32Array;
-  /** The most probable class, -1 where there is none. */
+  /** The number of the most probable one, -1 where there is none. */
   best: number;
   /** Its probability. */
   confidence: number;
+}
+
+/** What a model answers: how probable each class is, of none where it does not classify, and what else it gives. */
+export interface Answer extends Verdict {
+  /** What the memory says to each question that was asked; none where the model takes no questions. */
+  recalled: Verdict[];
   /** What was drawn so far, pixels in [0, 1], where the model draws. */
   canvas?: Float32Array;
   /** The memory as a square matrix, row by row. */
@@ -114,13 +121,16 @@ export class Looking {
   }
 
   /**
-   * Ask for the answers.
+   * Ask for the answers; a model that takes questions is asked without looking again, as often as you like.
    *
    * @param after After how many glimpses; after all that were taken, where left out.
+   * @param cue The numbers of questions; all of them, in their order, where left out.
+   * @throws StawmError There is no such question.
    */
-  async ask(after = this.count): Promise<Answer> {
+  async ask(after = this.count, cue?: readonly number[]): Promise<Answer> {
     const moment = this.moments[after]!;
-    moment.answer ??= answered(await this.graphs.read.run(moment.state));
+    if (cue) return this.read(moment, this.checked(cue));
+    moment.answer ??= await this.read(moment, [...(this.about.questions?.names.keys() ?? [])]);
     return moment.answer;
   }
 
@@ -146,6 +156,20 @@ export class Looking {
     const other = this.branch(same);
     for (const steer of steers.slice(same)) await other.step(steer);
     return other;
+  }
+
+  private async read({ state }: Moment, cue: readonly number[]): Promise<Answer> {
+    const asked: Tensors = cue.length ? { cue: tensor(Float32Array.from(cue), [1, cue.length]) } : {};
+    return answered(await this.graphs.read.run({ ...state, ...asked }));
+  }
+
+  private checked(cue: readonly number[]): readonly number[] {
+    const count = this.about.questions?.names.length ?? 0;
+    if (!count) throw new StawmError(`${this.about.name} takes no questions: ask without a cue.`);
+    if (!cue.length || cue.some((number) => !Number.isInteger(number) || number < 0 || number >= count)) {
+      throw new StawmError(`A cue of ${this.about.name} is numbers from 0 to ${count - 1}; got [${cue.join(", ")}].`);
+    }
+    return cue;
   }
 
   private seen(found: Tensors, steer: Steer): Glimpse {
@@ -175,16 +199,18 @@ function carried(found: Tensors): Tensors {
 
 function answered(found: Tensors): Answer {
   const part = (name: string) => (found[name] ? numbers(found[name]!) : undefined);
-  const logits = part("logits") ?? new Float32Array();
-  const probabilities = logits.map(Math.exp);
-  const best = probabilities.reduce((most, value, i) => (value > (probabilities[most] ?? 0) ? i : most), -1);
+  const [, count = 0, size = 0] = (found["answers"]?.dims ?? []) as number[];
   return {
-    logits,
-    probabilities,
-    best,
-    confidence: probabilities[best] ?? 0,
+    ...verdictOf(part("logits") ?? new Float32Array()),
+    recalled: Array.from({ length: count }, (_, k) => verdictOf(part("answers")!.slice(k * size, (k + 1) * size))),
     ...(part("canvas") && { canvas: part("canvas")! }),
     ...(part("matrix") && { matrix: part("matrix")! }),
     ...(part("shares") && { shares: part("shares")! }),
   };
+}
+
+function verdictOf(logits: Float32Array): Verdict {
+  const probabilities = logits.map(Math.exp);
+  const best = probabilities.reduce((most, value, i) => (value > (probabilities[most] ?? 0) ? i : most), -1);
+  return { logits, probabilities, best, confidence: probabilities[best] ?? 0 };
 }

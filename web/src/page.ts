@@ -9,6 +9,7 @@ import { Pad } from "./pad";
 import { element, showBars, showDrawing, showMemory, showStage, showStrip, sentence } from "./panels";
 import { paintPicture } from "./paint";
 import { readPicture } from "./pictures";
+import { Question } from "./question";
 import { fromFragment, toFragment } from "./share";
 import { type Source, pixelsOf, takesDigits } from "./source";
 import { type Model, checkBrowser, load } from "./stawm";
@@ -42,6 +43,7 @@ const hand = new Hand(
   () => render(),
   (pose) => guarded(viewer?.place(pose)),
 );
+const question = new Question(() => render());
 
 /** Show an error as a sentence; whatever happens, the page says so. */
 function fail(error: unknown): void {
@@ -106,9 +108,10 @@ async function prove(tested: Model): Promise<void> {
     const where = `${found.output} after glimpse ${found.glimpse}`;
     const gap = `greatest gap ${found.gap.toExponential(1)} of ${where}, ${found.tolerance.toExponential(1)} allowed`;
     ok = found.ok;
-    said = ok
-      ? `self-test passed: ${found.compared} numbers are PyTorch's (${gap})`
-      : `self-test FAILED: this browser computes other numbers than PyTorch (${gap}). Do not trust what you see below.`;
+    const int8 = tested.about.precision === "int8";
+    const good = int8 ? "in int8 it does what PyTorch does in full precision" : `${found.compared} numbers are PyTorch's`;
+    const bad = int8 ? "in int8 this browser does something else than PyTorch" : "this browser computes other numbers than PyTorch";
+    said = ok ? `self-test passed: ${good} (${gap})` : `self-test FAILED: ${bad} (${gap}). Do not trust what you see below.`;
   } catch (error) {
     if (!(error instanceof StawmError)) throw error;
     said = `self-test FAILED to run: ${error.message} Until it does, do not trust what you see below.`;
@@ -131,7 +134,9 @@ function offer(): void {
   untilSlider.value = String(shared.until ?? about.until);
   tuned.checked = about.stopping !== undefined && shared.until === undefined;
   element("tuned-line").hidden = !about.stopping || !about.classes.length;
-  element("answer").hidden = element("until-line").hidden = !about.classes.length;
+  element("answer").hidden = !about.classes.length && !about.questions;
+  element("until-line").hidden = !about.classes.length;
+  question.offer(about);
   element("drawing").hidden = !about.draws;
   element("fit-line").hidden = about.channels !== 1;
   fit.checked = shared.fit ?? takesDigits(about);
@@ -175,15 +180,17 @@ function render(): void {
   root.dataset["state"] = viewer.busy ? "looking" : "done";
   showStage(viewer, about, pixels);
   hand.paint();
-  showBars(viewer.answers[viewer.at], about);
-  showStrip(viewer, about);
+  question.paint();
+  const shown = question.shown(about);
+  showBars(viewer.answers[viewer.at], shown);
+  showStrip(viewer, about, shown);
   showMemory(viewer);
   showDrawing(viewer, about);
   atSlider.max = String(viewer.shown);
   atSlider.value = element("at-said").textContent = String(viewer.at);
   element<HTMLButtonElement>("resume").disabled = viewer.busy || viewer.full;
   element("until-said").textContent = wordsOf(untilOf());
-  if (!viewer.busy) element("said").textContent = sentence(viewer, about);
+  if (!viewer.busy) element("said").textContent = sentence(viewer, shown);
   if (viewer.at > 0 || !viewer.busy) answered();
 }
 

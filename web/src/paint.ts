@@ -2,11 +2,6 @@
 
 import type { Corners } from "./frame";
 
-/** Return a colour of the page's style. */
-export function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
 /** Paint planes of numbers from 0 to 1 as a picture that fills a canvas, its pixels sharp. */
 export function paintPicture(canvas: HTMLCanvasElement, pixels: Float32Array, channels: number, width: number, height: number): void {
   const plane = width * height;
@@ -58,6 +53,19 @@ export function paintHand(canvas: HTMLCanvasElement, frames: readonly Corners[])
     context.lineWidth = canvas.width / (view ? 240 : 120);
     context.stroke();
   }
+  context.setLineDash([]);
+}
+
+/** Mark a place of an image that goes from -1 to 1. */
+export function paintPlace(canvas: HTMLCanvasElement, [x, y]: readonly [number, number]): void {
+  const context = canvas.getContext("2d")!;
+  const { width, height } = canvas;
+  context.strokeStyle = "#6db3ff";
+  context.lineWidth = width / 120;
+  context.setLineDash([width / 40, width / 60]);
+  context.beginPath();
+  context.arc(((x + 1) / 2) * width, ((y + 1) / 2) * height, width / 5, 0, 2 * Math.PI);
+  context.stroke();
   context.setLineDash([]);
 }
 

@@ -3,6 +3,7 @@
 import type { About } from "./about";
 import { type Answer, type Glimpse, sharesOf } from "./looking";
 import { paintFrames, paintMatrix, paintPicture } from "./paint";
+import type { Shown } from "./question";
 import type { Viewer } from "./viewer";
 
 /** The most classes that have a bar. */
@@ -32,11 +33,12 @@ function fitCanvas(canvas: HTMLCanvasElement, { width, height }: About): void {
   if (canvas.height !== wanted) canvas.height = wanted;
 }
 
-/** Show the probabilities as bars. */
-export function showBars(answer: Answer | undefined, about: About): void {
+/** Show the probabilities of what is asked as bars. */
+export function showBars(found: Answer | undefined, { names, verdictOf }: Shown): void {
   const list = element("bars");
-  const order = about.classes.map((_, i) => i);
-  if (answer && about.classes.length > BARS) order.sort((a, b) => answer.probabilities[b]! - answer.probabilities[a]!);
+  const order = names.map((_, i) => i);
+  const answer = found && verdictOf(found);
+  if (answer && names.length > BARS) order.sort((a, b) => answer.probabilities[b]! - answer.probabilities[a]!);
   const rows = rowsOf(list, Math.min(order.length, BARS), () => {
     const row = document.createElement("li");
     row.append(make("span", "name"), make("span", "bar"), make("span", "number"));
@@ -48,7 +50,7 @@ export function showBars(answer: Answer | undefined, about: About): void {
     const share = answer?.probabilities[index] ?? 0;
     const [name, bar, number] = [...row.children] as HTMLElement[];
     row.className = answer?.best === index ? "best" : "";
-    name!.textContent = name!.title = about.classes[index]!;
+    name!.textContent = name!.title = names[index]!;
     (bar!.firstElementChild as HTMLElement).style.width = `${100 * share}%`;
     number!.textContent = answer ? percent(share) : "";
     row.dataset["probability"] = String(share);
@@ -56,17 +58,17 @@ export function showBars(answer: Answer | undefined, about: About): void {
 }
 
 /** Show each glimpse: what was seen, what was sketched of it, what the answer was after it. */
-export function showStrip(viewer: Viewer, about: About): void {
+export function showStrip(viewer: Viewer, about: About, shown: Shown): void {
   const rows = rowsOf(element("strip"), viewer.glimpses.length, (i) => card(viewer, i));
   const answer = viewer.answers[viewer.at];
-  const shares = answer ? sharesOf(answer, viewer.glimpses.slice(0, viewer.at)).map((share) => share?.[answer.best]) : [];
+  const shares = answer && !shown.asked ? sharesOf(answer, viewer.glimpses.slice(0, viewer.at)).map((share) => share?.[answer.best]) : [];
   const most = Math.max(...shares.map((share) => Math.abs(share ?? 0)), 1e-6);
   rows.forEach((row, i) => {
     const glimpse = viewer.glimpses[i]!;
     const written = glimpse.steer.written !== false;
     row.className = `${viewer.at === i + 1 ? "now " : ""}${written ? "" : "out"}`;
     showPictures(row.querySelector(".pictures")!, glimpse, viewer.sketch(i + 1), about);
-    row.querySelector(".words")!.textContent = wordsOf(viewer.answers[i + 1], glimpse, about, i);
+    row.querySelector(".words")!.textContent = wordsOf(viewer.answers[i + 1], glimpse, shown, i);
     row.querySelector("input")!.checked = written;
     showShare(row.querySelector(".share")!, shares[i], most, about.classes[answer?.best ?? -1]);
   });
@@ -125,10 +127,11 @@ function showPictures(place: Element, glimpse: Glimpse, sketch: { pixels: Float3
   shown.forEach((one, i) => paintPicture(canvases[i]!, one.pixels, one.channels, one.width, one.height));
 }
 
-function wordsOf(answer: Answer | undefined, glimpse: Glimpse, about: About, i: number): string {
+function wordsOf(answer: Answer | undefined, glimpse: Glimpse, { names, verdictOf }: Shown, i: number): string {
   const by = glimpse.steer.pose ? ", by hand" : "";
-  if (!answer || answer.best < 0) return `${i + 1}${by}`;
-  return `${i + 1}${by}: ${about.classes[answer.best]}, ${percent(answer.confidence)}`;
+  const found = answer && verdictOf(answer);
+  if (!found || found.best < 0) return `${i + 1}${by}`;
+  return `${i + 1}${by}: ${names[found.best]}, ${percent(found.confidence)}`;
 }
 
 /** Show the memory as it was after the glimpse that is shown, as bright as it gets in this look. */
@@ -157,15 +160,16 @@ export function showDrawing(viewer: Viewer, about: About): void {
 }
 
 /** Say in a sentence what the model answers. */
-export function sentence(viewer: Viewer, about: About): string {
-  const answer = viewer.answers[viewer.at];
-  if (!answer) return "";
+export function sentence(viewer: Viewer, { names, verdictOf, asked }: Shown): string {
+  const found = viewer.answers[viewer.at];
+  if (!found) return "";
+  const answer = verdictOf(found);
   const after = viewer.at === 1 ? "After 1 glimpse" : `After ${viewer.at} glimpses`;
   const without = viewer.glimpses.slice(0, viewer.at).filter(({ steer }) => steer.written === false).length;
   const of = without ? ` (${without} of them not written)` : "";
-  return answer.best < 0
-    ? `${after}${of} of ${viewer.shown}.`
-    : `${after}${of}: ${about.classes[answer.best]}, by ${percent(answer.confidence)}.`;
+  if (answer.best < 0) return `${after}${of} of ${viewer.shown}.`;
+  const about = asked ? `, asked for “${asked}”` : "";
+  return `${after}${of}${about}: ${names[answer.best]}, by ${percent(answer.confidence)}.`;
 }
 
 /** Return as many children of an element as are wanted; those that are there stay, so that focus is kept. */

@@ -14,7 +14,7 @@ export function arrow(event: KeyboardEvent): [number, number] | undefined {
 }
 
 /** Return where a pointer is on an element: (0, 0) at its top left, (1, 1) at its bottom right, and never outside. */
-export function placeOn(element: Element, event: PointerEvent): [number, number] {
+export function placeOn(element: Element, event: MouseEvent): [number, number] {
   const box = element.getBoundingClientRect();
   return [clamp((event.clientX - box.left) / box.width), clamp((event.clientY - box.top) / box.height)];
 }

@@ -18,11 +18,21 @@ export interface SelfTest {
   compared: number;
 }
 
-/** What is expected of an image: of each output and glimpse the numbers, and how far off they may be. */
+/** How a gap is measured: the greatest of any number, the root of the mean square, or 1 where a class is another. */
+type Measure = "greatest" | "rms" | "class";
+
+/** Which numbers, or by `class` the numbers of which classes, are expected, and how far off they may be. */
+interface Expected {
+  values: string;
+  tolerance: number;
+  by?: Measure;
+}
+
+/** What is expected of an image, of each output after each glimpse; null where nothing is. */
 interface Case {
   image: string;
   steer: Steer[];
-  expected: Record<string, { values: string; tolerance: number }[]>;
+  expected: Record<string, (Expected | null)[]>;
 }
 
 /** Where an output is found after a glimpse. */
@@ -43,9 +53,12 @@ export async function runSelfTest(file: unknown, begin: (pixels: Float32Array) =
     for (const [i, steer] of one.steer.entries()) {
       const glimpse = await looking.step(steer);
       const answer = await looking.ask();
-      const found: Found = { pose: glimpse.pose, logits: answer.logits, canvas: answer.canvas, shares: answer.shares };
+      const { logits, canvas, shares, recalled } = answer;
+      const answers = Float32Array.from(recalled.flatMap((reply) => [...reply.logits]));
+      const found: Found = { pose: glimpse.pose, logits, canvas, shares, answers };
       for (const [output, expected] of Object.entries(one.expected)) {
-        if (expected[i]) compare(worst, output, i + 1, found[output], expected[i]);
+        const wanted = expected[i];
+        if (wanted) compare(worst, output, i + 1, found[output], wanted);
       }
       await breath();
     }
@@ -59,11 +72,10 @@ function compare(
   output: string,
   glimpse: number,
   found: Float32Array | undefined,
-  expected: { values: string; tolerance: number },
+  { values: packed, tolerance, by = "greatest" }: Expected,
 ): void {
-  const values = floatsOf(expected.values);
-  const gap = found?.length === values.length ? greatestGap(found, values) : Infinity;
-  const { tolerance } = expected;
+  const values = floatsOf(packed);
+  const gap = found ? GAPS[by](found, values) : Infinity;
   worst.compared += values.length;
   if (!(gap <= tolerance)) worst.ok = false;
   if (!(gap / tolerance <= worst.gap / worst.tolerance)) Object.assign(worst, { gap, tolerance, output, glimpse });
@@ -74,10 +86,24 @@ function breath(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** The greatest difference; not a number where one of them is none. */
-function greatestGap(found: Float32Array, expected: Float32Array): number {
-  return found.reduce((most, value, i) => {
-    const gap = Math.abs(value - expected[i]!);
-    return gap <= most ? most : gap;
-  }, 0);
+/** How far numbers are from those that are expected; not a number, or infinite, where they cannot be compared. */
+const GAPS: Record<Measure, (found: Float32Array, expected: Float32Array) => number> = {
+  greatest: (found, expected) => differences(found, expected).reduce((most, gap) => (gap <= most ? most : gap), 0),
+  rms: (found, expected) => {
+    const gaps = differences(found, expected);
+    return Math.sqrt(gaps.reduce((sum, gap) => sum + gap * gap, 0) / gaps.length);
+  },
+  class: (found, expected) => {
+    const size = found.length / expected.length;
+    const best = (i: number) => {
+      const own = found.subarray(i * size, (i + 1) * size);
+      return own.indexOf(Math.max(...own)); // -1 where one of them is no number
+    };
+    return Number.isInteger(size) && expected.every((wanted, i) => wanted < 0 || best(i) === wanted) ? 0 : 1;
+  },
+};
+
+function differences(found: Float32Array, expected: Float32Array): Float64Array {
+  if (found.length !== expected.length) return Float64Array.of(Infinity);
+  return Float64Array.from(found, (value, i) => Math.abs(value - expected[i]!));
 }

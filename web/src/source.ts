@@ -7,8 +7,8 @@ import { type Picture, asDigit, cropped, grey } from "./pictures";
 export type Source = { strokes: Stroke[] } | { sample: number } | { picture: Picture };
 
 /** Whether a model takes single digits, as MNIST's are: what is drawn is then brought to that form at first. */
-export function takesDigits({ channels, width, height, classes }: About): boolean {
-  return channels === 1 && Math.max(width, height) < 2 * MNIST && classes.every((name) => /^\d$/.test(name));
+export function takesDigits({ channels, width, height, classes, questions }: About): boolean {
+  return channels === 1 && !questions && Math.max(width, height) < 2 * MNIST && classes.every((name) => /^\d$/.test(name));
 }
 
 /**

@@ -24,9 +24,9 @@ import { type Graphs, Looking } from "./looking";
 import { Graph, start } from "./runtime";
 import { type SelfTest, runSelfTest } from "./selftest";
 
-export type { About, Sample } from "./about";
+export type { About, Questions, Sample } from "./about";
 export type { FileFacts, Progress } from "./files";
-export type { Answer, Glimpse, Looking, Steer } from "./looking";
+export type { Answer, Glimpse, Looking, Steer, Verdict } from "./looking";
 export type { SelfTest } from "./selftest";
 export type { Stroke } from "./ink";
 export { drawn } from "./ink";

@@ -240,11 +240,16 @@ def _near(ours: Named, theirs: Named, bounds: Bounds) -> list[Check]:
     for name, key, bound in (("poses", "pose", bounds.pose), ("canvases", "canvas", bounds.canvas)):
         if key not in ours:
             continue
-        gap = (ours[key] - theirs[key]).abs().flatten(1)
-        of_image: Float[Tensor, "b"] = gap.amax(dim=1) if key == "pose" else gap.square().mean(dim=1).sqrt()
+        of_image = apart(key, ours[key], theirs[key])
         far = f"the median is {of_image.median().item():.2g}, the greatest {of_image.max().item():.2g}"
         checks.append(_shared(name, of_image <= bound, bounds.agreement, f"within {bound:g}", far))
     return checks
+
+
+def apart(key: str, ours: Tensor, theirs: Tensor) -> Float[Tensor, "b"]:
+    """Return how far poses or canvases are off, image by image, as `Bounds` counts it."""
+    gap = (ours - theirs).abs().flatten(1)
+    return gap.amax(dim=1) if key == "pose" else gap.square().mean(dim=1).sqrt()
 
 
 def _error(mine: Tensor, model: Tensor, labels: Tensor, bounds: Bounds) -> Check:

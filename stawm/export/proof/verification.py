@@ -61,7 +61,7 @@ def examine(
         found, comparisons, sessions = _behaviour(files, prepared, batches, device)
         checks += found
         if found[0].ok:
-            run = partial(_run, sessions, files=files)
+            run = partial(run_graphs, sessions, files=files)
             checks += _judged(run, model, prepared, batches, trial or Trial())
     return Report(
         path=path,
@@ -132,7 +132,7 @@ def _behaviour(
     sessions: dict[str, ort.InferenceSession] = {}
     try:
         sessions = _sessions(files, prepared, device)
-        found = [_run(sessions, inputs, files) for inputs in reference.inputs]
+        found = [run_graphs(sessions, inputs, files) for inputs in reference.inputs]
     except DeviceError:
         raise
     except Exception as error:  # ONNX Runtime raises errors of many kinds
@@ -165,7 +165,8 @@ def probed_session(proto: onnx.ModelProto, probes: Sequence[str], device: str = 
     return open_session(probed.SerializeToString(), device, allow_fallback=False, threads=None)
 
 
-def _run(sessions: Mapping[str, ort.InferenceSession], inputs: Named, files: Mapping[str, GraphFile]) -> Named:
+def run_graphs(sessions: Mapping[str, ort.InferenceSession], inputs: Named, files: Mapping[str, GraphFile]) -> Named:
+    """Run graphs, those of a step graph as often as there are glimpses, and return the outputs of a rollout."""
     info = next(iter(files.values())).info
     runners = {part: HostRunner(session) for part, session in sessions.items()}
     if info.kind == "rollout":
