@@ -1,7 +1,7 @@
 """What is trained on a task: tables of vectors, the memory between them, and a read-out, the same for every memory.
 
-    e = ReLU6(what ⊙ where), or ReLU6 of both apart, as the models here write       (docs/equations.md)
-    y = read(memory after all writes, ReLU6(cue)),   logits = C norm(y),  or  C ReLU(H norm(y)) with a hidden layer
+e = ReLU6(what ⊙ where), or ReLU6 of both apart, as the models here write       (docs/equations.md)
+y = read(memory after all writes, ReLU6(cue)),   logits = C norm(y),  or  C ReLU(H norm(y)) with a hidden layer
 """
 
 from dataclasses import dataclass

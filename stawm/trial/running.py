@@ -99,9 +99,7 @@ def _measured(
     return found
 
 
-def train(
-    learner: Learner, task: Task, recipe: Recipe, generator: Generator, tick: Callable[[str], None]
-) -> None:
+def train(learner: Learner, task: Task, recipe: Recipe, generator: Generator, tick: Callable[[str], None]) -> None:
     """Train on all levels in turn.
 
     Raises:
@@ -115,7 +113,9 @@ def train(
         lost = loss(learner(episodes), episodes.answer)
         if not lost.isfinite():
             name = learner.memory.config.name
-            raise InputError(f"The memory {name!r} gives a loss that is not finite, in task {task.name}, step {step + 1}.")
+            raise InputError(
+                f"The memory {name!r} has a loss that is not finite, in task {task.name}, step {step + 1}."
+            )
         optimiser.zero_grad()
         lost.backward()
         nn.utils.clip_grad_norm_(learner.parameters(), NORM)
@@ -129,7 +129,7 @@ def course_at(step: int, steps: int) -> float:
 
     Examples:
         >>> [round(course_at(step, 10), 2) for step in (0, 5, 9)]
-        [1.0, 0.5, 0.03]
+        [1.0, 0.59, 0.03]
     """
     done = (step + 1) / steps
     return min(1.0, done / WARM_UP) * (1 + math.cos(math.pi * max(0.0, (step / steps - WARM_UP) / (1 - WARM_UP)))) / 2

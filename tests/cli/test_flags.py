@@ -54,6 +54,7 @@ def test_every_option_of_a_command_is_tried_here():
             *("--sample", "--steered", "--triton", "--device", "--agreement", "--calibrate"),
         },
         "web": {"--out", "--weights", "--title", "--pictures", "--until", "--project-url", "--serve", "--port"},
+        "trial": {"--task", "--seed", "--out"},
         "verify": {"--device", "--data", "--agreement"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
         "list": {"--exclude"},
