@@ -63,8 +63,18 @@ def text(found: Sequence[Figures], known: Mapping[str, Any]) -> str:
         "*wins* counts the tasks in which a memory is better than both controls by 10 points or more, with every seed. "
         f"*state* is how many numbers are kept of an episode at most. Levels: {levels}. Each memory was trained for "
         f"{recipe['steps']} steps of {recipe['batch']} episodes a task ({versions}).\n\n"
-        f"{_said(found, names)}"
+        f"{_lacking(found)}{_said(found, names)}"
     )
+
+
+def _lacking(found: Sequence[Figures]) -> str:
+    """Return what was not measured, or with few seeds; nothing where all was."""
+    known = {one.label: one.seeds for one in found}
+    never = [f"`{name}`" for name in (kept.label(*entry) for entry in ENTRIES) if name not in known]
+    few = [f"`{name}`" for name, seeds in known.items() if len(seeds) < len(SEEDS)]
+    said = [f"Not measured so far: {', '.join(never)}."] if never else []
+    said += [f"Of fewer than {len(SEEDS)} seeds, and so a first look only: {', '.join(few)}."] if few else []
+    return " ".join(said) + "\n\n" if said else ""
 
 
 def _said(found: Sequence[Figures], names: Sequence[str]) -> str:

@@ -4,79 +4,23 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from stawm import registry
-from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
 from stawm.configuration import Config, make
 from stawm.errors import InputError, UnknownNameError, shown
 from stawm.nn.memories.base import Memory
-from stawm.nn.testing import MEMORY_CHECKS, ContractError, check_memory
-from stawm.text import Readable
+from stawm.nn.testing import ContractError, check_memory
 from stawm.training.provenance import hardware
 from stawm.trial import kept
-from stawm.trial.kept import Figures
 from stawm.trial.learner import Recipe
-from stawm.trial.running import Measured, measure
+from stawm.trial.page import Trial
+from stawm.trial.running import measure
 from stawm.trial.tasks import TASKS, Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial(Readable):
-    """What a memory reached, beside the figures that are kept of others.
-
-    Attributes:
-        memory: Its name, and the fields that were changed.
-        measured: Its error at each level of each task.
-        broken: The conformance checks that it fails, by name, and how; none where it keeps the contract.
-        recipe: How it was trained.
-        seed: Where chance came from.
-        hardware: What it was trained on.
-        seconds: How long all of it took, by the clock.
-    """
-
-    memory: str
-    measured: tuple[Measured, ...]
-    broken: Mapping[str, str]
-    recipe: Recipe
-    seed: int
-    hardware: str
-    seconds: float
-
-    @property
-    def figures(self) -> Figures:
-        """The errors, put together as those that are kept."""
-        return kept.figures(self.memory, {self.seed: self.measured})
-
-    @property
-    def comparable(self) -> bool:
-        """Whether it was trained as those were whose figures are kept."""
-        return self.recipe.to_dict() == kept.records()["recipe"]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return {
-            "memory": self.memory,
-            "seed": self.seed,
-            "recipe": self.recipe.to_dict(),
-            "hardware": self.hardware,
-            "versions": {"stawm": __version__, "torch": torch.__version__},
-            "seconds": self.seconds,
-            "measured": [row._asdict() for row in self.measured],
-            "checks": {name: self.broken.get(name, "holds") for name in [*MEMORY_CHECKS, *self.broken]},
-            "wins": kept.wins(self.figures, kept.kept()) if self.comparable else [],
-        }
-
-    def __str__(self) -> str:
-        """Lay it out as one page."""
-        from stawm.trial.page import page
-
-        return page(self)
 
 
 def try_memory(

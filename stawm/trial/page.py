@@ -1,21 +1,78 @@
-"""A trial as one page of text, and as a picture."""
+"""What a trial found, as one page of text, as JSON and as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from stawm._version import __version__
 from stawm.nn.memories.sizing import CONTROLS
+from stawm.nn.testing import MEMORY_CHECKS
+from stawm.text import Readable
 from stawm.trial import kept
 from stawm.trial.kept import Figures
+from stawm.trial.learner import Recipe
+from stawm.trial.running import Measured
 from stawm.trial.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stawm.trial.memory import Trial
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Readable):
+    """What a memory reached, beside the figures that are kept of others.
+
+    Attributes:
+        memory: Its name, and the fields that were changed.
+        measured: Its error at each level of each task.
+        broken: The conformance checks that it fails, by name, and how; none where it keeps the contract.
+        recipe: How it was trained.
+        seed: Where chance came from.
+        hardware: What it was trained on.
+        seconds: How long all of it took, by the clock.
+    """
+
+    memory: str
+    measured: tuple[Measured, ...]
+    broken: Mapping[str, str]
+    recipe: Recipe
+    seed: int
+    hardware: str
+    seconds: float
+
+    @property
+    def figures(self) -> Figures:
+        """The errors, put together as those that are kept."""
+        return kept.figures(self.memory, {self.seed: self.measured})
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it was trained as those were whose figures are kept."""
+        return self.recipe.to_dict() == kept.records()["recipe"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "memory": self.memory,
+            "seed": self.seed,
+            "recipe": self.recipe.to_dict(),
+            "hardware": self.hardware,
+            "versions": {"stawm": __version__, "torch": torch.__version__},
+            "seconds": self.seconds,
+            "measured": [row._asdict() for row in self.measured],
+            "checks": {name: self.broken.get(name, "holds") for name in [*MEMORY_CHECKS, *self.broken]},
+            "wins": kept.wins(self.figures, kept.kept()) if self.comparable else [],
+        }
+
+    def __str__(self) -> str:
+        """Lay it out as one page."""
+        return page(self)
 
 
-def page(trial: "Trial") -> str:
+def page(trial: Trial) -> str:
     """Return the page: errors beside the kept ones, what was asked, costs, and whether the contract holds."""
     own, others = trial.figures, kept.kept()
     tasks = [task for task in TASKS if task.name in own.errors]
@@ -59,7 +116,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def picture(trial: "Trial") -> "Figure":
+def picture(trial: Trial) -> "Figure":
     """Draw the error over the levels, a panel for each task: the memory on trial, the controls, and the others pale."""
     from stawm.viz import sheet, writing
 
