@@ -29,6 +29,7 @@ LAYERS = (
     ("runtime",),
     ("web",),
     ("nn.testing",),
+    ("trial",),
     ("cli", "__main__", "__init__"),
 )
 EXPORT_ARROWS = {

@@ -18,6 +18,7 @@ from stawm.configuration import NON_NEGATIVE
 from stawm.nn.memories.base import Memory
 from stawm.nn.testing import check_memory
 from stawm.training import data, evaluate, train
+from stawm.trial import Recipe, try_memory
 
 # %% [markdown]
 # The state goes in and comes out; nothing is kept on `self`. The configuration has a type and a range for each field, so that it can
@@ -68,6 +69,13 @@ class Surprise(Memory[SurpriseState]):
 
 # %%
 print(*check_memory(Surprise, export=False), sep="\n")
+
+# %% [markdown]
+# Is it worth having? A trial sets it beside the built-in rules and two controls, on tasks where the memory alone can know the answer.
+# This one is far too short to tell: leave `recipe` out, or use `stawm trial memory`, for the one that the kept figures were made with.
+
+# %%
+print(try_memory(Surprise, tasks=["places", "changes"], recipe=Recipe(steps=60, batch=16, measured=64)))
 
 # %% [markdown]
 # It is a component by its name, and trains like any other. A few epochs show that it learns; they are too few to say which is the

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from stawm._version import __version__
 from stawm.catalog.suggest import did_you_mean, nearest
-from stawm.cli import asking, commands, drawing, explaining, exploring, graphs, stopping, values, web
+from stawm.cli import asking, commands, drawing, explaining, exploring, graphs, stopping, trying, values, web
 from stawm.configuration import field_hints, field_meanings
 from stawm.errors import ConfigError
 from stawm.models.resizing import Resize
@@ -165,6 +165,7 @@ def make_parser() -> Parser:
     _tune_stop(add(stopping.tune_stop, "tune-stop", "find when a model is sure enough to stop looking, and keep it"))
     graphs.add_parsers(add)
     exploring.add_parser(add)
+    trying.add_parser(add)
     web.add_arguments(add(web.web, "web", "write a page for browsers on which models look"))
     _inspect(add(commands.inspect, "inspect", "show what is in a checkpoint or an ONNX file"))
     add(commands.env, "env", "print versions, devices, providers and plug-ins, as reports of bugs need them")

@@ -114,6 +114,7 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "bench": ["{any}", "--formats", "pytorch", "--rounds", "1"],
     "web": ["{m}", "--out", "{here}/site"],
+    "trial": ["memory", "mean", "--task", "places", "recipe.steps=1", "recipe.batch=2", "recipe.measured=2"],
 }
 SLOW = {"verify", "export"}
 """What takes seconds: tried once, on a console of ASCII; of `export` it is what made the graph of `place`."""

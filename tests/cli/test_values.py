@@ -40,6 +40,7 @@ WORKING = {
     "tune-stop": "tune-stop stawm-mnist-8 --data digits --resize --error 1%",
     "bench": "bench stawm-mnist-8",
     "web": "web stawm-mnist-8",
+    "trial": "trial memory mean",
 }
 """Of each command that writes, a line that would work."""
 PICTURES = [("eval", "--picture"), ("eval", "--looks"), ("diagnose", "--picture"), ("draw", "--out")]
