@@ -1,4 +1,4 @@
-"""A preset that tells figure from ground without labels (see docs/figure-ground.md)."""
+"""A preset for figures on grounds, without labels; docs/figure-ground.md says how far it gets."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from stawm.catalog.records import preset
 _PLAIN: dict[str, Any] = {"name": "conv", "norm": "none", "bias": True, "init": "kaiming"}
 GROUND_PRESETS = preset(
     "stawm-figure-ground",
-    "Tells digits from the photographs behind them: a ground, and over it a figure of one colour.",
+    "Draws digits on photographs as a ground, and over it a figure of one colour.",
     {
         "image": (3, 32, 32),
         "glimpses": 2,
