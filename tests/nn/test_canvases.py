@@ -9,6 +9,7 @@ from stawm.errors import ConfigError
 from stawm.nn.canvases.addition import Addition
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.canvases.bernoulli import Bernoulli
+from stawm.nn.testing import check_canvas
 
 
 def test_names_and_channels():
@@ -82,6 +83,13 @@ def test_a_ground_covers_all_and_flat_sketches_have_one_colour(glimpses: int, no
     assert torch.allclose(drawn, loop(picture, masks), atol=1e-15)
     every = Bernoulli(Bernoulli.Config(flat=True), channels=3).unroll(sketches, noise)[0]
     assert torch.allclose(every, loop(flat, painted), atol=1e-15)
+
+
+@pytest.mark.parametrize("ground", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_bernoulli_keeps_the_contract_with_and_without_ground_and_flat_sketches(ground: bool, flat: bool):
+    config = Bernoulli.Config(ground=ground, flat=flat)
+    assert "learns" in check_canvas(Bernoulli, config=config, seeds=(0,), export=False)
 
 
 def test_bernoulli_brings_sketches_between_0_and_1():
