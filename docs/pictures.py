@@ -7,9 +7,11 @@
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
     python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
+    python docs/pictures.py figures runs/figure-ground/model.safetensors figure-ground:ROOT,PATH
 
 Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
-one that draws, `looking` and `scenes` one that classifies. `looking` also prints what it measured.
+one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. `looking` also prints
+what it measured.
 """
 
 import sys
@@ -141,7 +143,12 @@ def scenes(model: Stawm, source: str) -> None:
     sheet.save(viz.looks(model, to_unit(test.images[:]), test.labels, title=title), IMAGES / "scenes.png")
 
 
+def figures(model: Model, source: str) -> None:
+    """Draw what the last mask takes for the figure."""
+    sheet.save(viz.segments(model, to_unit(shuffled_test(model, source).images[:10])), IMAGES / "segments.png")
+
+
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, scenes)}
+    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, scenes, figures)}
     ways[what](find_model(given), *rest)

@@ -241,7 +241,11 @@ def _figures(evaluations: Sequence[Record]) -> str:
         _spread([e["error"] for e in evaluations if "error" in e], "{:.2%}"),
         _spread([e["mse"] for e in evaluations if "mse" in e], "MSE {:.4f}"),
         _spread([e["bound"] for e in evaluations if "bound" in e], "at most {:.2f} nats"),
-        *(_spread([m[way] for m in masks], f"{way} IoU {{:.3f}}") for way in ("learned", "constant", "brightness")),
+        *(
+            _spread([m[way] for m in masks], f"{way} IoU {{:.3f}}")
+            for way in ("learned", "constant", "brightness", "clusters")
+            if all(way in m for m in masks)
+        ),
     ]
     return ", ".join(part for part in parts if part).replace("%", " %")
 

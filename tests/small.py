@@ -26,7 +26,7 @@ PEERS = {
 }
 """The models of other papers."""
 STAWMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "stawm"]
-OURS = {"stawm-digits", "stawm-photo", "stawm-recall", *SCENES, *PEERS}
+OURS = {"stawm-digits", "stawm-figure-ground", "stawm-photo", "stawm-recall", *SCENES, *PEERS}
 """The presets that are not of the paper."""
 SIZES = {"memory_size": 8, "hidden_size": 12, "glimpses": 3}
 RAM_SIZES = {"feature_size": 8, "hidden_size": 12, "glimpses": 3}

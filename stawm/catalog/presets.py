@@ -11,6 +11,7 @@ from typing import Any
 from stawm.catalog import recipes
 from stawm.catalog.draw_presets import DRAW_PRESETS
 from stawm.catalog.entry import Entry
+from stawm.catalog.ground_presets import GROUND_PRESETS
 from stawm.catalog.photo_presets import PHOTO_PRESETS
 from stawm.catalog.ram_presets import RAM_PRESETS
 from stawm.catalog.records import preset
@@ -273,5 +274,6 @@ PRESETS: tuple[Entry, ...] = (
     *SCENE_PRESETS,
     *RAM_PRESETS,
     *PHOTO_PRESETS,
+    *GROUND_PRESETS,
     *DRAW_PRESETS,
 )

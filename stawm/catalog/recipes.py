@@ -111,6 +111,15 @@ CIFAR_BASELINE: RecipeFields = {**CIFAR_CLASSES, "pose_clip": None}
 CIFAR_DRAWING: RecipeFields = {**DRAWING, "augmentation": CROP_JITTER}
 CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
 FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}
+FIGURE_GROUND: RecipeFields = {
+    **DRAWING,
+    "batch": 32,
+    "rate": 2e-3,
+    "warm_up": 0.1,
+    "average": 0.99,
+    "augmentation": {},
+}
+"""Of figures on photographs: small batches, as the divergence weighs the more beside the summed squared error."""
 SCENES: RecipeFields = {
     **CLASSES,
     "epochs": 24,

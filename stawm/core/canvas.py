@@ -3,6 +3,7 @@
     addition:   C_N = S(C_0 + Σ_n U_n)                                       the paper's Eq. 3
     over:       C_n = C_{n-1} ⊙ (1 - B_n) + U_n ⊙ B_n,  C_0 = 0              the paper's Eq. 4; Porter and Duff 1984
     concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2017; Jang et al. 2017
+    one colour: U'_n = Σ U_n ⊙ P_n / Σ P_n,  sums over pixels                the mean of a region, Chan and Vese 2001
 
 S is the sigmoid. As τ goes to 0, B becomes 1 with probability p, else 0.
 """
@@ -31,6 +32,12 @@ def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"
     for kept, added in zip((1 - masks).split(1, dim=1)[1:], drawn, strict=True):
         canvases.append(canvases[-1] * kept + added)
     return torch.cat(canvases, dim=1)
+
+
+def one_colour(sketches: Float[Tensor, "*b c h w"], masks: Float[Tensor, "*b 1 h w"]) -> Float[Tensor, "*b c h w"]:
+    """Return sketches that each have one colour: the mean of what they were, weighted by the mask."""
+    area = masks.sum(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(masks.dtype).eps)
+    return ((sketches * masks).sum(dim=(-2, -1), keepdim=True) / area).expand_as(sketches)
 
 
 def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:

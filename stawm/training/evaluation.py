@@ -119,8 +119,9 @@ class Evaluation(Readable):
         if self.bound is not None:
             lines.append(f"negative log-likelihood of an image at most {self.bound:.2f} nats, on average")
         if self.masks is not None:
-            ways = ("learned", "constant", "brightness")
-            lines.append("mask IoU " + "  ".join(f"{way} {getattr(self.masks, way):.1%}" for way in ways))
+            masks, ways = self.masks, self.masks.ari
+            lines.append("mask IoU " + "  ".join(f"{way} {getattr(masks, way):.1%}" for way in ways))
+            lines.append("mask ARI " + "  ".join(f"{way} {ways[way]:.3f}" for way in ways))
         lines += [f"{name}: {_said(figures)}" for name, figures in (self.by_head or {}).items()]
         return "\n".join([*lines, *self.notes])
 

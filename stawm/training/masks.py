@@ -1,7 +1,8 @@
 """How well a learned mask tells figure from ground, where the true mask is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,11 +13,18 @@ from stawm.errors import InputError
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.training.data import ImageSet, batches
+from stawm.training.grouping import adjusted_rand, k_means
 
 LEVELS = (0.01, 0.02, *(level / 20 for level in range(1, 20)), 0.98, 0.99)
 """The thresholds that are tried."""
 FITTED = 5_000
 """How many training images thresholds are chosen on."""
+CLUSTERS = 4
+"""Into how many clusters the pixels of an image are sorted."""
+NEARNESS = 0.3
+"""How much a side of the image counts beside a channel's whole range, where pixels are sorted."""
+Score: TypeAlias = Callable[[Tensor], Tensor]
+"""From pixels in [0, 1] to a score of each pixel, (b, n, h, w)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +38,16 @@ class MaskIoU:
         by_glimpse: The mask of the first glimpse, of the second, ...
         constant: One mask for all images: the pixels that are most often figure.
         brightness: A threshold of each image's brightness.
+        clusters: Pixels grouped by colour and place with k-means, those of groups below a size being the figure.
+        ari: For each of these ways, the adjusted Rand index of its masks over all pixels, figure and ground.
     """
 
     learned: float
     by_glimpse: tuple[float, ...]
     constant: float
     brightness: float
+    clusters: float
+    ari: Mapping[str, float]
 
 
 def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512) -> MaskIoU:
@@ -58,10 +70,19 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
     assert train.masks is not None
     often = train.masks[:].float().mean(dim=0)
     often = often / often.max().clamp(min=1e-12)
-    learned = _fitted(lambda pixels: _masks(model, pixels), test, train, batch)
-    (constant,) = _fitted(lambda pixels: often.to(pixels.device).expand(len(pixels), -1, -1, -1), test, train, batch)
-    (brightness,) = _fitted(_brightness, test, train, batch)
-    return MaskIoU(learned=learned[-1], by_glimpse=learned, constant=constant, brightness=brightness)
+    ways: dict[str, Score] = {
+        "learned": lambda pixels: _masks(model, pixels),
+        "constant": lambda pixels: often.to(pixels.device).expand(len(pixels), -1, -1, -1),
+        "brightness": _brightness,
+        "clusters": _clusters,
+    }
+    found = {way: _fitted(score, test, train, batch) for way, score in ways.items()}
+    last = {way: figures[-1].tolist() for way, figures in found.items()}
+    return MaskIoU(
+        by_glimpse=tuple(found["learned"][:, 0].tolist()),
+        ari={way: figures[1] for way, figures in last.items()},
+        **{way: figures[0] for way, figures in last.items()},
+    )
 
 
 def iou(found: Bool[Tensor, "*#b h w"], true: Bool[Tensor, "*#b h w"]) -> Float[Tensor, "*b"]:
@@ -70,22 +91,39 @@ def iou(found: Bool[Tensor, "*#b h w"], true: Bool[Tensor, "*#b h w"]) -> Float[
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)
 
 
-def _fitted(score: Callable[[Tensor], Tensor], test: ImageSet, train: ImageSet, batch: int) -> tuple[float, ...]:
-    """Return what each score of a pixel reaches, cut where it does best in training."""
-    best = _reached(score, train, batch).argmax(dim=0, keepdim=True)
-    return tuple(_reached(score, test, batch).gather(0, best)[0].tolist())
+def _fitted(score: Score, test: ImageSet, train: ImageSet, batch: int) -> Float[Tensor, "n 2"]:
+    """Return the IoU and the ARI that each score of a pixel reaches, cut where its IoU is best in training."""
+    best = _reached(score, train, batch, len(LEVELS) * 2)[..., 0].argmax(dim=0)
+    return _reached(score, test, batch, best)
 
 
-def _reached(score: Callable[[Tensor], Tensor], images: ImageSet, batch: int) -> Float[Tensor, "cuts n"]:
-    """Return the mean intersection over union for each way to cut the scores: above each level, then below each."""
+def _reached(score: Score, images: ImageSet, batch: int, cuts: int | Tensor) -> Float[Tensor, "*cuts n k"]:
+    """Return the mean IoU and ARI for every way to cut the scores, or for the way that is chosen of each.
+
+    The ways are above each level, then below each; of all of them ARI, which takes longer, is not measured.
+    """
     assert images.masks is not None
     total = torch.zeros(())
     starts = range(0, len(images), batch)
     for (raw, _), start in zip(batches(images, batch), starts, strict=True):
         scores, true = score(to_unit(raw)), images.masks[start : start + batch]
-        cuts = [iou(scores > level, true) for level in LEVELS] + [iou(scores <= level, true) for level in LEVELS]
-        total = total + torch.stack(cuts).double().sum(dim=1).cpu()
+        if isinstance(cuts, int):
+            each = [iou(_cut(scores, way), true).double().sum(dim=0) for way in range(cuts)]
+            found = torch.stack(each)[..., None]
+        else:
+            masks = torch.stack([_cut(scores[:, n], way) for n, way in enumerate(cuts.tolist())], dim=1)
+            found = torch.stack([iou(masks, true), _ari(masks, true)], dim=-1).double().sum(dim=0)
+        total = total + found.cpu()
     return total / len(images)
+
+
+def _cut(scores: Tensor, way: int) -> Tensor:
+    return scores > LEVELS[way] if way < len(LEVELS) else scores <= LEVELS[way - len(LEVELS)]
+
+
+def _ari(found: Bool[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b n"]:
+    each = [adjusted_rand(mask.flatten(1).long(), true.flatten(1).long()) for mask in found.unbind(dim=1)]
+    return torch.stack(each, dim=1).to(found.device)
 
 
 def _masks(model: Model, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n h w"]:
@@ -96,3 +134,13 @@ def _masks(model: Model, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n
 
 def _brightness(pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
     return rgb_to_grayscale(pixels) if pixels.shape[1] == 3 else pixels.mean(dim=1, keepdim=True)
+
+
+def _clusters(pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Return for each pixel the share of the image that its cluster of colour and place covers."""
+    height, width = pixels.shape[2:]
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    places = NEARNESS * torch.stack([rows, columns]).to(pixels).expand(len(pixels), -1, -1, -1)
+    groups = k_means(torch.cat([pixels, places], dim=1).flatten(2).mT, CLUSTERS)
+    share = torch.nn.functional.one_hot(groups, CLUSTERS).to(pixels.dtype).mean(dim=1)
+    return share.gather(1, groups).view(-1, 1, height, width)

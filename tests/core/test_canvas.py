@@ -39,6 +39,20 @@ def test_canvases_are_their_twins(seed: int, n: int, c: int, start: float):
     assert_twins(*both(lambda m, *x: (m.over(*x),)), *layers)
 
 
+@settings(max_examples=10)
+@given(seed=seeds, n=st.integers(1, 3), c=st.integers(1, 3))
+def test_one_colour_is_its_twin(seed: int, n: int, c: int):
+    (sketches,), (masks,) = normal(seed, (2, n, c, 2, 3)), uniform(seed + 1, (2, n, 1, 2, 3))
+    assert_twins(*both(lambda m, x, b: (m.one_colour(x, b),)), sketches, masks)
+
+
+def test_one_colour_is_that_of_what_the_mask_covers_and_finite_where_it_covers_nothing():
+    sketches = torch.tensor([0.25, 0.75, 9.0]).view(1, 1, 1, 3)
+    mask = torch.tensor([0.5, 0.5, 0.0]).view(1, 1, 1, 3)
+    assert fast.one_colour(sketches, mask).flatten().tolist() == [0.5, 0.5, 0.5]
+    assert fast.one_colour(sketches, 0 * mask).flatten().tolist() == [0, 0, 0]
+
+
 @settings(max_examples=15)
 @given(seed=seeds, temperature=temperatures)
 def test_concrete_is_its_twin(seed: int, temperature: float):

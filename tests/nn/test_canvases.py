@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from stawm.core.canvas import concrete
+from stawm.core.canvas import concrete, one_colour
 from stawm.errors import ConfigError
 from stawm.nn.canvases.addition import Addition
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.canvases.bernoulli import Bernoulli
+from stawm.nn.testing import check_canvas
 
 
 def test_names_and_channels():
@@ -31,7 +32,7 @@ def test_addition_is_equation_3(initial: float):
 
 def test_the_papers_settings_are_the_default():
     assert Addition(channels=1).config == Addition.Config(initial=-6.0, activation="sigmoid")
-    assert Bernoulli(channels=1).config == Bernoulli.Config(temperature=2.0)
+    assert Bernoulli(channels=1).config == Bernoulli.Config(temperature=2.0, ground=False, flat=False)
 
 
 def test_addition_starts_black_and_can_leave_out_the_sigmoid():
@@ -65,6 +66,30 @@ def test_bernoulli_samples_its_masks_from_the_noise(temperature: float):
     assert torch.equal(masks, concrete(sketches[:, :, :1], noise, temperature))
     assert torch.allclose(drawn, loop(sketches[:, :, 1:], masks), atol=1e-15)
     assert torch.equal(canvas.unroll(sketches, noise)[0], drawn)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("glimpses", [1, 3])
+def test_a_ground_covers_all_and_flat_sketches_have_one_colour(glimpses: int, noisy: bool):
+    sketches = torch.rand(2, glimpses, 4, 5, 5, dtype=torch.float64)
+    noise = torch.rand(2, glimpses, 1, 5, 5, dtype=torch.float64) if noisy else None
+    drawn, masks = Bernoulli(Bernoulli.Config(ground=True, flat=True), channels=3).unroll(sketches, noise)
+    assert masks[:, 0].eq(1).all()
+    assert torch.equal(drawn[:, 0], sketches[:, 0, 1:])
+    painted = Bernoulli(channels=3).unroll(sketches, noise)[1]
+    assert torch.equal(masks[:, 1:], painted[:, 1:])
+    flat = one_colour(sketches[:, :, 1:], sketches[:, :, :1])
+    picture = torch.cat([sketches[:, :1, 1:], flat[:, 1:]], dim=1)
+    assert torch.allclose(drawn, loop(picture, masks), atol=1e-15)
+    every = Bernoulli(Bernoulli.Config(flat=True), channels=3).unroll(sketches, noise)[0]
+    assert torch.allclose(every, loop(flat, painted), atol=1e-15)
+
+
+@pytest.mark.parametrize("ground", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_bernoulli_keeps_the_contract_with_and_without_ground_and_flat_sketches(ground: bool, flat: bool):
+    config = Bernoulli.Config(ground=ground, flat=flat)
+    assert "learns" in check_canvas(Bernoulli, config=config, seeds=(0,), export=False)
 
 
 def test_bernoulli_brings_sketches_between_0_and_1():

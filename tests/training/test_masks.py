@@ -1,5 +1,7 @@
 """Figure and ground: masks are compared as a loop over single pixels compares them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,9 @@ from stawm.errors import InputError
 from stawm.models.model import Model
 from stawm.training import data, evaluate
 from stawm.training.data import ImageSet, figure_ground
-from stawm.training.masks import LEVELS, iou, mask_iou
+from stawm.training.masks import CLUSTERS, LEVELS, NEARNESS, iou, mask_iou
 from tests.training.data.test_figure_ground import flat_photographs, some_digits
+from tests.training.test_grouping import naive_k_means, naive_rand
 
 TINY = {"memory_size": 8, "hidden_size": 16, "glimpses": 2, "mean": [0.0], "std": [1.0], "class_names": []}
 
@@ -47,6 +50,14 @@ def naive(scores: np.ndarray, true: np.ndarray) -> list[float]:
     return [float(np.mean([naive_iou(f, t) for f, t in zip(cut, true, strict=True)])) for cut in cuts]
 
 
+def naive_clusters(image: torch.Tensor) -> np.ndarray:
+    """The share of an image of 16x16 that each pixel's cluster covers."""
+    places = itertools.product(range(16), range(16))
+    points = [[float(image[0, y, x]), NEARNESS * y / 15, NEARNESS * x / 15] for y, x in places]
+    groups = naive_k_means(points, CLUSTERS)
+    return np.array([groups.count(group) / 256 for group in groups]).reshape(16, 16)
+
+
 @given(st.integers(0, 2**12 - 1), st.integers(0, 2**12 - 1))
 def test_iou_of_any_two_masks(a: int, b: int):
     found, true = (np.array([x >> i & 1 for i in range(12)], dtype=bool).reshape(3, 4) for x in (a, b))
@@ -64,19 +75,28 @@ def test_every_figure_is_what_a_loop_over_pixels_gives(model: Model, sets: tuple
         pixels = images.images.float() / 255
         scores[name]["brightness"] = [pixels[:, 0].numpy()]
         scores[name]["constant"] = [np.stack([often / often.max()] * len(images))]
+        scores[name]["clusters"] = [naive_clusters(image) for image in pixels]
+        scores[name]["clusters"] = [np.stack(scores[name]["clusters"])]
         with torch.no_grad():
             masks = model.eval()(pixels.double()).masks
         scores[name]["learned"] = [masks[:, t, 0].numpy() for t in range(2)]
     expected = {}
-    for way in ("brightness", "constant", "learned"):
+    agreed: dict[str, float] = {}
+    for way in ("brightness", "constant", "clusters", "learned"):
         expected[way] = []
         for fit, measured in zip(scores["train"][way], scores["test"][way], strict=True):
             best = int(np.argmax(naive(fit, true["train"])))
             expected[way].append(naive(measured, true["test"])[best])
+            level, above = LEVELS[best % len(LEVELS)], best < len(LEVELS)
+            cuts = [mask > level if above else mask <= level for mask in measured]
+            pairs = zip(cuts, true["test"], strict=True)
+            agreed[way] = float(np.mean([naive_rand([*cut.flat], [*right.flat]) for cut, right in pairs]))
     assert found.by_glimpse == pytest.approx(expected["learned"], rel=1e-6)
     assert found.learned == found.by_glimpse[-1]
     assert [found.constant] == pytest.approx(expected["constant"], rel=1e-6)
     assert [found.brightness] == pytest.approx(expected["brightness"], rel=1e-6)
+    assert [found.clusters] == pytest.approx(expected["clusters"], rel=1e-6)
+    assert found.ari == pytest.approx(agreed, rel=1e-6)
 
 
 def test_thresholds_are_chosen_on_no_more_images_than_that(

@@ -46,6 +46,7 @@ SCENES = {"rate": 2e-3, "warm_up": 0.1, "label_smoothing": 0.0}
 SCENE_TASKS = ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-digits": ({"epochs": 60, "batch": 64, "rate": 4e-3, "average": 0.99, "pose_clip": None}, DISTORT),
+    "stawm-figure-ground": (DRAWS | {"batch": 32, "rate": 2e-3, "warm_up": 0.1, "average": 0.99}, {}),
     "stawm-photo": (
         {"batch": 32, "rate": 1e-3, "average": 0.99, "epochs": 30, "frozen_norm": 0.3},
         {"flip": True, "rotation": 10, "shift": 0.08, "scale": 0.15, "jitter": 0.2},

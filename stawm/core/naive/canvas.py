@@ -40,6 +40,18 @@ def paint(sketches: Float[Tensor, "b n c h w"], masks: Float[Tensor, "b n 1 h w"
     return torch.stack(canvases, dim=1)
 
 
+def one_colour(sketches: Float[Tensor, "*b c h w"], masks: Float[Tensor, "*b 1 h w"]) -> Float[Tensor, "*b c h w"]:
+    """Return sketches that each have one colour."""
+    out = torch.empty_like(sketches)
+    for where in _indices(sketches.shape[:-2]):
+        mask, painted = masks[where[:-1]][0], torch.zeros_like(sketches[where][0, 0])
+        area = torch.zeros_like(painted)
+        for i, j in _indices(mask.shape):
+            painted, area = painted + sketches[where][i, j] * mask[i, j], area + mask[i, j]
+        out[where] = painted / max(area, torch.full_like(area, torch.finfo(area.dtype).eps))
+    return out
+
+
 def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:
     """Return a sample of the Binary Concrete distribution."""
     epsilon = torch.finfo(p.dtype).eps

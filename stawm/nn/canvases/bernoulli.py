@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,6 +26,10 @@ class Bernoulli(Canvas):
         name: str = "bernoulli"
         temperature: Annotated[float, POSITIVE] = 2.0
         """τ of the Concrete distribution that masks are sampled from: the nearer 0, the nearer to 0 or 1 they are."""
+        ground: bool = False
+        """Whether the first sketch is the ground, which covers all that is there: its mask is 1 everywhere."""
+        flat: bool = False
+        """Whether every sketch but a ground has one colour, so that what it shows must be the shape of its mask."""
 
     config: Config
 
@@ -48,8 +53,13 @@ class Bernoulli(Canvas):
         Returns:
             The picture after each sketch, and the masks drawn with.
         """
-        sketches = full_precision(sketches)
-        masks = sketches[:, :, :1]
+        masks, pictures = full_precision(sketches).split([1, self.channels], dim=2)
+        if self.config.flat:
+            kept = int(self.config.ground)
+            flat = canvas.one_colour(pictures[:, kept:], masks[:, kept:])
+            pictures = torch.cat([pictures[:, :kept], flat], dim=1)
         if noise is not None:
             masks = canvas.concrete(masks, noise.to(masks.dtype), self.config.temperature)
-        return canvas.paint(sketches[:, :, 1:], masks), masks
+        if self.config.ground:
+            masks = torch.cat([torch.ones_like(masks[:, :1]), masks[:, 1:]], dim=1)
+        return canvas.paint(pictures, masks), masks
