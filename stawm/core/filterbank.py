@@ -52,21 +52,15 @@ def filters(
     delta = spacing(pose, glimpse, height, width)
     falloff = (-pose[:, 2:3].clamp(*LOG_VARIANCE)).exp() / -2
     x, y = centre(pose, height, width)
-    if height != width:
-        return _bank(x, delta, falloff, glimpse, width)[:, 0], _bank(y, delta, falloff, glimpse, height)[:, 0]
-    along, down = _bank(torch.cat([x, y], dim=1), delta, falloff, glimpse, width).unbind(1)
-    return along, down
+    return _bank(x, delta, falloff, glimpse, width), _bank(y, delta, falloff, glimpse, height)
 
 
-def _bank(
-    middles: Float[Tensor, "b k"], delta: Float[Tensor, "b 1"], falloff: Float[Tensor, "b 1"], glimpse: int, pixels: int
-) -> Float[Tensor, "b k {glimpse} {pixels}"]:
-    """Return the filters of k axes of so many pixels each."""
-    steps = torch.arange(glimpse, dtype=middles.dtype, device=middles.device) - (glimpse - 1) / 2
-    places = torch.arange(1, pixels + 1, dtype=middles.dtype, device=middles.device)
-    means = middles[:, :, None] + (delta * steps)[:, None]
+def _bank(middle: Tensor, delta: Tensor, falloff: Tensor, glimpse: int, pixels: int) -> Tensor:
+    steps = torch.arange(glimpse, dtype=middle.dtype, device=middle.device) - (glimpse - 1) / 2
+    places = torch.arange(1, pixels + 1, dtype=middle.dtype, device=middle.device)
+    means = middle + delta * steps
     # Softmax is the normalised Gaussian, also where every weight by itself would be too small for a float.
-    return ((places - means[..., None]).square() * falloff[:, :, None, None]).softmax(dim=-1)
+    return ((places - means[:, :, None]).square() * falloff[:, :, None]).softmax(dim=-1)
 
 
 def read(

@@ -182,18 +182,17 @@ class Draw(Model):
         """
         n = self.config.glimpses if glimpses is None else glimpses
         with of_weights(self.encoder.weight_ih, images):
-            steps = self._walk(images, n, noise.latent, pose_clip)
-            return self._answer(stack_fields(steps), steps[-1].canvas, every or self.learns_early)
+            return self._answer(self._walk(images, n, noise.latent, pose_clip), every or self.learns_early)
 
     def _walk(
         self, images: Float[Tensor, "b c h w"], n: int, latent: Float[Tensor, "b n k"] | None, pose_clip: float | None
-    ) -> list[Step]:
+    ) -> Step:
         images, state = full_precision(images), self.start(len(images))
         steps: list[Step] = []
         for t in range(n):
             state, step = self.step(images, state, None if latent is None else latent[:, t], pose_clip)
             steps.append(step)
-        return steps
+        return stack_fields(steps)
 
     def start(self, batch: int) -> State:
         """Return the state before anything is read: the empty canvas, and what the RNNs start with."""
@@ -231,8 +230,7 @@ class Draw(Model):
         seen = glimpse if self.locator is None else _of_image(glimpse, self.locator.views)
         return State(canvas, h, c, decoder_h, decoder_c), Step(pose, place, seen, h, mu, logvar, sketch, canvas)
 
-    def _answer(self, steps: Step, last: Float[Tensor, "b c h w"] | None, every: bool) -> Output:
-        """Return what all steps together say; the loss reads the last canvas by itself, not cut from all of them."""
+    def _answer(self, steps: Step, every: bool) -> Output:
         fields: dict[str, Any] = {}
         if self.config.classifies:
             classify = self.heads["classification"]
@@ -244,7 +242,7 @@ class Draw(Model):
         if steps.canvas is not None and steps.mu is not None and steps.logvar is not None:
             pictures = steps.canvas.sigmoid()
             fields |= {"canvas": pictures[:, -1], "canvases": pictures, "sketches": steps.sketch}
-            fields |= {"latent": Latent(steps.mu, steps.logvar), "canvas_logits": last}
+            fields |= {"latent": Latent(steps.mu, steps.logvar), "canvas_logits": steps.canvas[:, -1]}
         if steps.pose is not None:
             fields["trace"] = Trace(steps.pose, steps.inverse_pose, steps.glimpse, None)
         return Output.of(fields)

@@ -57,7 +57,6 @@ def test_every_option_of_a_command_is_tried_here():
             *("--out", "--weights", "--precision", "--data", "--agreement", "--calibrate", "--title"),
             *("--pictures", "--until", "--project-url", "--serve", "--port"),
         },
-        "web": {"--out", "--weights", "--title", "--pictures", "--until", "--project-url", "--serve", "--port"},
         "trial": {"--task", "--seed", "--out"},
         "verify": {"--device", "--data", "--agreement"},
         "run": {"--until", "--save", "--device", "--allow-fallback", "--threads"},
