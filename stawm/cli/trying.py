@@ -12,7 +12,7 @@ from stawm.cli import values
 from stawm.cli.printing import show
 from stawm.errors import ConfigError
 
-WAY = "Fields of the memory are changed by memory.FIELD=VALUE, those of the training by recipe.FIELD=VALUE."
+WAY = "The memory is changed by key=value, say memory.delta=0.3; keys that begin with recipe change the training."
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -51,7 +51,7 @@ def try_memory(
     cls = memory_class(memory) if isinstance(memory, str) else checked(memory, "The class")
     config = make(cls.Config, fields, f"The memory {cls.__name__}")
     usual = recipe or Recipe()
-    found = measure(lambda m: cls(config, memory_size=m), tasks=chosen, recipe=usual, seed=seed, tick=tick)  # type: ignore[call-arg]
+    found = measure(lambda m: cls(config, memory_size=m), tasks=chosen, recipe=usual, seed=seed, tick=tick)
     return Trial(
         memory=kept.label(config.name, fields),
         measured=tuple(found),

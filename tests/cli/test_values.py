@@ -45,7 +45,14 @@ WORKING = {
 """Of each command that writes, a line that would work."""
 PICTURES = [("eval", "--picture"), ("eval", "--looks"), ("diagnose", "--picture"), ("draw", "--out")]
 PICTURES += [("explore", "--picture"), ("explain", "--out")]
-FOLDERS = [("train", "--out"), ("demo", "--out"), ("export", "--triton"), ("run", "--save"), ("web", "--out")]
+FOLDERS = [
+    ("trial", "--out"),
+    ("train", "--out"),
+    ("demo", "--out"),
+    ("export", "--triton"),
+    ("run", "--save"),
+    ("web", "--out"),
+]
 CHECKPOINTS = [("tune-stop", "--out")]
 BAD_FILES = ["{tmp}/nowhere/p.png", "{tmp}/file/p.png", "{tmp}/p.xyz", "{tmp}/p", "{tmp}/folder.png", "{tmp}/\0.png"]
 BAD_FILES += ["", "{tmp}/" + 252 * "p" + ".png"]

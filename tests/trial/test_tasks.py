@@ -23,7 +23,7 @@ def answers_slowly(task: Task, episodes: Episodes) -> list[list[int]]:
     for what, where, cue in zip(*(x.tolist() for x in episodes[:3]), strict=True):
         row = []
         for asked in cue:
-            answer = task.places if isinstance(task, Content) else HOLE  # type: ignore[attr-defined]
+            answer = task.places if isinstance(task, Content) else HOLE
             for thing, place in zip(what, where, strict=True):
                 if isinstance(task, Content) and thing == asked:
                     answer = place
