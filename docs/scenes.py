@@ -76,7 +76,7 @@ def cost(model: Model) -> Record:
     image = torch.zeros(1, *config.image)
     flops, pixels = [], []
     for count in counts:
-        with evaluating(model), FlopCounterMode(display=False) as counter:
+        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(image) if count is None else model(image, glimpses=count)
         flops.append(round(counter.get_total_flops() / 1e6, 2))
         pixels.append(seen(config, count))

@@ -5,7 +5,7 @@ import contextlib
 import shlex
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stawm.cli import values
 from stawm.cli.graphs import MODEL, add_calibrating, add_judging, bounds_of
@@ -13,7 +13,7 @@ from stawm.cli.printing import show, show_lines
 from stawm.cli.shown import shown
 
 PORT = 8000
-WEIGHTS = {"fp32": "fp16", "int8": "fp32"}
+WEIGHTS: dict[str, Literal["fp32", "fp16"]] = {"fp32": "fp16", "int8": "fp32"}
 """How weights are stored unless it is said otherwise, by precision: in int8 they are small already."""
 
 
@@ -46,11 +46,10 @@ def web(args: argparse.Namespace) -> None:
     from stawm.web.site import check_site, write_site
 
     check_site(args.out)
-    args.weights = args.weights or WEIGHTS[args.precision]
     site = write_site(
         [find_model(model) for model in args.models],
         args.out,
-        weights=args.weights,
+        weights=args.weights or WEIGHTS[args.precision],
         precision=args.precision,
         trial=lambda model: _trial(model, args),
         title=args.title,

@@ -72,7 +72,7 @@ def _runner(files: Mapping[str, GraphFile]) -> Run:
 
 
 def _case(
-    run: Run, model: Stawm, plan: Plan, image: Float[Tensor, "1 c h w"], steer: Steering, bounds: Bounds
+    run: Run, model: Model, plan: Plan, image: Float[Tensor, "1 c h w"], steer: Steering, bounds: Bounds
 ) -> dict[str, Any] | None:
     """Return a case of one image, or None where the graph does not do what the model does."""
     given = inputs_of(model, image, steer)
