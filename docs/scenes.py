@@ -7,6 +7,7 @@ Without folders the page and the picture docs/images/scene-costs.png are written
 """
 
 import argparse
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,11 +74,11 @@ def cost(model: Model) -> Record:
     """Return parameters, MFLOP and pixels that networks are given, the last two after each number of glimpses."""
     config: Any = model.config
     counts = [None] if config.glimpses is None else range(1, config.glimpses + 1)
-    image = torch.zeros(1, *config.image)
+    image, still = torch.zeros(1, *config.image), copy.deepcopy(model).requires_grad_(False)
     flops, pixels = [], []
     for count in counts:
-        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(image) if count is None else model(image, glimpses=count)
+        with evaluating(still), FlopCounterMode(display=False) as counter:
+            still(image) if count is None else still(image, glimpses=count)
         flops.append(round(counter.get_total_flops() / 1e6, 2))
         pixels.append(seen(config, count))
     return {"parameters": sum(p.numel() for p in model.parameters()), "mflop": flops, "pixels": pixels}

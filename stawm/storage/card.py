@@ -6,7 +6,7 @@ All of it is made of the configuration and of what was noted with the weights; n
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -18,7 +18,12 @@ from stawm.models.construct import construct, without_downloads
 from stawm.registry import Kind
 from stawm.text import one_line
 
-PERCENT = {"error": "error", "error_by_glimpse": "error after each glimpse", "interval": "95 % interval of the error"}
+PERCENT = {
+    "error": "error",
+    "error_by_cue": "error of each question",
+    "error_by_glimpse": "error after each glimpse",
+    "interval": "95 % interval of the error",
+}
 NUMBERS = {
     "mse": "mean squared error of the picture",
     "bound": "bound on the negative log-likelihood of an image, in nats",
@@ -111,11 +116,12 @@ def _shape(config: SharedConfig) -> str:
 
 def _measured(test: Any) -> str:
     """Return a table of what was measured on test images."""
-    found = test if isinstance(test, Mapping) else {}
-    rows = [(words, _written(found[key], percent=True)) for key, words in PERCENT.items() if key in found]
-    rows += [(words, _written(found[key])) for key, words in NUMBERS.items() if key in found]
-    others = [(key, value) for key, value in found.items() if key not in {**PERCENT, **NUMBERS}]
-    rows += [(one_line(str(key)), _written(value)) for key, value in others]
+    found = dict(test) if isinstance(test, Mapping) else {}
+    heads = found.pop("by_head", None)
+    rows = _rows(found)
+    for name, own in heads.items() if isinstance(heads, Mapping) else ():
+        measures = _rows(own) if isinstance(own, Mapping) else []
+        rows += [(f"{one_line(str(name))}: {words}", text) for words, text in measures]
     if not rows:
         return ""
     table = "\n".join(f"| {words} | {value} |" for words, value in rows)
@@ -124,7 +130,17 @@ def _measured(test: Any) -> str:
     )
 
 
+def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [(words, _written(found[key], percent=True)) for key, words in PERCENT.items() if key in found]
+    rows += [(words, _written(found[key])) for key, words in NUMBERS.items() if key in found]
+    others = [(key, value) for key, value in found.items() if key not in {**PERCENT, **NUMBERS}]
+    return rows + [(one_line(str(key)), _written(value)) for key, value in others]
+
+
 def _written(value: Any, *, percent: bool = False) -> str:
+    if isinstance(value, Mapping) and value and all(_is_number(each) for each in value.values()):
+        named = (f"{one_line(str(name))} {_written(each, percent=percent)}" for name, each in value.items())
+        return ", ".join(named).replace("|", "\\|")
     if isinstance(value, list) and value and all(_is_number(each) for each in value):
         return ", ".join(_written(each, percent=percent) for each in value)
     if not _is_number(value):
@@ -134,7 +150,7 @@ def _written(value: Any, *, percent: bool = False) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -39,6 +39,9 @@ def test_a_card_says_what_the_file_says(name: str) -> None:
     if "error" in test:
         assert f"| error | {100 * test['error']:.2f} % |" in text
         assert "also for one that shows none of them" in text
+    for head, own in test.get("by_head", {}).items():
+        assert f"| {head}: error | {100 * own['error']:.2f} % |" in text
+        assert all(f"{cue} {100 * error:.2f} %" in text for cue, error in own.get("error_by_cue", {}).items())
     if "mse" in test:
         assert f"| mean squared error of the picture | {test['mse']:.4g} |" in text
     assert f"- learned numbers: {stawm.describe(name).parameters:,}\n" in text
