@@ -20,7 +20,7 @@ from stawm.export.graphs.steering import Steering, neutral
 from stawm.export.proof.behaviour import DOUBT, Bounds, Run, apart, in_float32, outputs_of
 from stawm.export.proof.verification import run_graphs
 from stawm.export.run.providers import open_session
-from stawm.models.model import Stawm
+from stawm.models.model import Model, Stawm
 from stawm.web.selftest import IMAGES, case, inputs_of, packed, some_images, steered
 
 CANDIDATES = 12
