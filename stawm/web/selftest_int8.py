@@ -20,7 +20,7 @@ from stawm.export.graphs.steering import Steering, neutral
 from stawm.export.proof.behaviour import DOUBT, Bounds, Run, apart, in_float32, outputs_of
 from stawm.export.proof.verification import run_graphs
 from stawm.export.run.providers import open_session
-from stawm.models.model import Model, Stawm
+from stawm.models.model import Stawm
 from stawm.web.selftest import IMAGES, case, inputs_of, packed, some_images, steered
 
 CANDIDATES = 12
@@ -72,7 +72,7 @@ def _runner(files: Mapping[str, GraphFile]) -> Run:
 
 
 def _case(
-    run: Run, model: Model, plan: Plan, image: Float[Tensor, "1 c h w"], steer: Steering, bounds: Bounds
+    run: Run, model: Stawm, plan: Plan, image: Float[Tensor, "1 c h w"], steer: Steering, bounds: Bounds
 ) -> dict[str, Any] | None:
     """Return a case of one image, or None where the graph does not do what the model does."""
     given = inputs_of(model, image, steer)

@@ -7,6 +7,7 @@ labels are known the errors of both are compared.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +35,7 @@ ALONE = 16
 """How many images are run by themselves too."""
 
 Run = Callable[[Named], Named]
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def expect(model: Model, plan: Plan, trial: Trial) -> Expected:
     return outputs_of(whole, plan, list(_batches(whole, plan, trial)))
 
 
-def in_float32(model: Model) -> Model:
+def in_float32(model: M) -> M:
     """Return a copy of a model that computes as the model is meant: on the CPU, in float32, in evaluation mode."""
     return copy.deepcopy(model).to("cpu", torch.float32).eval()
 
@@ -211,27 +213,32 @@ def _finite(ours: Named) -> Check:
     return Check("numbers", not lost, f"{', '.join(lost)} are not finite" if lost else "all of them are finite")
 
 
-def _shared(name: str, good: Bool[Tensor, "b"], least: float, what: str, far: str) -> Check:
-    """Make a check of how many images something holds for."""
+def _shared(name: str, good: Bool[Tensor, "b"], least: float, what: str, far: str, of: str = "images") -> Check:
+    """Make a check of how many images, or questions, something holds for."""
     share, count = good.double().mean().item(), len(good)
-    said = f"{what} for {int(good.sum()):,} of {count:,} images ({share:.2%}, at least {least:.1%} wanted)"
+    said = f"{what} for {int(good.sum()):,} of {count:,} {of} ({share:.2%}, at least {least:.1%} wanted)"
     return Check(name, share >= least, f"{said}; {far}")
 
 
 def _same_class(ours: Named, theirs: Named, trial: Trial) -> list[Check]:
+    """Whether the classes agree, of images and of questions about them."""
+    classes = [_agreement("agreement", ours["logits"], theirs["logits"], trial)] if "logits" in ours else []
+    asked = [name for name in ours if name.endswith("answers")]
+    return classes + [_agreement(name, ours[name].flatten(0, -2), theirs[name].flatten(0, -2), trial) for name in asked]
+
+
+def _agreement(name: str, mine: Float[Tensor, "b k"], model: Float[Tensor, "b k"], trial: Trial) -> Check:
     """Whether the classes agree; of made images only those count of which the model is sure."""
-    if "logits" not in ours:
-        return []
-    mine, model = ours["logits"], theirs["logits"]
+    of = "images" if name == "agreement" else "questions"
     gap = (mine.exp() - model.exp()).abs().max().item()
     same, far = mine.argmax(dim=1) == model.argmax(dim=1), f"probabilities within {gap:.2g}"
     if trial.images is None:
         best = model.exp().topk(min(2, model.shape[1]), dim=1).values
         sure = best[:, 0] - best[:, -1] >= DOUBT
         if not bool(sure.any()):
-            return [Check("agreement", True, f"the model is sure of none of {len(sure)} made images; {far}")]
-        return [_shared("agreement", same[sure], MADE_AGREEMENT, "the class is the same", far)]
-    return [_shared("agreement", same, trial.bounds.agreement, "the class is the same", far)]
+            return Check(name, True, f"the model is sure of none of {len(sure)} made {of}; {far}")
+        return _shared(name, same[sure], MADE_AGREEMENT, "the class is the same", far, of)
+    return _shared(name, same, trial.bounds.agreement, "the class is the same", far, of)
 
 
 def _near(ours: Named, theirs: Named, bounds: Bounds) -> list[Check]:

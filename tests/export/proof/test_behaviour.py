@@ -42,6 +42,16 @@ def test_at_least_995_of_1000_classes_must_agree(wrong: int, expected: list[str]
     assert failed(given(logits=with_wrong(wrong)), agreement=0.9) == []
 
 
+@pytest.mark.parametrize(("wrong", "expected"), [(2, []), (3, ["answers"])])
+def test_of_answers_to_questions_as_many_must_agree(wrong: int, expected: list[str]) -> None:
+    """Of 2 questions about each of 200 images; of made images the model must be sure of the answer."""
+    ours, theirs = (torch.stack([with_wrong(0), changed], dim=1) for changed in (with_wrong(wrong), with_wrong(0)))
+    trial = Trial(images=torch.zeros(COUNT, 1, 2, 2))
+    assert [check.name for check in judge({"answers": ours}, {"answers": theirs}, trial) if not check.ok] == expected
+    unsure = judge({"answers": ours}, {"answers": theirs.new_full(theirs.shape, 0.25).log()}, Trial())
+    assert all(check.ok for check in unsure)
+
+
 @pytest.mark.parametrize(
     ("wrong", "worse", "expected"), [(1, 0.0005, []), (2, 0.0005, ["error"]), (2, 0.01, []), (3, 0.01, ["error"])]
 )
