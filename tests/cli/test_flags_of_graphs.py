@@ -145,9 +145,11 @@ def test_the_options_of_run_arrive(heard: Any, flags: list[Any], of_model: dict[
 def test_the_options_of_web_arrive(heard: Any, digits: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     calls = heard(site, "write_site")
     run("web", "a", "b", "--out", tmp_path / "s")
+    assert calls.pop("trial")(digits)["calibration"] is None
     assert calls == {
         "args": ([digits, digits], tmp_path / "s"),
         "weights": "fp16",
+        "precision": "fp32",
         "title": "",
         "pictures": [],
         "until": None,

@@ -187,9 +187,9 @@ def integers() -> list[tuple[str, str]]:
 
 RECIPE: dict[str, Any] = {"name": "r", "epochs": 1}
 NONE_IS_LEGAL = {
-    *(("eval", "--validation"), ("draw", "--seed"), ("explain", "--seed"), ("ask", "--seed")),
+    *(("eval", "--validation"), ("draw", "--seed"), ("explain", "--seed"), ("ask", "--seed"), ("trial", "--seed")),
     *(("tune-stop", "--validation"),),
-    *(("export", "--calibrate"), ("bench", "--calibrate"), ("web", "--port")),
+    *(("export", "--calibrate"), ("bench", "--calibrate"), ("web", "--calibrate"), ("web", "--port")),
 } | {("train", option(name)) for name, hint in field_hints(RunOptions).items() if fits(0, hint)}
 
 
