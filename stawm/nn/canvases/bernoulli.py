@@ -53,7 +53,8 @@ class Bernoulli(Canvas):
         Returns:
             The picture after each sketch, and the masks drawn with.
         """
-        masks, pictures = full_precision(sketches).split([1, self.channels], dim=2)
+        sketches = full_precision(sketches)
+        masks, pictures = sketches[:, :, :1], sketches[:, :, 1:]
         if self.config.flat:
             kept = int(self.config.ground)
             flat = canvas.one_colour(pictures[:, kept:], masks[:, kept:])
