@@ -112,8 +112,7 @@ def measure_all(folder: Path) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     for name, fields, seed in entries():
-        changed = [f"{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in fields.items()]
-        path = folder / f"{'_'.join([name, *changed, str(seed)])}.json"
+        path = folder / f"{kept.label(name, fields).replace(' ', '_')}_{seed}.json"
         if path.exists():
             continue
         config = resolve("memory", {"name": name, **fields})

@@ -93,28 +93,32 @@ def iou(found: Bool[Tensor, "*#b h w"], true: Bool[Tensor, "*#b h w"]) -> Float[
 
 def _fitted(score: Score, test: ImageSet, train: ImageSet, batch: int) -> Float[Tensor, "n 2"]:
     """Return the IoU and the ARI that each score of a pixel reaches, cut where its IoU is best in training."""
-    best = _reached(score, train, batch, len(LEVELS) * 2)[..., 0].argmax(dim=0)
-    return _reached(score, test, batch, best)
+    best = _average(score, train, batch, _every_cut).argmax(dim=0).tolist()
+    return _average(score, test, batch, lambda scores, true: _at(best, scores, true))
 
 
-def _reached(score: Score, images: ImageSet, batch: int, cuts: int | Tensor) -> Float[Tensor, "*cuts n k"]:
-    """Return the mean IoU and ARI for every way to cut the scores, or for the way that is chosen of each.
-
-    The ways are above each level, then below each; of all of them ARI, which takes longer, is not measured.
-    """
+def _average(
+    score: Score, images: ImageSet, batch: int, measure: Callable[[Tensor, Tensor], Float[Tensor, "b *k"]]
+) -> Float[Tensor, "*k"]:
+    """Return the mean over all images of what is measured of their scores and true masks."""
     assert images.masks is not None
     total = torch.zeros(())
     starts = range(0, len(images), batch)
     for (raw, _), start in zip(batches(images, batch), starts, strict=True):
-        scores, true = score(to_unit(raw)), images.masks[start : start + batch]
-        if isinstance(cuts, int):
-            each = [iou(_cut(scores, way), true).double().sum(dim=0) for way in range(cuts)]
-            found = torch.stack(each)[..., None]
-        else:
-            masks = torch.stack([_cut(scores[:, n], way) for n, way in enumerate(cuts.tolist())], dim=1)
-            found = torch.stack([iou(masks, true), _ari(masks, true)], dim=-1).double().sum(dim=0)
-        total = total + found.cpu()
+        found = measure(score(to_unit(raw)), images.masks[start : start + batch])
+        total = total + found.double().sum(dim=0).cpu()
     return total / len(images)
+
+
+def _every_cut(scores: Float[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b cuts n"]:
+    """Return the IoU for every way to cut the scores: above each level, then below each."""
+    return torch.stack([iou(_cut(scores, way), true) for way in range(len(LEVELS) * 2)], dim=1)
+
+
+def _at(ways: list[int], scores: Float[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b n 2"]:
+    """Return IoU and ARI for one way to cut each score; of all ways ARI would take long."""
+    masks = torch.stack([_cut(scores[:, n], way) for n, way in enumerate(ways)], dim=1)
+    return torch.stack([iou(masks, true), _ari(masks, true)], dim=-1)
 
 
 def _cut(scores: Tensor, way: int) -> Tensor:

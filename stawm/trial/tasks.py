@@ -256,36 +256,18 @@ class Content(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changes(Task):
+class Changes(Places):
     """Two pictures, one after the other, in the second of which so many things are others; the latest is asked for."""
 
     asked: ClassVar[str] = "A full grid is looked at twice, and some things have changed: what lies at this place now?"
     unit: ClassVar[str] = "changes"
     name: str = "changes"
     levels: Sizes = (3, 9)
-    places: Annotated[int, SIZE] = 9
-    """How many places there are, at each of which something lies."""
-    symbols: Annotated[int, SIZE] = 10
-    """How many kinds of things."""
 
     def faults(self) -> list[str]:
         """What changes is another thing afterwards, so there must be two."""
         few = [f"{self.name}: symbols must be at least 2; got {self.symbols}."] if self.symbols < 2 else []
         return few + super().faults()
-
-    @property
-    def most(self) -> int:
-        """Everything changes."""
-        return self.places
-
-    @property
-    def counts(self) -> tuple[int, int, int, int]:
-        """A cue is a place, an answer a kind of things."""
-        return self.symbols, self.places, self.places, self.symbols
-
-    def chance(self, level: int) -> float:
-        """Each kind is as likely."""
-        return 1 - 1 / self.symbols
 
     def draw(self, count: int, level: int, generator: Generator) -> Episodes:
         """All places are looked at, in any order, then all again in another; each is asked for."""
