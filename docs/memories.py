@@ -1,29 +1,23 @@
 """Make the table of docs/memories.md that says which memory is good for what, from the figures that are kept.
 
     python docs/memories.py                      # write the table from stawm/trial/kept.json
-    python docs/memories.py --measure FOLDER     # try every memory, each seed a file; goes on where it broke off
+    python docs/memories.py --measure FOLDER     # try every memory, each seed a file, on all tasks that it lacks
     python docs/memories.py --take FOLDER        # keep what was measured there, then write the table
 
 All seeds of all memories take about an hour and a half on one core, most of it `backpropamine`.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import results
-import torch
+import trials
 
-import stawm
-from stawm.configuration import resolve
-from stawm.configuration.components import instantiate
 from stawm.nn.memories.sizing import CONTROLS
-from stawm.training.provenance import hardware
-from stawm.trial import TASKS, Recipe, kept
+from stawm.trial import TASKS, kept
 from stawm.trial.kept import Figures, Spread
-from stawm.trial.running import measure
 
 PAGE = Path(__file__).with_suffix(".md")
 START, END = "<!-- which memory for what: docs/memories.py -->", "<!-- end of which memory for what -->"
@@ -108,38 +102,17 @@ def entries() -> Iterator[tuple[str, Mapping[str, Any], int]]:
 
 
 def measure_all(folder: Path) -> None:
-    """Try every memory with every seed, unless there is a record of it."""
-    torch.set_num_threads(1)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Try every memory with every seed, on what there is no record of."""
     for name, fields, seed in entries():
-        path = folder / f"{kept.label(name, fields).replace(' ', '_')}_{seed}.json"
-        if path.exists():
-            continue
-        config = resolve("memory", {"name": name, **fields})
-        rows = measure(lambda m, config=config: instantiate("memory", config, memory_size=m), seed=seed)
-        found = {"memory": name, "fields": fields, "seed": seed, "recipe": Recipe().to_dict()}
-        found |= {"hardware": hardware(torch.device("cpu")), "torch": torch.__version__, "stawm": stawm.__version__}
-        path.write_text(json.dumps(found | {"measured": [row._asdict() for row in rows]}))
-        print(path.name, flush=True)
+        trials.fill(folder / f"{kept.label(name, fields).replace(' ', '_')}_{seed}.json", name, fields, seed)
 
 
 def take(folder: Path) -> dict[str, Any]:
     """Return the records of a folder as one, in the order of `ENTRIES`."""
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    common = {key: runs[0][key] for key in ("recipe", "hardware", "torch", "stawm")}
-    strange = [run["memory"] for run in runs if {key: run[key] for key in common} != common]
-    if strange:
-        raise SystemExit(f"Not all were measured alike: {', '.join(strange)}.")
     order = [kept.label(*entry) for entry in ENTRIES]
-    runs.sort(key=lambda run: (order.index(kept.label(run["memory"], run["fields"])), run["seed"]))
-    rounded = [
-        {
-            **{key: run[key] for key in ("memory", "fields", "seed")},
-            "measured": [[round(v, 5) if isinstance(v, float) else v for v in row.values()] for row in run["measured"]],
-        }
-        for run in runs
-    ]
-    return {**common, "runs": rounded}
+    return trials.together(
+        folder, TASKS, lambda run: (order.index(kept.label(run["memory"], run["fields"])), run["seed"])
+    )
 
 
 def write(page: Path = PAGE) -> str:
@@ -157,9 +130,7 @@ def main() -> None:
         measure_all(args.measure)
         return
     if args.take:
-        found = take(args.take)
-        runs = ",\n".join("  " + json.dumps(run) for run in found.pop("runs"))
-        kept.FILE.write_text(f'{json.dumps(found, indent=1)[:-2]},\n "runs": [\n{runs}\n ]\n}}\n')
+        trials.keep(kept.FILE, take(args.take))
         kept.records.cache_clear()
     PAGE.write_text(write())
 

@@ -1,12 +1,13 @@
 """The table "which memory for what" is what the kept figures give."""
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from stawm.trial import kept
+from stawm.trial import TASKS, Recipe, kept
 from stawm.trial.kept import figures
 from stawm.trial.running import Measured
 
@@ -39,3 +40,26 @@ def test_every_built_in_memory_is_tried(memories: ModuleType):
     import stawm
 
     assert {name for name, _ in memories.ENTRIES} == {*stawm.list_names("memory", origin="stawm")}
+
+
+def test_only_what_a_record_lacks_is_measured_and_nothing_of_another_recipe(memories: ModuleType, tmp_path: Path):
+    trials, path = memories.trials, tmp_path / "new" / "mean_0.json"
+    tiny, tasks = Recipe(steps=2, batch=2, measured=4, memory_size=8), TASKS[:2]
+    trials.fill(path, "mean", {}, 0, tiny, tasks[:1])
+    first = json.loads(path.read_text())
+    trials.fill(path, "mean", {}, 0, tiny, tasks)
+    both = json.loads(path.read_text())
+    assert both["measured"][: len(first["measured"])] == first["measured"]
+    assert list(dict.fromkeys(row["task"] for row in both["measured"])) == [task.name for task in tasks]
+    stamp = path.stat().st_mtime_ns
+    trials.fill(path, "mean", {}, 0, tiny, tasks)
+    assert path.stat().st_mtime_ns == stamp
+    with pytest.raises(SystemExit, match="another recipe"):
+        trials.fill(path, "mean", {}, 0, tiny.replace(steps=3), TASKS)
+    with pytest.raises(SystemExit, match="Not measured on all tasks: mean, seed 0"):
+        memories.take(path.parent)
+    kept_file = tmp_path / "kept.json"
+    trials.keep(kept_file, trials.together(path.parent, tasks, lambda run: run["seed"]))
+    found = json.loads(kept_file.read_text())
+    assert found["recipe"] == tiny.to_dict()
+    assert [row[:3] for row in found["runs"][0]["measured"]] == [[*row.values()][:3] for row in both["measured"]]

@@ -46,9 +46,9 @@ class Learner(nn.Module):
     """Tables, a memory and a read-out, for one task.
 
     Attributes:
-        what: A vector for each thing.
+        what: A vector for each thing; a linear layer of its vector where that is given.
         where: A vector for each place.
-        cue: A query for each cue.
+        cue: A query for each cue; likewise.
         memory: What is on trial.
     """
 
@@ -59,6 +59,9 @@ class Learner(nn.Module):
         self.what, self.where, self.cue = nn.Embedding(things, m), nn.Embedding(places, m), nn.Embedding(cues, m)
         for table in (self.what, self.where, self.cue):
             nn.init.normal_(table.weight, std=recipe.scale)
+        if task.given:
+            given = nn.Embedding(things, m).requires_grad_(False)
+            self.what, self.cue = (nn.Sequential(given, nn.Linear(m, m)) for _ in range(2))
         self.memory = memory
         self.norm = nn.LayerNorm(m) if recipe.layer_norm else nn.Identity()
         hidden = recipe.hidden

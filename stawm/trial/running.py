@@ -93,7 +93,7 @@ def _measured(
     parameters = sum(p.numel() for p in learner.memory.parameters() if p.requires_grad)
     unseen, found = torch.Generator().manual_seed(BEYOND + seed), []
     for level in task.levels:
-        episodes = task.draw(recipe.measured, level, unseen)
+        episodes = task.unseen(recipe.measured, level, unseen)
         error, kept = examine(learner, episodes)
         found.append(Measured(task.name, size, level, error, parameters, kept, seconds))
     return found

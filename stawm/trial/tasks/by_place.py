@@ -1,86 +1,15 @@
-"""What a memory is asked at its own interface: things are written, each with a place, and questions are put afterwards.
+"""Tasks that ask by where things were put, or by the key that they were put under: what is there?"""
 
-Nothing is seen here: a thing and a place are numbers, of which a learner makes vectors (`stawm.trial.learner`). So
-nothing but the memory can hold what the answer needs. Episodes are drawn anew for each step, from a seed.
-"""
-
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from stawm.configuration import SIZE, Config
+from stawm.configuration import SIZE
 from stawm.heads.recall import HOLE
-
-Sizes = tuple[Annotated[int, SIZE], ...]
-
-
-class Episodes(NamedTuple):
-    """Sequences of writes with the questions that are put after the last of them.
-
-    Attributes:
-        what: The number of what is written.
-        where: The number of its place, or of the key that it is written under.
-        cue: The number of what is asked.
-        answer: The number of the right answer; -1 where there is none.
-    """
-
-    what: Int64[Tensor, "b n"]
-    where: Int64[Tensor, "b n"]
-    cue: Int64[Tensor, "b k"]
-    answer: Int64[Tensor, "b k"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task(Config):
-    """A kind of episodes, of one or several difficulties.
-
-    Attributes:
-        asked: What is asked, in one sentence.
-        unit: What a level counts.
-        levels: The difficulties; a learner is trained on all of them in turn, and measured on each.
-        sizes: The widths m of memories, each trained by itself; the recipe's where empty.
-    """
-
-    in_words: ClassVar[str] = "a task"
-    asked: ClassVar[str]
-    unit: ClassVar[str] = "things"
-    levels: Sizes
-    sizes: Sizes = ()
-
-    def faults(self) -> list[str]:
-        """A task without levels asks nothing; one beyond what there is cannot be drawn."""
-        if not self.levels:
-            return [f"{self.name}: levels must name one difficulty at least."]
-        wrong = [level for level in self.levels if level > self.most]
-        return [f"{self.name}: a level is at most {self.most} {self.unit}; got {wrong[0]}."] if wrong else []
-
-    @property
-    @abstractmethod
-    def most(self) -> int:
-        """The highest level."""
-
-    @property
-    @abstractmethod
-    def counts(self) -> tuple[int, int, int, int]:
-        """How many things, places, cues and answers there are."""
-
-    @abstractmethod
-    def chance(self, level: int) -> float:
-        """Return the share of questions that the best single answer gets wrong, whatever is written."""
-
-    @abstractmethod
-    def draw(self, count: int, level: int, generator: Generator) -> Episodes:
-        """Return episodes.
-
-        Args:
-            count: b, how many.
-            level: The difficulty, one of `levels`.
-            generator: Where chance comes from.
-        """
+from stawm.trial.tasks.base import Episodes, Sizes, Task, shuffled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,42 +149,6 @@ class Rewriting(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content(Task):
-    """The other way round: answer_k = where_s for the s with what_s = cue_k, or "not there"."""
-
-    asked: ClassVar[str] = "Different things lie at places: where does this thing lie, or is it not there?"
-    name: str = "content"
-    levels: Sizes = (9,)
-    places: Annotated[int, SIZE] = 9
-    """How many places there are; the answer after the last is "not there"."""
-    symbols: Annotated[int, SIZE] = 12
-    """How many kinds of things there are, of each of which one lies there at most."""
-
-    @property
-    def most(self) -> int:
-        """No more than places, or than kinds."""
-        return min(self.places, self.symbols)
-
-    @property
-    def counts(self) -> tuple[int, int, int, int]:
-        """A cue is a thing, an answer a place, or none."""
-        return self.symbols, self.places, self.symbols, self.places + 1
-
-    def chance(self, level: int) -> float:
-        """The better of "not there" and any one place."""
-        there = level / self.symbols
-        return 1 - max(1 - there, there / self.places)
-
-    def draw(self, count: int, level: int, generator: Generator) -> Episodes:
-        """Every kind is asked for, those that are not there too."""
-        where = shuffled(count, self.places, generator)[:, :level]
-        what = shuffled(count, self.symbols, generator)[:, :level]
-        cue = torch.arange(self.symbols).expand(count, -1)
-        answer = torch.full(cue.shape, self.places).scatter(1, what, where)
-        return Episodes(what, where, cue, answer)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Changes(Places):
     """Two pictures, one after the other, in the second of which so many things are others; the latest is asked for."""
 
@@ -279,15 +172,6 @@ class Changes(Places):
         what = torch.cat([before.gather(1, first), after.gather(1, second)], dim=1)
         cue = torch.arange(self.places).expand(count, -1)
         return Episodes(what, torch.cat([first, second], dim=1), cue, after)
-
-
-TASKS: tuple[Task, ...] = (Places(), Overload(), Association(), Recall(), Rewriting(), Content(), Changes())
-"""The tasks of a trial, in their order."""
-
-
-def shuffled(count: int, size: int, generator: Generator) -> Int64[Tensor, "b n"]:
-    """Return permutations of the numbers below a size, one a row."""
-    return torch.rand(count, size, generator=generator).argsort(dim=1)
 
 
 def latest(what: Int64[Tensor, "b n"], where: Int64[Tensor, "b n"], places: int) -> Int64[Tensor, "b k"]:
