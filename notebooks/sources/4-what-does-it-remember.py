@@ -2,9 +2,11 @@
 # # What does it remember?
 #
 # While a model looks, it writes into a matrix W that holds this one image. Here W is looked at, and the answer is taken apart: how
-# much does each glimpse give to each class? Nothing in it is estimated.
+# much does each glimpse give to each class? Nothing in it is estimated. Then another model is asked what it remembers.
 
 # %%
+import matplotlib.pyplot as plt
+import torch
 from torch.nn import functional as F
 
 import stawm
@@ -53,3 +55,40 @@ for row, answer in enumerate(logits.argmax(1).tolist()):
     print(
         f"the image that it calls {answer}: the answer stays without any single one of {kept} of {len(changed)} glimpses"
     )
+
+# %% [markdown]
+# ## Ask it afterwards
+#
+# A classifier asks its memory one question only. `stawm-recall` looks at four digits, and is asked afterwards which of them was where.
+# These digits are enlarged to the size of the MNIST digits that it learned from.
+
+# %%
+asked = stawm.build("stawm-recall", pretrained=True)
+tiles = F.pad(F.interpolate(test.images / 255, size=(26, 26), mode="bicubic").clamp(0, 1), (3, 3, 3, 3))
+corners = torch.arange(400).view(100, 4) % len(tiles)
+labels = test.labels[corners]
+scenes = torch.cat([torch.cat([*tiles[corners[:, row]].unbind(1)], dim=3) for row in ([0, 1], [2, 3])], dim=2)
+
+with torch.no_grad():
+    first, state = asked.watch(asked.normalise(scenes), cue=[0])  # one look, and the question about the top left
+    others = asked.ask(state, cue=[1, 2, 3])  # three more questions, without looking again
+answers = torch.cat([first.answers, others.answers], dim=1)
+wrong = (answers.argmax(2) != labels).float().mean(0)
+names = asked.config.heads[0].cue_names
+print("wrong in 100 scenes of these digits:")
+for name, share in zip(names, wrong.tolist(), strict=True):
+    print(f"{name:>12} {share:.0%}")
+
+# %%
+figure, axes = plt.subplots(2, 4, figsize=(9, 4.4), layout="constrained", height_ratios=(3, 1))
+for scene, (above, below) in enumerate(axes.T):
+    above.imshow(scenes[scene, 0], cmap="gray")
+    above.axis("off")
+    said = [f"{name}: {answer}" for name, answer in zip(names, answers[scene].argmax(1).tolist(), strict=True)]
+    below.text(0.5, 1, "\n".join(said), ha="center", va="top")
+    below.axis("off")
+figure.suptitle("One look at each, four questions afterwards")
+plt.show()
+
+# %% [markdown]
+# Where a memory is worth having, and which one, is measured in [the memories, side by side](../docs/memories.md).
