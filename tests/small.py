@@ -69,13 +69,16 @@ def shaken(model: Any, scale: float = 0.1) -> Any:
 
 
 def inputs(model: Model, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Images and labels; of a model that is asked, one for each question."""
+    """Images and labels; of a model that is asked, one for each question; of one that learns places, boxes too."""
     generator = torch.Generator().manual_seed(seed)
     dtype = next(model.parameters()).dtype
     images = torch.rand(batch, *model.config.image, generator=generator, dtype=torch.float64).to(dtype)
     asked = model.config.head("recall")
     shape = (batch,) if asked is None else (batch, asked.cues)
-    return images, torch.randint(0, 10, shape, generator=generator)
+    labels: Any = torch.randint(0, 10, shape, generator=generator)
+    if model.learns_places:
+        labels = {"classification": labels, "places": torch.tensor([[[2, 3, 8, 10]]]).expand(batch, -1, -1)}
+    return images, labels
 
 
 def tensors(output: Output) -> dict[str, Tensor]:

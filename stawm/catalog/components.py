@@ -115,6 +115,12 @@ COMPONENTS: tuple[Entry, ...] = (
         "Looks around where the model says while it learns, by REINFORCE; in use exactly there.",
         *("williams1992", "mnih2014"),
     ),
+    _policy(
+        "supervised",
+        "supervised:Supervised",
+        "Looks where the model says, and learns it from the boxes of things too.",
+        "ablavatski2017",
+    ),
     _policy("random", "random:Random", "Looks anywhere: a control.", "mnih2014"),
     _policy("fixed", "fixed:Fixed", "Looks in the middle, along a raster, or at poses that are given: a control."),
     _canvas("addition", "addition:Addition", "Sketches add up; a sigmoid ends it.", "harris2019"),

@@ -124,7 +124,7 @@ RAM_PRESETS: tuple[Entry, ...] = (
             "glimpse_size": 26,
             "backbone": {"name": "conv", "layers": "32@3/2p1 64@3/2p1 64@3/2p1"},
             "locator": {"name": "affine", "antialias": True},
-            "policy": "deterministic",
+            "policy": "supervised",
             "heads": ({"name": "classification", "early": 1.0},),
             "class_names": DIGITS,
         },

@@ -17,7 +17,10 @@ from stawm.nn.precision import full_precision
 Fields: TypeAlias = dict[str, Any]
 """Fields of the `Output` by name."""
 Targets: TypeAlias = Shaped[Tensor, "b *k"] | Mapping[str, Shaped[Tensor, "..."]]
-"""What is to be learned of each image: of all heads together, or by their names."""
+"""What is to be learned of each image: of all heads together, or by their names, and by the name `PLACES` the boxes of
+things, where a policy learns from them."""
+PLACES = "places"
+"""What boxes are called among targets by name: left, top, right and bottom in pixels, (b, d, 4)."""
 Carried: TypeAlias = Mapping[str, Tensor]
 """What a head keeps of each read for its conclusion, by name; each (b, k, ...)."""
 

@@ -35,6 +35,8 @@ class Model(nn.Module, ABC):
 
     always_draws: bool = False
     """Whether something is random in use too, for a seed to decide."""
+    learns_places: bool = False
+    """Whether it learns from the boxes of things, which then are targets beside those of the heads."""
     config: SharedConfig
     loaded: Any = None
     stopping: Stopping | None = None

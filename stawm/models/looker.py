@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.configuration import GLIMPSES
+from stawm.core.sizes import extent
 from stawm.errors import InputError
 from stawm.heads import noise as noises
 from stawm.heads import together
-from stawm.heads.base import RIGHT, Fields, Head, Scene, Targets
+from stawm.heads.base import PLACES, RIGHT, Fields, Head, Scene, Targets
 from stawm.heads.cued import Cues
 from stawm.heads.losses import weighed
 from stawm.heads.noise import Shapes
@@ -22,10 +23,10 @@ from stawm.models.asking import cues_of_copies
 from stawm.models.base import Model
 from stawm.models.paths import averaged, repeated
 from stawm.models.states import Seen
-from stawm.nn.glimpse_loop import Look
+from stawm.nn.glimpse_loop import Look, flatten_time
 from stawm.nn.locators.base import Locator
 from stawm.nn.policies.base import Policy
-from stawm.nn.precision import of_weights
+from stawm.nn.precision import full_precision, of_weights
 
 
 class Looker(Model):
@@ -56,6 +57,11 @@ class Looker(Model):
     def always_draws(self) -> bool:
         """Whether the model looks at random in use too."""
         return self.policy.always_draws
+
+    @property
+    def learns_places(self) -> bool:
+        """Whether the policy learns from the boxes of things."""
+        return self.policy.learns_places
 
     @property
     def named_heads(self) -> dict[str, Head]:
@@ -193,6 +199,9 @@ class Looker(Model):
         """Return the parts of the loss of every head, each by its weight, and those of the policy."""
         heads = self.named_heads
         found: dict[str, Tensor] = {}
+        boxes = None
+        if self.policy.learns_places and isinstance(labels, Mapping):
+            boxes, labels = labels.get(PLACES), {name: own for name, own in labels.items() if name != PLACES}
         shared = together.share_out(heads, labels)
         for name, own in shared.items():
             losses = heads[name].losses(together.inward(output, heads[name]), pixels, own)
@@ -201,7 +210,27 @@ class Looker(Model):
         if trace is not None and trace.log_prob is not None:
             reward = self._reward(output, shared).to(trace.log_prob.dtype)
             found |= self.policy.losses(trace.log_prob, trace.baseline, reward)
+        if trace is not None and self.policy.learns_places:
+            found |= self._place_losses(trace.pose, pixels, boxes)
         return found
+
+    def _place_losses(
+        self, poses: Float[Tensor, "b n p"], pixels: Float[Tensor, "b c h w"] | None, boxes: Any
+    ) -> dict[str, Tensor]:
+        """Return what the policy learns from where things are."""
+        if not isinstance(boxes, Tensor) or boxes.ndim != 3 or (len(boxes), boxes.shape[2]) != (len(poses), 4):
+            names = [name for name, head in self.named_heads.items() if head.targets is not None]
+            given = "none" if boxes is None else getattr(boxes, "shape", boxes)
+            raise InputError(
+                f"The policy {self.policy.config.name!r} learns from the boxes of things: give targets by name, labels "
+                f"for {', '.join(map(repr, names))} and for {PLACES!r} boxes of shape ({len(poses)}, d, 4) in pixels; "
+                f"got {given}. Without boxes take policy=deterministic."
+            )
+        pose = full_precision(flatten_time(poses))
+        height, width = self.config.image[1:]
+        size = pose.new_tensor([width, height]) if pixels is None else extent(pixels).to(pose)
+        frames = self.locator.frame(pose, *((size,) if self.config.any_size else ()))
+        return self.policy.place_losses(frames.unflatten(0, (len(poses), -1)), boxes.to(pose), size)
 
     def _reward(self, output: Output, targets: Mapping[str, Any]) -> Float[Tensor, "b"]:
         """Return what each scan path was worth: 1 where the answer is right, of several answers the share of them."""

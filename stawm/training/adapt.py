@@ -14,7 +14,7 @@ from stawm.models.classes import listed, match, note_on_places
 from stawm.models.config import SharedConfig, override
 from stawm.models.resolve import ModelSpec, learned_with
 from stawm.training.data import ImageSet, Splits, batches
-from stawm.training.data.alignment import aligned, target_kinds
+from stawm.training.data.alignment import aligned, learns_places, target_kinds
 from stawm.training.data.checks import check_pixels, check_targets
 
 logger = logging.getLogger("stawm.training")
@@ -89,6 +89,11 @@ def meet(config: SharedConfig, splits: Splits, learned: ImageSet, fixed: Collect
         InputError: The data is wrong in itself, of another form than the model takes, or of other classes.
         ConfigError: What is fixed does not go together with what the data says.
     """
+    if learns_places(config) and not learned.knows_places:
+        raise InputError(
+            f"{config.name} learns where things are, by its policy, and these images do not say it: train it on scenes "
+            "(--data clutter:ROOT), or with policy=deterministic."
+        )
     found = adapt(config, Splits(learned, splits.test), fixed)
     lines = said(config, found, learned)
     for line in lines:

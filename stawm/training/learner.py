@@ -1,13 +1,15 @@
 """A model with its loss, as one module: the whole of what is spread over processes and compiled."""
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stawm.heads.base import Targets
 from stawm.heads.classification import ClassificationHead
-from stawm.heads.config import prefix
+from stawm.heads.config import called, prefix
 from stawm.heads.losses import classification_loss, weighed
 from stawm.heads.output import Output
 from stawm.heads.recall import RecallHead, recall_loss
@@ -62,18 +64,18 @@ class Learner(nn.Module):
         self.label_smoothing, self.pose_clip, self.bf16 = label_smoothing, pose_clip, bf16
 
     def forward(
-        self, pixels: Float[Tensor, "b c h w"], labels: Shaped[Tensor, "b *k"], mean: float = 1.0, total: float = 1.0
+        self, pixels: Float[Tensor, "b c h w"], labels: Targets, mean: float = 1.0, total: float = 1.0
     ) -> Learned:
         """Return the parts of the loss.
 
         Args:
             pixels: The images, as pixel values in [0, 1].
-            labels: Their classes, or what else the heads learn.
+            labels: Their classes, or what else is learned.
             mean: The weight of averaged losses (see `Weights`).
             total: The weight of summed losses.
         """
         if self.samples > 1:
-            pixels, labels = (x.repeat_interleave(self.samples, dim=0) for x in (pixels, labels))
+            pixels, labels = (_repeated(x, self.samples) for x in (pixels, labels))
             total = total / self.samples
         images = self.model.normalise(pixels)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
@@ -89,7 +91,7 @@ class Learner(nn.Module):
             return {}
         return {"pose_clip": self.pose_clip * (summed if summed_losses(self.model.config) else averaged)}
 
-    def weigh(self, parts: dict[str, Tensor], output: Output, labels: Tensor, weights: Weights) -> dict[str, Tensor]:
+    def weigh(self, parts: dict[str, Tensor], output: Output, labels: Targets, weights: Weights) -> dict[str, Tensor]:
         """Weigh and add up the parts; smoothed labels are in the total only, so that losses can be compared."""
         summed = summed_losses(self.model.config)
         learned = dict(parts)
@@ -99,19 +101,27 @@ class Learner(nn.Module):
         total = torch.stack([part * by_name[name] for name, part in learned.items()]).sum()
         return {**{name: part.detach() * by_name[name] for name, part in parts.items()}, "total": total}
 
-    def _smoothed(self, output: Output, labels: Tensor) -> dict[str, Tensor]:
+    def _smoothed(self, output: Output, labels: Targets) -> dict[str, Tensor]:
         """Return the losses of the heads that classify, by smoothed labels."""
         given = output.named()
         found: dict[str, Tensor] = {}
         for head in self.model.config.heads:
+            own: Any = labels.get(called(head)) if isinstance(labels, Mapping) else labels
             if isinstance(head, ClassificationHead.Config):
                 logits = given[f"{prefix(head)}logits"]
-                loss = classification_loss(logits, labels, head.reduction, self.label_smoothing)
+                loss = classification_loss(logits, own, head.reduction, self.label_smoothing)
                 found |= weighed({"classification": loss}, head)
             elif isinstance(head, RecallHead.Config):
-                loss = recall_loss(given[f"{prefix(head)}answers"], labels.long(), self.label_smoothing)
+                loss = recall_loss(given[f"{prefix(head)}answers"], own.long(), self.label_smoothing)
                 found |= weighed({"recall": loss}, head)
         return found
+
+
+def _repeated(given: Any, times: int) -> Any:
+    """Return each row so many times, of several tensors by their names."""
+    if isinstance(given, Mapping):
+        return {name: _repeated(each, times) for name, each in given.items()}
+    return given.repeat_interleave(times, dim=0)
 
 
 def summed_losses(config: SharedConfig) -> set[str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from stawm.errors import StawmError
+from stawm.heads.base import Targets
 from stawm.heads.config import called, weight_of
 from stawm.models.config import SharedConfig
 from stawm.storage import checkpoint
@@ -37,13 +38,13 @@ class Batch(NamedTuple):
 
     Attributes:
         raw: Its images, or whatever else the run takes.
-        labels: Their classes.
+        labels: Their targets.
         weights: What its losses are multiplied by.
         whole: How many images the step has, over all processes.
     """
 
     raw: Tensor
-    labels: Tensor
+    labels: Targets
     weights: Weights
     whole: int
 
@@ -202,8 +203,8 @@ class Loop:
         )
         for index, (raw, labels) in enumerate(found, first):
             whole = min(size, len(images) - index * size)
-            weights = Weights.of_share(len(labels), whole, world)
-            if not len(labels):
+            weights = Weights.of_share(len(raw), whole, world)
+            if not len(raw):
                 raw, labels = next(datasets.batches(images, 1))
             yield Batch(raw, labels, weights, whole)
 

@@ -4,7 +4,7 @@ Everything random in a step follows from the run's seed, the number of the step 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stawm.errors import InputError
+from stawm.heads.base import Targets
 from stawm.models.config import SharedConfig
 from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.storage.pretrained import construct_seeded, with_weights
 from stawm.training import divergence
-from stawm.training.data import Examples, ImageSet
+from stawm.training.data import Examples, ImageSet, Located
 from stawm.training.data.augment import augment
 from stawm.training.endings import compiling
 from stawm.training.evaluation import evaluate
@@ -131,7 +132,10 @@ class Run:
 
     def prepare(self, images: ImageSet, *, learn: bool = False) -> Examples:
         """Return a set, to learn from or to measure on, as the run takes it: here on its device."""
-        return images.to(self.device)
+        images = images.to(self.device)
+        if not (learn and self.model.learns_places):
+            return images
+        return Located(images, tuple(n for n, head in self.model.named_heads.items() if head.targets is not None))
 
     def inputs(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return what the learner takes of a batch of pixel values from 0 to 255: augmented ones in [0, 1]."""
@@ -142,13 +146,13 @@ class Run:
         return evaluate(self.result, prepared, sample=self.recipe.sample_evaluation).as_dict()
 
     def one_step(
-        self, raw: Tensor, labels: Tensor, steps_per_epoch: int, weights: Weights = WHOLE
+        self, raw: Tensor, labels: Targets, steps_per_epoch: int, weights: Weights = WHOLE
     ) -> dict[str, Tensor]:
         """Make one step on a batch, and return the parts of its loss.
 
         Args:
             raw: The images of this process, as pixel values from 0 to 255.
-            labels: Their classes.
+            labels: Their targets.
             steps_per_epoch: How many steps an epoch has, for the schedule.
             weights: What the losses are multiplied by, where this process holds only a part of the batch.
 
@@ -167,7 +171,7 @@ class Run:
         inputs = self.last_inputs = self.inputs(raw, generator)
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
-            for tensor in (*inputs, labels):
+            for tensor in (*inputs, *(labels.values() if isinstance(labels, Mapping) else [labels])):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
         self.optimiser.zero_grad(set_to_none=True)
         with compiling() if self.compiled else nullcontext():

@@ -23,6 +23,7 @@ from stawm.training import data as datasets
 from stawm.training import folder, identity
 from stawm.training.adapt import given_fields, meet
 from stawm.training.data import Splits
+from stawm.training.data.alignment import learns_places
 from stawm.training.data.sources import DataSpec, channels_of, fields_of, is_named, open_source, spelled
 from stawm.training.data.torch_datasets import AnySet
 from stawm.training.divergence import check_measured
@@ -231,6 +232,13 @@ def make_plan(
     assert config is not None
     assert found is not None
     assert chosen is not None
+    if found.augmentation.moves and learns_places(config):
+        raise ConfigError(
+            [
+                f"{config.name} learns where things are, by its policy, so images must stay as they are: leave out of "
+                "recipe.augmentation what moves them, or take policy=deterministic."
+            ]
+        )
     if isinstance(chosen.resize, str):
         config = config.replace(resize=chosen.resize)
     passes = _passes(config, found, chosen)

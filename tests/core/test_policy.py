@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stawm.core import affine
 from stawm.core import policy as fast
 from stawm.core.naive import policy as naive
 from tests.core.twins import EXACT, assert_twins
@@ -42,6 +43,32 @@ def test_losses_are_their_twins(seed: int, n: int):
     log_prob, baseline, reward = normal(seed, (3, n), (3, n), (3,))
     assert_twins(*both(lambda m, x: (m.reinforce(x, reward, baseline),)), log_prob)
     assert_twins(*both(lambda m, x: (m.baseline_error(reward, x),)), baseline)
+
+
+@settings(max_examples=20)
+@given(seed=seeds, n=st.integers(1, 5), d=st.integers(1, 3), margin=st.floats(0.5, 2))
+def test_the_loss_on_places_is_its_twin(seed: int, n: int, d: int, margin: float):
+    frames, low, sides = normal(seed, (2, n, 4, 2), (2, d, 2), (2, d, 2))
+    boxes = torch.cat([low, low + sides.abs() + 0.1], dim=-1)
+    size = torch.tensor([7.0, 5.0], dtype=torch.float64)
+    assert_twins(*both(lambda m, x, y: (m.around(x, y, margin),)), boxes, size)
+    assert_twins(*both(lambda m, x, y: (m.places_error(x, m.around(y, size, margin)),)), frames, boxes)
+
+
+@given(seed=seeds)
+def test_of_an_affine_pose_the_loss_on_places_is_the_squared_error_of_its_numbers(seed: int):
+    (pose,) = normal(seed, (3, 6))
+    box, size = torch.tensor([[[2.0, 4.0, 6.0, 6.0]]], dtype=torch.float64), torch.tensor([10.0, 20.0]).double()
+    expected = (pose - torch.tensor([0.4, 0.0, -0.2, 0.0, 0.2, -0.5], dtype=torch.float64)).square().sum(dim=1).mean()
+    frames = affine.transform(pose, torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=torch.float64))
+    assert_near(fast.places_error(frames[:, None], fast.around(box, size, 1.0).expand(3, -1, -1, -1)), expected, EXACT)
+
+
+def test_things_are_looked_at_from_left_to_right():
+    boxes, size = torch.tensor([[[6, 0, 8, 2], [1, 7, 3, 9]]]).double(), torch.tensor([10.0, 10.0]).double()
+    squares = fast.around(boxes, size, 1.0)
+    assert fast.places_error(squares[:, [1, 1, 0, 0]], squares) == 0
+    assert fast.places_error(squares[:, [0, 0, 1, 1]], squares) > 0
 
 
 @given(count=st.integers(1, 60))

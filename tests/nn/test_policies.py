@@ -123,7 +123,7 @@ def test_random_looks_are_anywhere_in_use_too_and_are_reproduced():
     assert model(images, sample=False).trace.pose[..., [2, 5]].abs().max() == 0
 
 
-@pytest.mark.parametrize("policy", ["deterministic", "gaussian", "random", "fixed"])
+@pytest.mark.parametrize("policy", stawm.list_names("policy", origin="stawm"))
 def test_every_parameter_that_is_used_has_a_gradient(policy: str):
     model = tiny(policy=policy, heads=("classification",)).train()
     images, labels = inputs(model)

@@ -53,3 +53,28 @@ def raster(count: int) -> Float[Tensor, "count 2"]:
         side += 1
     places = [((2 * j + 1) / side - 1, (2 * i + 1) / side - 1) for i in range(side) for j in range(side)]
     return torch.tensor(places[:count], dtype=torch.float64)
+
+
+def around(
+    boxes: Float[Tensor, "b d 4"], size: Float[Tensor, "2"], margin: float | Float[Tensor, ""]
+) -> Float[Tensor, "b d 4 2"]:
+    """Return the corners box by box, each in pixels first."""
+    width, height = size
+    rows = []
+    for left, top, right, bottom in boxes.flatten(0, 1):
+        half = margin * torch.maximum(right - left, bottom - top) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        pixels = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
+        rows += [2 * value / whole - 1 for pair in pixels for value, whole in zip(pair, (width, height), strict=True)]
+    return torch.stack(rows).view(*boxes.shape[:2], 4, 2)
+
+
+def places_error(frames: Float[Tensor, "b n 4 2"], wanted: Float[Tensor, "b d 4 2"]) -> Float[Tensor, ""]:
+    """Return the mean squared distance of corners, image by image and glimpse by glimpse."""
+    total, (b, n), d = frames.new_zeros(()), frames.shape[:2], wanted.shape[1]
+    for image, things in zip(frames, wanted, strict=True):
+        from_left = sorted(things, key=lambda corners: corners[:, 0].sum().item())
+        for t, corners in enumerate(image):
+            for (x, y), (u, v) in zip(corners, from_left[t * d // n], strict=True):
+                total = total + ((x - u) ** 2 + (y - v) ** 2) / (4 * n * b)
+    return total

@@ -37,6 +37,7 @@ class Policy(nn.Module, ABC):
         follows: Whether what the model emits has a say in the pose.
         counts: Whether it matters which glimpse it is; a step graph cannot tell.
         rewarded: Whether the policy learns from a reward, by `losses`.
+        learns_places: Whether it learns from where things are in images, by `place_losses`.
     """
 
     Config: ClassVar[type[Config]]
@@ -46,6 +47,7 @@ class Policy(nn.Module, ABC):
     follows: ClassVar[bool] = True
     counts: bool = False
     rewarded: ClassVar[bool] = False
+    learns_places: ClassVar[bool] = False
 
     @abstractmethod
     def forward(
@@ -73,6 +75,18 @@ class Policy(nn.Module, ABC):
             log_prob: That of each pose of each scan path.
             baseline: What reward was expected at each.
             reward: What each scan path was worth, from 0 to 1.
+        """
+        return {}
+
+    def place_losses(
+        self, frames: Float[Tensor, "b n 4 2"], boxes: Float[Tensor, "b d 4"], size: Float[Tensor, "2"]
+    ) -> dict[str, Tensor]:
+        """Return the named parts of the loss by which a policy learns where things are; none unless it says so.
+
+        Args:
+            frames: The corners (x, y) of each glimpse in the image.
+            boxes: Left, top, right and bottom of each thing in pixels, the last two beyond it.
+            size: The image's width and height in pixels.
         """
         return {}
 

@@ -71,6 +71,12 @@ def target_kinds(config: SharedConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kind for kind in found if kind is not None))
 
 
+def learns_places(config: SharedConfig) -> bool:
+    """Whether a model learns from the boxes of things."""
+    policy = getattr(config, "policy", None)
+    return policy is not None and registry.find(Kind.POLICY, policy.name).load().learns_places
+
+
 def _targets(head: Config) -> str | None:
     usual = "classes" if hasattr(head, "classes") else None
     return getattr(registry.find(Kind.HEAD, head.name).load(), "targets", usual)

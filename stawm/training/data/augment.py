@@ -47,6 +47,12 @@ class Augmentation(base.Config):
     """How a turned, shifted or warped image is computed from its pixels: bilinear blurs a little, nearest copies pixels
     as the paper's code does, and bicubic is sharp and smooth."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether what is in an image moves."""
+        moving = (self.rotation, self.shift, self.scale, self.shear, self.crop, self.flip, self.elastic)
+        return any(moving)
+
 
 def augment(
     images: Float[Tensor, "b c h w"], recipe: Augmentation, generator: torch.Generator | None = None
@@ -58,7 +64,7 @@ def augment(
         recipe: What to do.
         generator: Where the random numbers come from; on the images' device.
     """
-    if recipe.rotation or recipe.shift or recipe.scale or recipe.shear or recipe.crop or recipe.flip or recipe.elastic:
+    if recipe.moves:
         poses = random_poses(len(images), images.shape[-2:], recipe, generator, images)
         grid = F.affine_grid(poses, list(images.shape), align_corners=False)
         if recipe.elastic:

@@ -193,6 +193,11 @@ class Scenes(Streamed):
         parts = [self._placed(part) for part in self._at(index).split(TOGETHER)]
         return Placed(*(torch.cat(some) for some in zip(*parts, strict=True)))
 
+    def boxes(self, index: Index) -> Int64[Tensor, "b d 4"]:
+        """Return the smallest box around each thing in some of the scenes, in pixels."""
+        plans = [self._lay_out(part)[1] for part in self._at(index).split(TOGETHER)]
+        return torch.cat([stamps.boxes(self._things(plan), plan.corners) for plan in plans])
+
     def _at(self, index: Index) -> Int64[Tensor, "b"]:
         return self.index[index if isinstance(index, slice) else torch.as_tensor(index, device=self.device)]
 

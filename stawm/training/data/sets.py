@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
 from stawm.errors import InputError
+from stawm.heads.base import PLACES, Targets
 from stawm.training.data.checks import check_form
 from stawm.training.data.fingerprints import fingerprint
 from stawm.training.data.streamed import Streamed
@@ -28,7 +29,7 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Any]]:
         """Go through some of them batch by batch, with their targets."""
         ...
 
@@ -121,6 +122,11 @@ class ImageSet:
         pixels: Iterable[Tensor] = held.stream(batches) if isinstance(held, Streamed) else (held[i] for i in batches)
         return zip(pixels, (self.labels[index] for index in batches), strict=True)
 
+    @property
+    def knows_places(self) -> bool:
+        """Whether it is known where things are in the images."""
+        return isinstance(self.images, Streamed) and self.images.boxes(slice(0, 0)) is not None
+
     def fingerprint(self) -> str:
         """Return a hash of everything in the set that decides a run.
 
@@ -138,6 +144,37 @@ class ImageSet:
             True
         """
         return fingerprint(self.images, self.labels, self.class_names, self.masks)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Images whose targets say where things are too.
+
+    Attributes:
+        images: Images of which it is known.
+        heads: The names of the heads that learn the labels.
+    """
+
+    images: ImageSet
+    heads: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> Shaped[Tensor, "count *k"]:
+        """The label of each image."""
+        return self.images.labels
+
+    def renewed(self, seed: int, epoch: int) -> "Located":
+        """Return the images as they are in an epoch of a run."""
+        return replace(self, images=self.images.renewed(seed, epoch))
+
+    def read(self, batches: Sequence[Index]) -> Iterator[tuple[Tensor, Targets]]:
+        """Go through some of the images batch by batch, with labels and boxes by name."""
+        held: Any = self.images.images
+        for (pixels, labels), index in zip(self.images.read(batches), batches, strict=True):
+            yield pixels, {**dict.fromkeys(self.heads, labels), PLACES: held.boxes(index)}
 
 
 def _taken(held: Tensor | Streamed | None, chosen: Tensor | slice) -> Any:
@@ -182,14 +219,14 @@ def take_first(images: ImageSet, count: int) -> ImageSet:
     return images.made_of(slice(0, count))
 
 
-def batches(images: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(images: Examples, size: int) -> Iterator[tuple[Tensor, Any]]:
     """Go through a set once, in order."""
     return images.read([slice(start, start + size) for start in range(0, len(images), size)])
 
 
 def shuffled_batches(
     images: Examples, size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Any]]:
     """Go through a set once, in an order that the seed and the epoch decide; so are scenes that are made afresh.
 
     Args:
@@ -201,7 +238,7 @@ def shuffled_batches(
         rank: Which process this is; each takes its part of every batch.
         world: How many processes there are.
     """
-    images = images.renewed(seed, epoch) if isinstance(images, ImageSet) else images
+    images = images.renewed(seed, epoch) if isinstance(images, (ImageSet, Located)) else images
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(images), generator=generator).to(images.labels.device)
     return images.read([batch[rank::world] for batch in order.split(size)[first:]])

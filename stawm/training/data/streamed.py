@@ -75,6 +75,10 @@ class Streamed(ABC):
         """The target of each image, where the images decide it; None where targets are kept beside them."""
         return None
 
+    def boxes(self, index: Index) -> Tensor | None:
+        """Return left, top, right and bottom of each thing in some images, in pixels; None where it is not known."""
+        return None
+
     @property
     def masks(self) -> Any:
         """Where the figures are, indexed alike; None where it is not known."""
