@@ -72,7 +72,7 @@ def write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: floa
     try:
         report = to_onnx(model, place, graph="step", outputs=outputs, steered=True, **options)
     except VerificationError as error:
-        raise _refused(model, error) from error
+        raise _refused(model, error, judged=options.get("images") is not None) from error
     info, images = inspect(place).info, model.normalise(to_unit(pixels))
     if info.precision == "int8":
         cases = self_test_in_int8(model, place, images, options.get("bounds") or Bounds())
@@ -94,14 +94,24 @@ def write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: floa
     write_json(place / "model.json", said)
 
 
-def _refused(model: Stawm, error: VerificationError) -> Exception:
-    """Return what to raise where a graph is not its model; in int8 that is to be expected of some models."""
+def _refused(model: Stawm, error: VerificationError, judged: bool) -> Exception:
+    """Return what to raise where a graph is not its model; in int8 that is to be expected of some models.
+
+    Args:
+        model: The model.
+        error: What its proof found.
+        judged: Whether it was judged by images of its own kind.
+    """
     if error.report.precision != "int8":
         return error
-    found = "; ".join(f"{check.name}: {check.detail}" for check in error.report.failures)
+    failures = error.report.failures
+    found = "; ".join(f"{check.name}: {check.detail}" for check in failures)
+    remedy = ", or ask for less by --agreement" if any(check.name != "error" for check in failures) else ""
+    if not judged:
+        remedy = ", or name images of its own kind by --data, which it is judged by and measured on"
     return ExportError(
         f"{model.config.name} in int8 does not do what it does in full precision, so no page is written ({found}). "
-        "Leave out --precision int8, or ask for less by --agreement."
+        f"Leave out --precision int8{remedy}."
     )
 
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import stawm
-from stawm.errors import InputError
+from stawm.errors import ExportError, InputError
+from stawm.export import VerificationError
+from stawm.export.proof.report import Check, Report
 from stawm.web import write_site
 from stawm.web.serving import open_server
 from tests.small import tiny
@@ -86,6 +89,32 @@ def test_models_that_show_nothing_are_refused(spec: Any, sentence: str, tmp_path
     model = tiny(**spec) if isinstance(spec, dict) else stawm.build(spec)
     with pytest.raises(InputError, match=re.escape(sentence)):
         write_site([model], tmp_path / "site")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "judged", "remedy"),
+    [
+        ("agreement", True, "Leave out --precision int8, or ask for less by --agreement."),
+        ("error", True, "Leave out --precision int8."),
+        ("agreement", False, "name images of its own kind by --data, which it is judged by and measured on."),
+    ],
+)
+def test_a_model_that_does_otherwise_in_int8_is_refused_and_the_sentence_says_what_helps(
+    name: str, judged: bool, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stawm.web import models
+
+    said = {"graph": "step", "precision": "int8", "opset": 21, "nodes": {}, "size": 1, "comparisons": ()}
+    report = Report(path=tmp_path, checks=(Check(name, False, "too much"),), **said)
+
+    def prove(*_: Any, **__: Any) -> None:
+        raise VerificationError(report)
+
+    monkeypatch.setattr(models, "to_onnx", prove)
+    trial = {"images": torch.zeros(1, 1, 16, 16)} if judged else {}
+    with pytest.raises(ExportError, match=rf"so no page is written \({name}: too much\)\. .*{re.escape(remedy)}$"):
+        write_site([tiny(heads="classification")], tmp_path / "site", precision="int8", trial=lambda _: trial)
     assert not list(tmp_path.iterdir())
 
 
