@@ -64,7 +64,8 @@ page:
 
 # The page with the models that come with the package, on this machine.
 web: $(STAMP) page
-	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad stawm-cluttered-100 --out site --serve
+	$(BIN)/stawm web stawm-mnist-8 stawm-mnist-draw-6 stawm-mnist-sketchpad stawm-cluttered-100 stawm-recall \
+	  --out site --serve
 
 clean:
 	rm -rf .venv build demo site web/node_modules .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -55,8 +56,14 @@ def test_places_are_asked_by_pointing_and_from_the_list(page: Browser, model: An
         ).click().perform()
         np.testing.assert_allclose(probabilities(page), wanted[k], atol=close)
         assert f"asked for “{NAMES[k]}”" in page.text("said")
-    list_.select_by_index(1)
-    np.testing.assert_allclose(probabilities(page), wanted[1], atol=close)
+    list_.select_by_index(2)
+    np.testing.assert_allclose(probabilities(page), wanted[2], atol=close)
+    assert page.open(page.driver.current_url) == "done"
+    list_ = Select(page.find("#question"))
+    assert list_.first_selected_option.text == NAMES[2], "a link holds what is asked"
+    np.testing.assert_allclose(probabilities(page), wanted[2], atol=close)
+    list_.select_by_index(0)
+    assert "question" not in urlsplit(page.driver.current_url).fragment, "it begins with this one"
 
 
 def test_a_page_of_ones_own_asks_one_question(page: Browser) -> None:

@@ -5,9 +5,9 @@ import { StawmError } from "./errors";
 import { getJson } from "./files";
 import { Hand } from "./hand";
 import { penOf } from "./ink";
+import { fail, prove, sayLoaded, sayLoading, sayProgress, sayRefused } from "./notices";
 import { Pad } from "./pad";
-import { element, showBars, showDrawing, showMemory, showStage, showStrip, sentence } from "./panels";
-import { paintPicture } from "./paint";
+import { element, showBars, showDrawing, showMemory, showSamples, showStage, showStrip, sentence } from "./panels";
 import { readPicture } from "./pictures";
 import { Question } from "./question";
 import { fromFragment, toFragment } from "./share";
@@ -20,7 +20,6 @@ import { Viewer } from "./viewer";
 const PACE = 450;
 
 const root = document.documentElement;
-const status = element("status");
 const models = element<HTMLSelectElement>("models");
 const untilSlider = element<HTMLInputElement>("until");
 const atSlider = element<HTMLInputElement>("at");
@@ -43,15 +42,10 @@ const hand = new Hand(
   () => render(),
   (pose) => guarded(viewer?.place(pose)),
 );
-const question = new Question(() => render());
-
-/** Show an error as a sentence; whatever happens, the page says so. */
-function fail(error: unknown): void {
-  root.dataset["state"] = "broken";
-  status.className = "bad";
-  status.textContent = error instanceof StawmError ? error.message : `Something went wrong: ${String(error)}`;
-  element("progress").hidden = true;
-}
+const question = new Question(() => {
+  share();
+  render();
+});
 
 /** Show what goes wrong, unless another model was chosen meanwhile. */
 function guarded(work: Promise<unknown> | undefined): void {
@@ -70,61 +64,20 @@ function choose(name: string): Promise<void> {
 async function open(name: string): Promise<void> {
   void model?.close();
   model = viewer = undefined;
-  root.dataset["state"] = "loading";
-  root.dataset["proof"] = "pending";
-  showProof("", "self-test: not yet run");
-  element("main").hidden = true;
-  status.className = "";
-  status.textContent = `Loading ${name} …`;
-  const progress = element<HTMLProgressElement>("progress");
-  progress.hidden = false;
+  sayLoading(name);
   const loaded = await load(`models/${encodeURIComponent(name)}/`, {
-    progress: (bytes, total) => {
-      if (root.dataset["state"] !== "loading" || models.value !== name) return; // it has failed, or is not wanted any more
-      progress.value = bytes / total;
-      status.textContent = `Loading ${name}: ${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
-    },
+    progress: (bytes, total) => models.value === name && sayProgress(name, bytes, total),
   });
   if (models.value !== name) return void loaded.close(); // another was chosen meanwhile
   model = loaded;
   offer();
   viewer = new Viewer(model, untilOf(), render, pause);
-  status.textContent = "";
-  progress.hidden = true;
-  element("main").hidden = false;
+  sayLoaded();
   if (!pixelsOf(source, model.about, fit.checked)) source = { strokes: pad.strokes };
   const first = new Promise<void>((resolve) => (answered = resolve));
   guarded(lookAt());
   await first;
-  await prove(model);
-}
-
-/** Run the self-test, beside the first look, and say what came of it. */
-async function prove(tested: Model): Promise<void> {
-  showProof("", "self-test: running …");
-  let [ok, said] = [false, ""];
-  try {
-    const found = await tested.testItself();
-    const where = `${found.output} after glimpse ${found.glimpse}`;
-    const gap = `greatest gap ${found.gap.toExponential(1)} of ${where}, ${found.tolerance.toExponential(1)} allowed`;
-    ok = found.ok;
-    const int8 = tested.about.precision === "int8";
-    const good = int8 ? "in int8 it does what PyTorch does in full precision" : `${found.compared} numbers are PyTorch's`;
-    const bad = int8 ? "in int8 this browser does something else than PyTorch" : "this browser computes other numbers than PyTorch";
-    said = ok ? `self-test passed: ${good} (${gap})` : `self-test FAILED: ${bad} (${gap}). Do not trust what you see below.`;
-  } catch (error) {
-    if (!(error instanceof StawmError)) throw error;
-    said = `self-test FAILED to run: ${error.message} Until it does, do not trust what you see below.`;
-  }
-  if (model !== tested) return;
-  root.dataset["proof"] = ok ? "good" : "bad";
-  showProof(ok ? "good" : "bad", said);
-}
-
-function showProof(kind: "" | "good" | "bad", words: string): void {
-  const badge = element("proof");
-  badge.className = `badge ${kind}`.trim();
-  badge.textContent = words;
+  await prove(loaded, () => model === loaded);
 }
 
 /** Show what belongs to this model alone. */
@@ -136,26 +89,13 @@ function offer(): void {
   element("tuned-line").hidden = !about.stopping || !about.classes.length;
   element("answer").hidden = !about.classes.length && !about.questions;
   element("until-line").hidden = !about.classes.length;
-  question.offer(about);
+  question.offer(about, shared.question);
   element("drawing").hidden = !about.draws;
   element("fit-line").hidden = about.channels !== 1;
   fit.checked = shared.fit ?? takesDigits(about);
   atSlider.max = String(about.glimpses);
   hand.offer(about);
-  const list = element("samples");
-  list.replaceChildren(
-    ...about.samples.map((sample, i) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.setAttribute("aria-label", `Test image ${sample.name}`);
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [about.width, about.height];
-      paintPicture(canvas, sample.pixels, about.channels, about.width, about.height);
-      button.append(canvas);
-      button.addEventListener("click", () => take({ sample: i }));
-      return button;
-    }),
-  );
+  showSamples(about, (sample) => take({ sample }));
 }
 
 /** Take another image. */
@@ -212,6 +152,7 @@ function share(): void {
     model: models.value,
     ...(moved && { until: Number(untilSlider.value) }),
     ...(fit.checked !== takesDigits(about) && { fit: fit.checked }),
+    ...(question.moved !== undefined && { question: question.moved }),
     ...("picture" in source ? {} : source),
   };
   history.replaceState(null, "", `#${toFragment(shared)}`);
@@ -229,21 +170,20 @@ async function takeFile(file: Blob | null | undefined): Promise<void> {
   if (!file) return;
   try {
     take({ picture: await readPicture(file) });
-    status.textContent = "";
+    sayRefused("");
   } catch (error) {
     if (!(error instanceof StawmError)) throw error;
-    status.className = "bad";
-    status.textContent = error.message; // the model and what it saw last are still there
+    sayRefused(error.message); // the model and what it saw last are still there
   }
 }
 
 async function copyLink(): Promise<void> {
   share();
-  let said = "Copied: the link holds what you see.";
+  let said = "Copied: the link holds the model, the image, when it stops and what it is asked.";
   try {
     await navigator.clipboard.writeText(location.href);
   } catch {
-    said = "Copy the address of this page: it holds what you see.";
+    said = "Copy the address of this page: it holds the model, the image, when it stops and what it is asked.";
   }
   element("said").textContent = said;
 }

@@ -18,6 +18,22 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** Show the images that come with a model, and tell which one is chosen. */
+export function showSamples(about: About, chosen: (index: number) => void): void {
+  const buttons = about.samples.map((sample, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", `Test image ${sample.name}`);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [about.width, about.height];
+    paintPicture(canvas, sample.pixels, about.channels, about.width, about.height);
+    button.append(canvas);
+    button.addEventListener("click", () => chosen(i));
+    return button;
+  });
+  element("samples").replaceChildren(...buttons);
+}
+
 /** Show the image, and the frames of the glimpses up to the one that is shown. */
 export function showStage(viewer: Viewer, about: About, pixels: Float32Array): void {
   const stage = element<HTMLCanvasElement>("stage");

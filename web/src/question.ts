@@ -26,13 +26,20 @@ export class Question {
     this.stage.addEventListener("click", (event) => this.point(event));
   }
 
-  /** Offer the questions that a model takes. */
-  offer(about: About): void {
+  /**
+   * Offer the questions that a model takes.
+   *
+   * @param about What is known of the model.
+   * @param chosen The number of the question to begin with; the first of the list where there is none of that number.
+   */
+  offer(about: About, chosen?: number): void {
     const { questions, classes } = about;
     this.about = about;
     const options = (questions?.names ?? []).map((name, i) => new Option(name, String(i)));
     if (classes.length) options.unshift(new Option("the class of the image", ""));
     this.list.replaceChildren(...options);
+    const known = options.some(({ value }) => value === String(chosen));
+    if (known) this.list.value = String(chosen);
     element("question-line").hidden = !questions;
     element("point-words").hidden = !questions?.places;
     this.stage.classList.toggle("askable", questions?.places !== undefined);
@@ -50,6 +57,11 @@ export class Question {
   paint(): void {
     const place = this.number === undefined ? undefined : this.about?.questions?.places?.[this.number];
     if (place) paintPlace(this.stage, place);
+  }
+
+  /** The number of the question that is asked, where it is not the one that a model begins with. */
+  get moved(): number | undefined {
+    return this.list.selectedIndex > 0 ? this.number : undefined;
   }
 
   private get number(): number | undefined {

@@ -1,4 +1,4 @@
-/** A state as the fragment of an address: the model, the threshold, and what was drawn. */
+/** A state as the fragment of an address: the model, the threshold, what was drawn, and what is asked about it. */
 
 import type { Stroke } from "./ink";
 
@@ -11,6 +11,8 @@ export interface Shared {
   sample?: number;
   /** Whether drawings are brought to the form of digits, where that is not as it is at first. */
   fit?: boolean;
+  /** The number of the question that the memory is asked. */
+  question?: number;
 }
 
 /** How finely a stroke's points are kept: as bytes. */
@@ -26,6 +28,7 @@ export function toFragment(shared: Shared): string {
   if (shared.strokes?.length) said.set("strokes", packed(shared.strokes));
   else if (shared.sample !== undefined) said.set("sample", String(shared.sample));
   if (shared.fit !== undefined) said.set("fit", shared.fit ? "1" : "0");
+  if (shared.question !== undefined) said.set("question", String(shared.question));
   return said.toString();
 }
 
@@ -34,11 +37,12 @@ export function fromFragment(fragment: string): Shared {
   const said = new URLSearchParams(fragment.replace(/^#/, ""));
   const shared: Shared = {};
   const [model, strokes, fit] = [said.get("model"), said.get("strokes"), said.get("fit")];
-  const [until, sample] = [Number(said.get("until") ?? NaN), Number(said.get("sample") ?? NaN)];
+  const [until, sample, question] = ["until", "sample", "question"].map((name) => Number(said.get(name) || NaN)) as [number, number, number];
   if (model) shared.model = model;
   if (fit === "0" || fit === "1") shared.fit = fit === "1";
   if (until > 0 && until <= 1) shared.until = until;
   if (Number.isInteger(sample) && sample >= 0) shared.sample = sample;
+  if (Number.isInteger(question) && question >= 0) shared.question = question;
   const found = strokes ? unpacked(strokes) : [];
   if (found.length) shared.strokes = found;
   return shared;

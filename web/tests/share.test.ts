@@ -7,7 +7,9 @@ describe("a link", () => {
     const strokes = [[0, 0.5, 1, 0.25], [0.2, 0.4]].map((stroke) => stroke.map((value) => Math.round(255 * value) / 255));
     const shared = { model: "my model +1", until: 0.85, strokes };
     expect(fromFragment(`#${toFragment(shared)}`)).toEqual(shared);
-    expect(fromFragment(toFragment({ model: "m", sample: 3 }))).toEqual({ model: "m", sample: 3 });
+    for (const asked of [{ model: "m", sample: 3 }, { sample: 0, question: 0 }, { strokes, question: 12, fit: false }]) {
+      expect(fromFragment(toFragment(asked))).toEqual(asked);
+    }
   });
 
   it("holds nothing but plain letters", () => {
@@ -21,7 +23,7 @@ describe("a link", () => {
   });
 
   it("that is damaged brings nothing, and nothing breaks", () => {
-    for (const text of ["#strokes=%%%", "#strokes=AAAA", "#strokes=ZZZZZZZZ", "#until=7&sample=-1", "#sample=x", "#until=", "#=&&"]) {
+    for (const text of ["#strokes=%%%", "#strokes=AAAA", "#strokes=ZZZZZZZZ", "#until=7&sample=-1", "#sample=x", "#until=", "#sample=", "#question=-1", "#question=1.5", "#question=x", "#question=", "#=&&"]) {
       expect(fromFragment(text)).toEqual({});
     }
   });
