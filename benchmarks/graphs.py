@@ -13,7 +13,6 @@ import onnxruntime as ort
 
 import stawm
 from benchmarks.results import publish
-from stawm.models.config import ModelConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
@@ -61,7 +60,7 @@ def measure(preset: str, folder: Path) -> Row:
     whole = stawm.export.to_onnx(model, folder / "m.onnx", batches=(1, 3))
     half = stawm.export.to_onnx(model, folder / "half.onnx", precision="fp16", batches=(1, 3))
     steps = {}
-    if isinstance(model.config, ModelConfig):
+    if model.config.glimpses is not None:
         steps = stawm.export.to_onnx(model, folder / "steps", graph="step", batches=(1, 3)).nodes
     nodes, halves = whole.nodes["rollout"], half.nodes["rollout"]
     return Row(preset, nodes, needed(folder / "m.onnx"), halves, whole.size, half.size, tuple(steps.values()))
