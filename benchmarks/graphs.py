@@ -1,10 +1,12 @@
 """The graphs of every preset: nodes, what is needed of them, and bytes.
 
-``python -m benchmarks.graphs`` exports and verifies them all, and puts the table into ``docs/export.md``.
+``python -m benchmarks.graphs`` exports and verifies them all, and puts the table into ``docs/export.md``;
+``python -m benchmarks.graphs PRESET ...`` some of them, and the rows of the others stay.
 """
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,6 @@ import onnxruntime as ort
 
 import stawm
 from benchmarks.results import publish
-from stawm.models.config import ModelConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
@@ -61,37 +62,49 @@ def measure(preset: str, folder: Path) -> Row:
     whole = stawm.export.to_onnx(model, folder / "m.onnx", batches=(1, 3))
     half = stawm.export.to_onnx(model, folder / "half.onnx", precision="fp16", batches=(1, 3))
     steps = {}
-    if isinstance(model.config, ModelConfig):
+    if model.config.glimpses is not None:
         steps = stawm.export.to_onnx(model, folder / "steps", graph="step", batches=(1, 3)).nodes
     nodes, halves = whole.nodes["rollout"], half.nodes["rollout"]
     return Row(preset, nodes, needed(folder / "m.onnx"), halves, whole.size, half.size, tuple(steps.values()))
 
 
-def table(rows: list[Row]) -> str:
-    """Lay the rows out for the page."""
+def line(r: Row) -> str:
+    """Lay a row out."""
+    steps = " + ".join(map(str, r.steps)) or "–"
+    sizes = f"{r.size / 1e6:.1f} | {r.halves} | {r.half_size / 1e6:.1f}"
+    return f"| `{r.preset}` | {r.nodes} | {r.needed} | {r.surplus:.1%} | {sizes} | {steps} |"
+
+
+def known(page: Path = PAGE) -> dict[str, str]:
+    """Return the rows that the page has, by their presets."""
+    _, _, rest = page.read_text().partition("<!-- graphs -->")
+    rows = [row for row in rest.partition("<!-- end graphs -->")[0].splitlines() if row.startswith("| `")]
+    return {row.split("`")[1]: row for row in rows}
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """Lay out the rows of presets that there are, in the order of the catalogue.
+
+    Args:
+        rows: By the presets' names.
+    """
     lines = [
         "| preset | nodes | needed | surplus | MB | nodes, fp16 | MB, fp16 | init + glimpse + read |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for r in rows:
-        steps = " + ".join(map(str, r.steps)) or "–"
-        sizes = f"{r.size / 1e6:.1f} | {r.halves} | {r.half_size / 1e6:.1f}"
-        lines.append(f"| `{r.preset}` | {r.nodes} | {r.needed} | {r.surplus:.1%} | {sizes} | {steps} |")
-    return "\n".join(lines)
+    return "\n".join(lines + [rows[name] for name in stawm.list_names("preset", origin="stawm") if name in rows])
 
 
 def main() -> None:
-    """Measure every preset and write the table."""
+    """Measure presets, each into its row of the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("presets", nargs="*", help="print these alone")
+    parser.add_argument("presets", nargs="*", help="measure these alone; the rows of others stay")
     args = parser.parse_args()
-    rows = []
     for preset in args.presets or stawm.list_names("preset", origin="stawm"):
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(preset, Path(folder)))
-            print(rows[-1], flush=True)
-    if not args.presets:
-        publish("graphs", table(rows), PAGE)
+            row = measure(preset, Path(folder))
+        print(row, flush=True)
+        publish("graphs", table(known() | {preset: line(row)}), PAGE)
 
 
 if __name__ == "__main__":

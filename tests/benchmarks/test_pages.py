@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import results
+from benchmarks import graphs, results
 from benchmarks.results import Benchmark, command, goal, publish, table
 
 NAMES = (*every.NAMES, "gpu", "early_exit", "evidence", "asking", "int8")
@@ -66,3 +66,19 @@ def test_a_page_without_a_place_is_named(tmp_path: Path) -> None:
 )
 def test_a_goal_is_reached_or_missed(reached: float, at_most: bool, verdict: str) -> None:
     assert goal("x", reached, 6.0, at_most=at_most).endswith(f": {verdict}.")
+
+
+def test_a_row_of_a_graph_takes_its_place_and_the_others_stay(tmp_path: Path) -> None:
+    page = tmp_path / "export.md"
+    rows = {name: graphs.line(graphs.Row(name, 9, 8, 9, 2_000_000, 10**6, (1, 2, 3))) for name in ("ram-mnist", "gone")}
+    page.write_text(f"before\n\n<!-- graphs -->\n\n{graphs.table(rows)}\n\n<!-- end graphs -->\n\n| `other` |\n")
+    assert graphs.known(page) == {"ram-mnist": "| `ram-mnist` | 9 | 8 | 12.5% | 2.0 | 9 | 1.0 | 1 + 2 + 3 |"}
+    fresh = graphs.line(graphs.Row("draw-mnist", 9, 9, 9, 10**6, 10**6, ()))
+    lines = graphs.table(graphs.known(page) | {"draw-mnist": fresh}).splitlines()
+    assert lines[2:] == [fresh, rows["ram-mnist"]]
+    assert fresh.endswith("| – |")
+
+
+def test_the_page_of_graphs_is_as_it_is_laid_out() -> None:
+    page = graphs.PAGE.read_text()
+    assert f"<!-- graphs -->\n\n{graphs.table(graphs.known())}\n\n<!-- end graphs -->" in page

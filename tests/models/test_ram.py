@@ -205,8 +205,8 @@ def test_what_it_cannot_be_is_said() -> None:
         ram(heads=("classification", "drawing"))
     with pytest.raises(ConfigError, match="context_size is for a context network"):
         ram(context_size=6)
-    with pytest.raises(InputError, match="of the family 'ram', which has no step graph"):
-        make_graphs(ram().float(), Plan("step", 2, ("logits",), False))
+    with pytest.raises(InputError, match="only models of the family 'stawm' are steered"):
+        make_graphs(ram().float(), Plan("step", 2, ("logits",), False, steered=True))
 
 
 def test_two_answers_are_read_at_half_of_the_glimpses_and_at_the_end() -> None:

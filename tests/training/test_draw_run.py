@@ -52,8 +52,8 @@ def test_binary_pixels_are_white_with_the_chance_of_their_grey_and_the_same_for_
 
 def test_what_needs_a_memory_says_that_there_is_none(tmp_path: Path):
     model = reader().eval()
-    with pytest.raises(InputError, match=r"of the family .draw., which has no step graph"):
-        to_onnx(model, tmp_path / "m", graph="step")
+    with pytest.raises(InputError, match=r"of the family .draw., and only models of the family .stawm. are steered"):
+        to_onnx(model, tmp_path / "m", graph="step", steered=True)
     with pytest.raises(InputError, match="remembers them and classifies, which draw-cluttered-100 does not"):
         stopping.check_looks(model)
     with pytest.raises(InputError):

@@ -1,13 +1,15 @@
 """The graphs that answer what is asked of an export."""
 
 from stawm.errors import InputError
-from stawm.export.graphs import step
+from stawm.export.graphs import draw_step, ram_step, step
 from stawm.export.graphs.asked import Kind as Kind
 from stawm.export.graphs.asked import Plan as Plan
 from stawm.export.graphs.fields import probes
 from stawm.export.graphs.graph import Graph
 from stawm.export.graphs.rollout import Rollout
+from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm, checked_count
+from stawm.models.ram import Ram
 
 
 def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
@@ -29,12 +31,19 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
     if plan.glimpses is None:
         raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
-    if not isinstance(model, Stawm):
-        family = getattr(model.config, "family", "")
+    if isinstance(model, Stawm):
+        return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
+    family = getattr(model.config, "family", "")
+    if plan.steered:
         raise InputError(
-            f"{model.config.name} is of the family {family!r}, which has no step graph: use graph='rollout'."
+            f"{model.config.name} is of the family {family!r}, and only models of the family 'stawm' are steered: "
+            "leave out steered."
         )
-    return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
+    if isinstance(model, Ram):
+        return dict(ram_step.parts(model, plan.glimpses, plan.sample, names))
+    if isinstance(model, Draw):
+        return dict(draw_step.parts(model, plan.glimpses, plan.sample, names))
+    raise InputError(f"{model.config.name} is of the family {family!r}, which has no step graph: use graph='rollout'.")
 
 
 def count_glimpses(model: Model, asked: int | None) -> int | None:

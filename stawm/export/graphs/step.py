@@ -9,7 +9,7 @@ A part takes only what it uses: a memory may carry momentum that no read looks a
 Everything is carried as float32, counts and flags too.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,18 +18,15 @@ from torch import Tensor, nn
 from stawm.core.sizes import extent
 from stawm.errors import ExportError
 from stawm.export.graphs import cues
-from stawm.export.graphs.fields import flatten, in_order
-from stawm.export.graphs.graph import Graph, State, used_inputs
-from stawm.export.graphs.names import IN, OUT, RECALL
+from stawm.export.graphs.graph import State
+from stawm.export.graphs.names import IN, OUT
+from stawm.export.graphs.part import Part, answers, check_policy, push
 from stawm.export.graphs.steering import Steering, neutral
-from stawm.heads import together
-from stawm.heads.base import Head, Scene
-from stawm.heads.config import label_of
+from stawm.heads.base import Head
 from stawm.heads.cued import CuedHead, input_name
-from stawm.heads.output import Noise, Output
 from stawm.models.evidence import of_writes
 from stawm.models.model import Stawm, activate
-from stawm.nn.glimpse_loop import Look, LoopState
+from stawm.nn.glimpse_loop import LoopState
 from stawm.nn.memories.base import Memory
 from stawm.nn.precision import full_precision
 
@@ -74,64 +71,14 @@ class MemoryForm:
         return memory._replace(**{name: getattr(memory, name)[:, 1:] for name in self.grows})
 
 
-class Part(Graph):
-    """One of the graphs."""
-
-    def __init__(self, model: Stawm, slots: int) -> None:
-        super().__init__()
-        self.model, self.sides = model, model.config.sides
-        self.memory = MemoryForm(model.memory, slots)
-        self.each = {name: head for name, head in model.named_heads.items() if reads_each(name, head)}
-        self.last = {name: head for name, head in model.named_heads.items() if name not in self.each}
-
-    def narrow(self, given: State) -> None:
-        """Take no more of the state than is used for the outputs.
-
-        Args:
-            given: Example inputs, of which there may be too many.
-        """
-        self.inputs = tuple(given)
-        used = used_inputs(self, given)
-        self.inputs = tuple(name for name in given if name in used or not name.startswith(IN))
-
-    def scenes(self, looks: Look | None, given: State) -> dict[str, Scene]:
-        """Return what each head may use of one glimpse, by the heads' names."""
-        noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
-        shares = together.share_noise(noise, self.model.named_heads)
-        return {name: Scene(looks, self.model.locator, own) for name, own in shares.items()}
-
-    def kept(self, name: str, noise: Collection[str] = Noise._fields) -> dict[str, str]:
-        """Return what a head that reads each glimpse keeps, by its own names, as it is called in the state."""
-        label = label_of(self.model.config.head(name))
-        return {key: f"{label}.{key}" if label else key for key in self.each[name].carries(noise)}
-
-
-def reads_each(name: str, head: Head) -> bool:
-    """Whether a head reads after every glimpse, and not once after the last.
-
-    Raises:
-        ExportError: It does neither.
-    """
-    reads = tuple(head.reads(3))
-    if reads not in ((1, 2, 3), (3,)):
-        raise ExportError(
-            f"The head {name!r} has no step form: of 3 glimpses it reads after {reads}, and not after each or the "
-            "last; export with graph='rollout'."
-        )
-    return reads == (1, 2, 3)
-
-
 class Init(Part):
     """From the image to the state before the first glimpse."""
 
     def __init__(self, model: Stawm, slots: int, sample: bool, outputs: Sequence[str]) -> None:
-        super().__init__(model, slots)
+        super().__init__(model)
+        self.memory = MemoryForm(model.memory, slots)
         noise = model.noise_shapes(1) if sample else {}
-        registers = {
-            self.kept(name, noise)[key]: torch.zeros(1, slots, *shape)
-            for name, head in self.each.items()
-            for key, shape in head.carries(noise).items()
-        }
+        registers = self.registers(slots, noise)
         if "shares" in outputs:
             registers |= {ROWS: torch.zeros(1, slots, model.memory.input_size), COUNT: torch.zeros(1, 1)}
         empty = self.memory.name(self.memory.empty) | registers
@@ -158,7 +105,8 @@ class Glimpse(Part):
     def __init__(
         self, model: Stawm, slots: int, init: Init, sample: bool, outputs: Sequence[str], steered: bool
     ) -> None:
-        super().__init__(model, slots)
+        super().__init__(model)
+        self.memory = MemoryForm(model.memory, slots)
         self.frames = "corners" in outputs
         image = torch.zeros(1, *model.config.image)
         state = {name.removeprefix(OUT): value for name, value in init.run({"image": image}).items()}
@@ -189,16 +137,10 @@ class Glimpse(Part):
         seen = {"pose": look.pose, "inverse_pose": look.inverse_pose, "glimpses": look.glimpse, "memory_input": e}
         size = (extent(given["image"]),) if self.sides else ()
         seen |= {"corners": loop.locator.frame(full_precision(look.pose), *size)} if self.frames else {}
-        parts: Any = (None if part is None else part[:, None] for part in look)
-        scenes = self.scenes(Look(*parts), given)
-        for name, head in self.each.items():
-            answer = activate(self.model.memory.read(memory, state[f"query.{name}"]))
-            fields, carried = head.observe(answer[:, None], scenes[name])
-            named = flatten(Output.of(together.outward(fields, head)))
-            seen |= {key: value[:, 0] for key, value in named.items()} | {RECALL + name: answer}
-            kept = self.kept(name)
-            following |= {kept[key]: _push(state[kept[key]], value) for key, value in carried.items()}
-        return {OUT + name: value for name, value in following.items()} | seen
+        gives, kept = self.observe(
+            lambda name: activate(self.model.memory.read(memory, state[f"query.{name}"])), look, given, state
+        )
+        return {OUT + name: value for name, value in (following | kept).items()} | seen | gives
 
     def _kept(self, state: State, memory: Any, written: Tensor) -> Any:
         """Return the memory after a write, or of images whose glimpse is not written the memory before it."""
@@ -208,7 +150,7 @@ class Glimpse(Part):
         """Return what is kept of the writes for the shares, where these are asked for."""
         if ROWS not in state:
             return {}
-        after = {ROWS: _push(state[ROWS], e[:, None]), COUNT: state[COUNT] + 1}
+        after = {ROWS: push(state[ROWS], e[:, None]), COUNT: state[COUNT] + 1}
         return after if steering is None else _where(steering.written, after, state)
 
 
@@ -216,7 +158,8 @@ class Read(Part):
     """From the state to the answers."""
 
     def __init__(self, model: Stawm, slots: int, outputs: Sequence[str], state: State) -> None:
-        super().__init__(model, slots)
+        super().__init__(model)
+        self.memory = MemoryForm(model.memory, slots)
         self.asked = tuple(cues.cue_inputs(model))
         asked = [f"query.{name}" for name in self.last]
         asked += ["memory."] if self.last or "matrix" in outputs else []
@@ -232,18 +175,13 @@ class Read(Part):
         batch = next(iter(given.values())).shape[0]
         state = {name: value.expand(batch, *value.shape[1:]) for name, value in self.unused.items()}
         state |= {name.removeprefix(IN): value for name, value in given.items()}
-        fields: dict[str, Any] = {}
-        recalled: State = {}
-        for name, head in self.each.items():
-            own = {key: state[called] for key, called in self.kept(name).items() if called in state}
-            fields |= together.outward(head.conclude(own), head)
-        scenes = self.scenes(None, given)
-        for name, head in self.last.items():
-            answer = activate(self.model.memory.read(self.memory.take(state), self._query(name, head, state, given)))
-            each = answer if isinstance(head, CuedHead) else answer[:, None]
-            fields |= together.outward(head(each, scenes[name]), head)
-            recalled[RECALL + name] = answer
-        named = flatten(Output.of(fields)) | recalled
+        named = self.conclude(
+            lambda name: activate(
+                self.model.memory.read(self.memory.take(state), self._query(name, self.last[name], state, given))
+            ),
+            given,
+            state,
+        )
         if "shares" in self.outputs:
             named["shares"] = self._shares(state)
         if "matrix" in self.outputs:
@@ -284,19 +222,15 @@ def parts(model: Stawm, slots: int, sample: bool, outputs: Sequence[str], steere
         outputs: The outputs and probes that a rollout would have.
         steered: Whether where it looks and what is written are inputs.
     """
-    if model.policy.counts:
-        raise ExportError(
-            f"The policy {model.policy.config.name!r} has no step form: its poses have an order, and a step does not "
-            "know which one it is; export with graph='rollout'."
-        )
+    check_policy(model)
     slots = max(slots, 2)  # with a single slot there is nothing to read before a write, which cannot be traced
     with torch.no_grad():
         init = Init(model, slots, sample, outputs)
         glimpse = Glimpse(model, slots, init, sample, outputs, steered)
         first = init.run({"image": torch.zeros(1, *model.config.image)})
         state = {name.removeprefix(OUT): value for name, value in first.items()}
-        answers = [name for name in outputs if name not in glimpse.outputs]
-        read = Read(model, slots, _answers(model, answers), state)
+        wanted = [name for name in outputs if name not in glimpse.outputs]
+        read = Read(model, slots, answers(model, wanted), state)
     return {"init": init, "glimpse": glimpse, "read": read}
 
 
@@ -307,17 +241,6 @@ def _asked(model: Stawm, context: Tensor) -> State:
         query = head.beside(context) if isinstance(head, CuedHead) else head.query(context)
         found |= {} if query is None else {name: query}
     return found
-
-
-def _answers(model: Stawm, outputs: Sequence[str]) -> tuple[str, ...]:
-    """What ``read`` gives: of a model that classifies in any case the logits and the confidence, for `look`."""
-    asked = [*outputs, *(("logits", "confidence") if model.config.classifies else ())]
-    recalled = [name for name in asked if name.startswith(RECALL)]
-    return (*in_order(name for name in asked if name not in ("glimpse_logits", *recalled)), *recalled)
-
-
-def _push(register: Tensor, newest: Tensor) -> Tensor:
-    return torch.cat([register[:, 1:], newest], dim=1)
 
 
 def _where(written: Tensor, after: State, before: State) -> State:
