@@ -4,14 +4,14 @@
  * The site that `stawm web` writes holds this module as `assets/stawm.js`; any page can import it.
  *
  * ```ts
- * import { load } from "./site/assets/stawm.js";
- *
- * const model = await load("./site/models/stawm-mnist-8/");
- * const looking = await model.begin(pixels); // 784 numbers from 0 to 1, white on black
+ * import { drawn, load } from "./site/assets/stawm.js";
+ * const model = await load("./site/models/stawm-mnist-sketchpad.fast/");
+ * const looking = await model.begin(drawn([[0.3, 0.2, 0.7, 0.2, 0.4, 0.9]], 28, 28)); // a stroke, or 784 numbers
  * let answer = await looking.ask();
- * while (looking.count < model.about.glimpses && answer.confidence < 0.9) {
- *   const { corners } = await looking.step(); // where it looked
- *   answer = await looking.ask();
+ * while (looking.count < model.about.glimpses && answer.confidence < 0.99) {
+ *   const { corners } = await looking.step(); // where it looks, x and y from -1 to 1
+ *   answer = await looking.ask(); // what it says and has drawn so far, and its memory
+ *   console.log(corners, answer.canvas, answer.matrix);
  * }
  * console.log(model.about.classes[answer.best], answer.confidence);
  * ```
