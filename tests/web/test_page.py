@@ -280,6 +280,8 @@ def test_every_control_has_a_name(page: Browser) -> None:
     )
     assert nameless == []
     assert page.run("return document.getElementById('said').getAttribute('aria-live')") == "polite"
+    pressed = "return [...document.querySelectorAll('#samples button')].map((one) => one.ariaPressed)"
+    assert page.run(pressed) == ["true", *["false"] * 9], "which test image is looked at"
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -107,6 +107,12 @@ export class Pad {
     const context = this.canvas.getContext("2d")!;
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
+    if (!this.strokes.length && !this.pen.shown) {
+      context.fillStyle = "#9aa4af";
+      context.font = `${width / 16}px system-ui, sans-serif`;
+      context.textAlign = "center";
+      context.fillText("Draw here", width / 2, height / 2);
+    }
     context.strokeStyle = "#fff";
     context.lineWidth = width * this.thick;
     context.lineCap = context.lineJoin = "round";

@@ -7,7 +7,7 @@ import { Hand } from "./hand";
 import { penOf } from "./ink";
 import { fail, prove, sayLoaded, sayLoading, sayProgress, sayRefused } from "./notices";
 import { Pad } from "./pad";
-import { element, showBars, showDrawing, showMemory, showSamples, showStage, showStrip, sentence } from "./panels";
+import { element, markSample, showBars, showDrawing, showMemory, showSamples, showStage, showStrip, sentence } from "./panels";
 import { readPicture } from "./pictures";
 import { Question } from "./question";
 import { fromFragment, toFragment } from "./share";
@@ -110,6 +110,7 @@ async function lookAt(): Promise<void> {
   const { about } = model;
   pixels = pixelsOf(source, about, fit.checked);
   pad.setPen(penOf(fit.checked ? 0 : Math.min(about.width, about.height)));
+  markSample("sample" in source ? source.sample : undefined);
   share();
   await viewer.look(pixels);
 }

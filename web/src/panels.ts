@@ -9,13 +9,16 @@ import type { Viewer } from "./viewer";
 /** The most classes that have a bar. */
 const BARS = 10;
 
+/** The least side of an image that needs a larger thumbnail to be seen, in pixels. */
+const SMALL = 48;
+
 /** Return an element of the page. */
 export function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
 }
 
 export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 /** Show the images that come with a model, and tell which one is chosen. */
@@ -31,7 +34,14 @@ export function showSamples(about: About, chosen: (index: number) => void): void
     button.addEventListener("click", () => chosen(i));
     return button;
   });
-  element("samples").replaceChildren(...buttons);
+  const list = element("samples");
+  list.classList.toggle("scenes", Math.min(about.width, about.height) > SMALL);
+  list.replaceChildren(...buttons);
+}
+
+/** Mark the image that is looked at, where it is one of those that come with a model. */
+export function markSample(chosen: number | undefined): void {
+  [...element("samples").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
 }
 
 /** Show the image, and the frames of the glimpses up to the one that is shown. */
