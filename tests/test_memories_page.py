@@ -63,3 +63,15 @@ def test_only_what_a_record_lacks_is_measured_and_nothing_of_another_recipe(memo
     found = json.loads(kept_file.read_text())
     assert found["recipe"] == tiny.to_dict()
     assert [row[:3] for row in found["runs"][0]["measured"]] == [[*row.values()][:3] for row in both["measured"]]
+
+
+def test_the_table_of_read_outs_is_what_the_figures_give(memories: ModuleType):
+    read_outs = importlib.import_module("read_outs")
+    assert read_outs.PAGE.read_text() == read_outs.write(), "run: python docs/read_outs.py"
+    assert len(read_outs.known()) == len(read_outs.MEMORIES) * len(read_outs.RECIPES) * len(read_outs.TASKS)
+
+
+def test_a_read_out_that_was_not_measured_is_told(memories: ModuleType):
+    read_outs = importlib.import_module("read_outs")
+    said = read_outs.text({("delta", "no norm", "recall"): 0.125})
+    assert "| recall | `delta` | not measured | 12.5 | not measured |" in said
