@@ -73,7 +73,7 @@ def test_every_locator_can_be_told_where_to_look(cls: Any, views: int):
 
 
 def test_a_retina_has_a_width_of_its_own():
-    with pytest.raises(ConfigError, match="a retina has a width of its own"):
+    with pytest.raises(ConfigError, match="The policy 'random' says where to look"):
         stawm.build("stawm-cluttered-60", policy={"name": "random", "width": 0.5})
 
 
@@ -81,7 +81,7 @@ def test_a_locator_that_cannot_be_told_is_refused():
     class Deaf(Crop):
         facing = Locator.facing
 
-    with pytest.raises(ConfigError, match="The policy 'fixed' needs a locator with a method facing"):
+    with pytest.raises(ConfigError, match="The locator 'crop' has no method facing"):
         Fixed(locator=Deaf(glimpse_size=3, image_size=(9, 9)), glimpses=2)
 
 

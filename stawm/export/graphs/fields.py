@@ -16,7 +16,8 @@ from stawm.heads.cued import cued
 from stawm.heads.output import Latent, Output, Trace
 from stawm.heads.together import declared
 from stawm.models.evidence import sums_up
-from stawm.models.model import Model
+from stawm.models.looker import Looker
+from stawm.models.model import Model, Stawm
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -53,8 +54,8 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     found: set[str] = set()
     loops, looks = config.glimpses is not None, getattr(config, "locator", None) is not None
     if looks:
-        found |= {"pose", "corners", "glimpses"} | ({"memory_input"} if hasattr(model, "recall") else set())
-        found |= {"matrix"} if hasattr(model, "memory") else set()
+        found |= {"pose", "corners", "glimpses"} | ({"memory_input"} if isinstance(model, Looker) else set())
+        found |= {"matrix"} if isinstance(model, Stawm) else set()
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
@@ -136,7 +137,7 @@ def _group(cls: Any, named: Mapping[str, Tensor]) -> Any:
 
 def probes(model: Model) -> tuple[str, ...]:
     """Return the names of what every graph of a model computes, whether it is an output or not."""
-    if not hasattr(model, "recall"):
+    if not isinstance(model, Looker):
         return ()
     return ("memory_input", *(RECALL + called(head) for head in model.config.heads))
 

@@ -1,5 +1,6 @@
 """What is exported: a function from named tensors to named tensors."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ FILLED = {name for fill in ("zeros", "ones", "full", "empty") for name in (f"{fi
 """Operations of ATen that make a tensor as large as another, whatever is in it."""
 
 
-class Graph(nn.Module):
+class Graph(nn.Module, ABC):
     """A module that becomes one ONNX graph.
 
     Attributes:
@@ -26,9 +27,9 @@ class Graph(nn.Module):
     sides: tuple[int, int] | None = None
     asked: tuple[str, ...] = ()
 
+    @abstractmethod
     def compute(self, given: State) -> Mapping[str, Any]:
         """Return everything that is computed, by name."""
-        raise NotImplementedError
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs in their order, of inputs in theirs."""

@@ -13,7 +13,8 @@ from stawm.export.graphs.names import RECALL, STEER, reads_every_glimpse
 from stawm.export.graphs.steering import Steering
 from stawm.heads.output import Noise
 from stawm.models.evidence import evidence
-from stawm.models.model import Model
+from stawm.models.looker import Looker
+from stawm.models.model import Model, Stawm
 from stawm.nn.glimpse_loop import flatten_time
 from stawm.nn.precision import full_precision
 
@@ -51,7 +52,7 @@ class Rollout(Graph):
         noise = Noise(**{name: given.get(f"noise_{name}") for name in Noise._fields})
         outputs = set(self.outputs)
         every = reads_every_glimpse(outputs)
-        if hasattr(self.model, "recall"):
+        if isinstance(self.model, Looker):
             named = self._recalled(given, noise, outputs, every)
         else:
             named = flatten(self.model.unroll(given["image"], self.glimpses, noise, every=every))
@@ -80,7 +81,7 @@ class Rollout(Graph):
         """Return what was seen, what each head reads, and how to get the memory in the end."""
         if (steer := Steering.of(given)) is None:
             seen = self.model.look(given["image"], self.glimpses, noise=noise)
-            if not hasattr(self.model, "memory"):
+            if not isinstance(self.model, Stawm):
                 return seen, self.model.recall(seen, reads), Tensor
             queries = cues.queries(self.model, seen.context, given)
             recalled, state = self.model.remember(seen, reads, queries=queries)

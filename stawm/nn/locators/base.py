@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from stawm.configuration import Config
 from stawm.core.pyramid import Pyramid
+from stawm.errors import ConfigError
 
 
 class Locator(nn.Module, ABC):
@@ -55,9 +56,9 @@ class Locator(nn.Module, ABC):
             width: How wide the first view is, as a share of the image; as in `start_pose` where left out.
 
         Raises:
-            NotImplementedError: The locator cannot be told so; the message says what is needed in its place.
+            ConfigError: The locator cannot be told so.
         """
-        raise NotImplementedError(f"a locator with a method facing, which {self.config.name!r} has not")
+        raise ConfigError([f"The locator {self.config.name!r} has no method facing: it cannot be told where to look."])
 
     def prepare(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return what glimpses are taken of, made once for all glimpses of an image: the image, unless it says else."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stawm.configuration import Interval
 from stawm.core import crop
+from stawm.errors import ConfigError
 from stawm.nn.locators.grid import GridConfig, GridLocator
 
 
@@ -43,7 +44,7 @@ class Retina(GridLocator):
     def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
         """Return the place itself."""
         if width is not None:
-            raise NotImplementedError("width=null, as a retina has a width of its own: locator.width")
+            raise ConfigError(["A retina has a width of its own, locator.width: leave out the width of the policy."])
         return (x, y)
 
     def grid(self, pose: Float[Tensor, "b 2"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:

@@ -117,7 +117,10 @@ class Memory(nn.Module, ABC, Generic[S]):
 
     def _contributions(self, E: Tensor, q: Tensor) -> Contributions:
         """Return what each write gives to a read, and what none does; for rules whose read is such a sum."""
-        raise NotImplementedError
+        raise InputError(
+            f"What the memory {self.config.name!r} reads is no sum over its writes, so it cannot be said how much "
+            "each of them gives."
+        )
 
     def _settle(self, state: S, writes: int) -> S:
         """Return the same memory in the form that it has after further writes, for rules with several."""
@@ -216,11 +219,6 @@ class Memory(nn.Module, ABC, Generic[S]):
         Raises:
             InputError: What this memory reads is no sum over its writes, or shapes do not fit.
         """
-        if not self.sums_up:
-            raise InputError(
-                f"What the memory {self.config.name!r} reads is no sum over its writes, so it cannot be said how much "
-                "each of them gives."
-            )
         self._check("E", E, "(b, n, m)", None, self.input_size)
         self._check("q", q, "(b, m)", None)
         E, q = full_precision(E), full_precision(q)

@@ -108,8 +108,9 @@ class Facing(nn.Module):
         super().__init__()
         try:
             still, right, down = (locator.facing(x, y, width) for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
-        except NotImplementedError as error:
-            raise ConfigError([f"The policy {policy!r} needs {error}."]) from None
+        except ConfigError as error:
+            faults = [f"The policy {policy!r} says where to look. {fault}" for fault in error.faults]
+            raise ConfigError(faults) from None
         self.still = Exact(still)
         self.right = Exact([a - b for a, b in zip(right, still, strict=True)])
         self.down = Exact([a - b for a, b in zip(down, still, strict=True)])
