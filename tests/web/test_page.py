@@ -218,6 +218,35 @@ def test_the_evidence_is_that_of_python(page: Browser, model: Any) -> None:
     shares, _ = found.of(found.labels)
     shown = page.run("return [...document.querySelectorAll('#strip .share')].map((bar) => bar.dataset.share)")
     np.testing.assert_allclose([float(share) for share in shown], shares[0], atol=10 * CLOSE)
+    said = page.run("return [...document.querySelectorAll('#strip .most')].map((one) => one.textContent)")
+    assert said == [f"speaks for {NAMES[k]}" for k in found.shares[0].argmax(dim=1).tolist()]
+
+
+def test_the_memory_is_that_of_python(page: Browser, model: Any) -> None:
+    """Every entry of W after each glimpse, written or not."""
+    n = model.config.glimpses
+    found = page.wait(
+        """
+        const { load } = await import(new URL("assets/stawm.js", document.baseURI));
+        const model = await load(`models/${given[0]}/`);
+        const looking = await model.begin(model.about.samples[0].pixels);
+        const found = [];
+        for (const written of [true, false, true]) {
+          await looking.step({ written });
+          found.push([...(await looking.ask()).matrix]);
+        }
+        return found;
+        """,
+        model.config.name,
+    )
+    for t in range(1, n + 1):
+        steer = steering.neutral(1, t, 6)
+        steer.written[0, 1:2] = 0
+        with torch.no_grad():
+            run = Rollout(model, t, ("matrix",), steered=True).run(
+                {"image": digit(model, 0), **Steering(*steer).named()}
+            )
+        torch.testing.assert_close(torch.tensor(found[t - 1]), run["matrix"].flatten(), atol=1e-6, rtol=1e-4)
 
 
 def test_a_glimpse_is_placed_by_hand(page: Browser, model: Any) -> None:

@@ -87,8 +87,9 @@ export function showBars(found: Answer | undefined, { names, verdictOf }: Shown)
 export function showStrip(viewer: Viewer, about: About, shown: Shown): void {
   const rows = rowsOf(element("strip"), viewer.glimpses.length, (i) => card(viewer, i));
   const answer = viewer.answers[viewer.at];
-  const shares = answer && !shown.asked ? sharesOf(answer, viewer.glimpses.slice(0, viewer.at)).map((share) => share?.[answer.best]) : [];
-  const most = Math.max(...shares.map((share) => Math.abs(share ?? 0)), 1e-6);
+  const shares = answer && !shown.asked ? sharesOf(answer, viewer.glimpses.slice(0, viewer.at)) : [];
+  const best = answer?.best ?? -1;
+  const most = Math.max(...shares.map((share) => Math.abs(share?.[best] ?? 0)), 1e-6);
   rows.forEach((row, i) => {
     const glimpse = viewer.glimpses[i]!;
     const written = glimpse.steer.written !== false;
@@ -96,7 +97,8 @@ export function showStrip(viewer: Viewer, about: About, shown: Shown): void {
     showPictures(row.querySelector(".pictures")!, glimpse, viewer.sketch(i + 1), about);
     row.querySelector(".words")!.textContent = wordsOf(viewer.answers[i + 1], glimpse, shown, i);
     row.querySelector("input")!.checked = written;
-    showShare(row.querySelector(".share")!, shares[i], most, about.classes[answer?.best ?? -1]);
+    showShare(row.querySelector(".share")!, shares[i]?.[best], most, about.classes[best]);
+    showMost(row.querySelector(".most")!, shares[i], about.classes);
   });
 }
 
@@ -114,7 +116,7 @@ function card(viewer: Viewer, i: number): HTMLElement {
   box.setAttribute("aria-label", `Glimpse ${i + 1} is written to the memory`);
   box.addEventListener("change", () => void viewer.setWritten(i, box.checked));
   label.append(box, "written");
-  row.append(show, make("div", "words"), make("div", "share"), label);
+  row.append(show, make("div", "words"), make("div", "share"), make("div", "most"), label);
   return row;
 }
 
@@ -131,6 +133,12 @@ function showShare(place: HTMLElement, share: number | undefined, most: number, 
   place.title = `${share < 0 ? "" : "+"}${share.toFixed(2)} for ${name}`;
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", place.title);
+}
+
+/** Say for which class a glimpse speaks most. */
+function showMost(place: HTMLElement, shares: Float32Array | undefined, classes: readonly string[]): void {
+  place.hidden = !shares?.length;
+  if (shares) place.textContent = `speaks for ${classes[shares.indexOf(Math.max(...shares))]}`;
 }
 
 function showPictures(place: Element, glimpse: Glimpse, sketch: { pixels: Float32Array; channels: number } | undefined, about: About): void {
