@@ -61,7 +61,7 @@ class Rollout(Graph):
         if "corners" in outputs:
             size = (extent(given["image"]),) if self.sides else ()
             corners = self.model.locator.frame(full_precision(flatten_time(named["pose"])), *size)
-            named["corners"] = corners.unflatten(0, (-1, self.glimpses))
+            named["corners"] = corners.unflatten(0, (-1, named["pose"].shape[1]))
         return _floats(named)
 
     def _recalled(self, given: State, noise: Noise, outputs: Collection[str], every: bool) -> dict[str, Tensor]:
