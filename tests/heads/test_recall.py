@@ -119,7 +119,10 @@ def test_what_is_no_cue_is_refused(cue: Any, message: str):
 def test_every_policy_is_asked_and_learns(policy: str):
     model = asked(policy=policy).train()
     output = model(images(), cue=[[4, 1], [0, 0], [2, 3]], generator=torch.Generator().manual_seed(0))
-    model.loss(output, images(), torch.tensor([[1, 2], [HOLE, 3], [6, HOLE]]))["total"].backward()
+    answers = torch.tensor([[1, 2], [HOLE, 3], [6, HOLE]])
+    boxes = torch.tensor([[[1, 2, 6, 8]]]).expand(3, -1, -1)
+    targets = {"recall": answers, "places": boxes} if model.learns_places else answers
+    model.loss(output, images(), targets)["total"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
     model.eval()
     output, state = model.watch(images(), cue=[1, 3])

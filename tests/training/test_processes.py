@@ -106,12 +106,19 @@ def test_weights_of_shares():
     assert Weights.of_share(0, 1, 2) == (0.0, 0.0)
 
 
+def doubled(batch: Any) -> Any:
+    """Return a batch twice over, of several tensors by their names."""
+    if isinstance(batch, dict):
+        return {name: doubled(each) for name, each in batch.items()}
+    return torch.cat([batch, batch])
+
+
 @pytest.mark.parametrize("preset", stawm.list_names("preset", origin="stawm"))
 def test_which_losses_are_summed_is_as_they_are(preset: str):
     """A part that is summed doubles where the batch is doubled, an averaged one stays."""
     model = small(preset).eval()
     images, labels = inputs(model)
-    images2, labels2 = torch.cat([images, images]), torch.cat([labels, labels])
+    images2, labels2 = doubled(images), doubled(labels)
     with torch.no_grad():
         once = model.loss_parts(model(images), images, labels)
         twice = model.loss_parts(model(images2), images2, labels2)

@@ -73,7 +73,12 @@ def mixed(preset: str) -> dict[str, Any]:
     return options | {"glimpses": 1 if any_size or preset == "stawm-cifar-mnv2" else 2}
 
 
-@pytest.mark.parametrize("preset", DISTINCT)
+SLOW = ("stawm-photo", "stawm-recall")  # half a minute each
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name for name in DISTINCT]
+)
 def test_every_preset_with_components_in_turn(preset: str, tmp_path: Path) -> None:
     model = small(preset, **mixed(preset))
     report = to_onnx(model, tmp_path / "m.onnx", outputs=available(model), batches=BATCHES)
