@@ -7,7 +7,6 @@
 All seeds of all memories take about an hour and a half on one core, most of it `backpropamine`.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,20 +119,11 @@ def write(page: Path = PAGE) -> str:
     return results.between(page, START, END, text(kept.kept(), kept.records()))
 
 
-def main() -> None:
-    """Measure, keep, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", type=Path, metavar="FOLDER")
-    parser.add_argument("--take", type=Path, metavar="FOLDER")
-    args = parser.parse_args()
-    if args.measure:
-        measure_all(args.measure)
-        return
-    if args.take:
-        trials.keep(kept.FILE, take(args.take))
-        kept.records.cache_clear()
-    PAGE.write_text(write())
+def keep(folder: Path) -> None:
+    """Keep what was measured in a folder."""
+    trials.keep(kept.FILE, take(folder))
+    kept.records.cache_clear()
 
 
 if __name__ == "__main__":
-    main()
+    trials.command(__doc__, PAGE, measure_all, keep, write)

@@ -7,7 +7,6 @@
 The usual recipe is not measured again: its figures are those of stawm/trial/kept.json.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,20 +90,11 @@ def write(page: Path = PAGE) -> str:
     return results.between(page, START, END, text(known()))
 
 
-def main() -> None:
-    """Measure, keep, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", type=Path, metavar="FOLDER")
-    parser.add_argument("--take", type=Path, metavar="FOLDER")
-    args = parser.parse_args()
-    if args.measure:
-        measure_all(args.measure)
-        return
-    if args.take:
-        FILE.parent.mkdir(exist_ok=True)
-        trials.keep(FILE, take(args.take))
-    PAGE.write_text(write())
+def keep(folder: Path) -> None:
+    """Keep what was measured in a folder."""
+    FILE.parent.mkdir(exist_ok=True)
+    trials.keep(FILE, take(folder))
 
 
 if __name__ == "__main__":
-    main()
+    trials.command(__doc__, PAGE, measure_all, keep, write)

@@ -1,5 +1,6 @@
 """Records of trials of memories: measured into a file each, on what it lacks, and put together in one."""
 
+import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -72,3 +73,23 @@ def keep(file: Path, found: Mapping[str, Any]) -> None:
     runs = ",\n".join("  " + json.dumps(run) for run in found["runs"])
     common = json.dumps({key: value for key, value in found.items() if key != "runs"}, indent=1)
     file.write_text(f'{common[:-2]},\n "runs": [\n{runs}\n ]\n}}\n')
+
+
+def command(
+    words: str | None,
+    page: Path,
+    measure_all: Callable[[Path], None],
+    keep: Callable[[Path], None],
+    write: Callable[[], str],
+) -> None:
+    """Measure into a folder, or keep what was measured there, and write the page."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", type=Path, metavar="FOLDER")
+    parser.add_argument("--take", type=Path, metavar="FOLDER")
+    args = parser.parse_args()
+    if args.measure:
+        measure_all(args.measure)
+        return
+    if args.take:
+        keep(args.take)
+    page.write_text(write())

@@ -48,13 +48,7 @@ class Glimpse(Part):
     def __init__(self, model: Draw, init: Init, sample: bool, outputs: Sequence[str]) -> None:
         super().__init__(model)
         self.frames = "corners" in outputs
-        noise = {f"noise_{name}": torch.full((1, *shape), 0.5) for name, shape in model.noise_shapes(1).items()}
-        given = {"image": torch.zeros(1, *model.config.image)} | {IN + n: value for n, value in init.empty.items()}
-        given |= noise if sample else {}
-        self.outputs = tuple(OUT + name for name in init.empty)
-        gives = self.compute(given)
-        self.outputs += tuple(name for name in outputs if name in gives)
-        self.narrow(given)
+        self.fit(init.empty, sample, outputs)
 
     def compute(self, given: State) -> dict[str, Any]:
         """Return the next state and what was seen."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from stawm.errors import ExportError
 from stawm.export.graphs.fields import flatten, in_order
 from stawm.export.graphs.graph import Graph, State, used_inputs
-from stawm.export.graphs.names import IN, RECALL
+from stawm.export.graphs.names import IN, OUT, RECALL
 from stawm.heads import together
 from stawm.heads.base import Head, Scene
 from stawm.heads.config import label_of
@@ -37,6 +37,22 @@ class Part(Graph):
         self.inputs = tuple(given)
         used = used_inputs(self, given)
         self.inputs = tuple(name for name in given if name in used or not name.startswith(IN))
+
+    def fit(self, empty: State, sample: bool, outputs: Sequence[str]) -> None:
+        """Give the next state and those outputs that one look has, found on an example; take what these use.
+
+        Args:
+            empty: The state before the first glimpse, for a batch of one.
+            sample: Whether random numbers are put in.
+            outputs: The outputs that a rollout would have.
+        """
+        noise = {f"noise_{name}": torch.full((1, *shape), 0.5) for name, shape in self.model.noise_shapes(1).items()}
+        given = {"image": torch.zeros(1, *self.model.config.image)} | {IN + n: value for n, value in empty.items()}
+        given |= noise if sample else {}
+        self.outputs = tuple(OUT + name for name in empty)
+        gives = self.compute(given)
+        self.outputs += tuple(name for name in outputs if name in gives)
+        self.narrow(given)
 
     def scenes(self, looks: Look | None, given: State) -> dict[str, Scene]:
         """Return what each head may use of one glimpse, by the heads' names."""
