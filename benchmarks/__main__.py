@@ -7,7 +7,7 @@ out again.
 import subprocess
 import sys
 
-NAMES = ("startup", "data", "memory", "inference", "training", "scaling", "large", "profile")
+NAMES = ("startup", "data", "scenes", "memory", "inference", "training", "scaling", "large", "profile")
 
 if __name__ == "__main__":
     for name in NAMES:
