@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 
 import torch
+from sklearn.cluster import KMeans
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 import stawm
@@ -72,9 +74,36 @@ def shuffled_test(model: Model, source: str) -> data.ImageSet:
 
 
 def parts(model: Model, source: str) -> None:
-    """Draw how a digit comes about on the canvas."""
-    pixels = to_unit(shuffled_test(model, source).images[:3])
-    sheet.save(viz.drawings(model, pixels), IMAGES / "parts.png")
+    """Draw how a digit comes about on the canvas, and measure whether parts repeat and what they tell of the class."""
+    test, train = shuffled_test(model, source), data.load(source, image=model.config.image).train
+    sheet.save(viz.drawings(model, to_unit(test.images[:3])), IMAGES / "parts.png")
+    asked, known = (_drawn(model, some.take(slice(0, count))) for some, count in ((test, 2000), (train, 10000)))
+    for step in range(model.config.glimpses):
+        print(f"glimpse {step + 1} tells:", _told(asked, known, slice(step, step + 1)))
+    print("all of them tell:", _told(asked, known, slice(None)))
+    for count in (16, 64):
+        print(f"{count} parts explain {_explained(asked[2], count):.0%} of what sketches differ by")
+
+
+def _drawn(model: Model, digits: data.ImageSet) -> tuple[Tensor, Tensor, Tensor]:
+    """Return latents, classes and sketches as they are seen: (b, n, l), (b,), (b, n, s)."""
+    with torch.no_grad():
+        outputs = [model.eval()(model.normalise(to_unit(some))) for some in digits.images[:].split(500)]
+    latents = torch.cat([output.latent.mu for output in outputs])
+    return latents, digits.labels, torch.cat([output.sketches.flatten(2) for output in outputs]).sigmoid()
+
+
+def _told(asked: tuple[Tensor, ...], known: tuple[Tensor, ...], steps: slice) -> str:
+    """Say how often the 15 digits whose latents are nearest are mostly of another class."""
+    near = KNeighborsClassifier(15).fit(known[0][:, steps].flatten(1), known[1])
+    return f"{1 - near.score(asked[0][:, steps].flatten(1), asked[1]):.1%} wrong"
+
+
+def _explained(sketches: Tensor, count: int) -> float:
+    """Return the share of the sketches' variance that goes when each is replaced by the nearest of so many."""
+    every = sketches.flatten(0, 1)
+    found = KMeans(count, n_init=1, random_state=0).fit(every)
+    return 1 - found.inertia_ / (every - every.mean(dim=0)).square().sum().item()
 
 
 def seeing(model: Model, source: str) -> None:
