@@ -26,7 +26,7 @@ def model() -> Any:
     return shaken(tiny(**looks, heads=head), scale=0.2).eval()
 
 
-@pytest.fixture(scope="module", params=["fp32", "int8"])
+@pytest.fixture(scope="module", params=[pytest.param("fp32", marks=pytest.mark.long), "int8"])
 def page(request: Any, model: Any, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     site: Path = tmp_path_factory.mktemp("recall") / "site"
     write_site([model], site, weights="fp32", precision=request.param, batches=(1,))

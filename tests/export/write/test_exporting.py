@@ -73,7 +73,16 @@ def mixed(preset: str) -> dict[str, Any]:
     return options | {"glimpses": 1 if any_size or preset == "stawm-cifar-mnv2" else 2}
 
 
-SLOW = ("stawm-photo", "stawm-recall")  # half a minute each
+SLOW = (
+    "stawm-photo",
+    "stawm-recall",
+    "stawm-cluttered-60",
+    "stawm-cifar-mnv2",
+    "dram-pairs-100",
+    "dram-soft-pairs-100",
+    "edram-cluttered-100",
+)
+"""They take ten seconds or more each; their components are exported by other tests too."""
 
 
 @pytest.mark.parametrize(
