@@ -32,6 +32,8 @@ class Bernoulli(Canvas):
         """Whether every sketch but a ground has one colour, so that what it shows must be the shape of its mask."""
         ground_size: Annotated[int, SIZE] | None = None
         """Of how many cells a side a ground is made at most, so that it cannot show what is small; null is any."""
+        mask_bias: float = 0.0
+        """What is added to masks before their sigmoid: below 0 they cover little in an untrained model."""
         sampled: bool = True
         """Whether masks are sampled while training; else they are always their probability."""
 
@@ -44,6 +46,8 @@ class Bernoulli(Canvas):
 
     def activate(self, sketch: Float[Tensor, "b s g g"]) -> Float[Tensor, "b s g g"]:
         """Bring mask and picture between 0 and 1, before they are placed."""
+        if self.config.mask_bias:
+            sketch = torch.cat([sketch[:, :1] + self.config.mask_bias, sketch[:, 1:]], dim=1)
         return sketch.sigmoid()
 
     def unroll(
