@@ -4,7 +4,7 @@
     over:       C_n = C_{n-1} ⊙ (1 - B_n) + U_n ⊙ B_n,  C_0 = 0              the paper's Eq. 4; Porter and Duff 1984
     concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2017; Jang et al. 2017
     one colour: U'_n = Σ U_n ⊙ P_n / Σ P_n,  sums over pixels                the mean of a region, Chan and Vese 2001
-    coarse:     U'_n = L_h A_h U_n A_wᵀ L_wᵀ                                 means of s x s cells, joined by straight lines
+    coarse:     U'_n = L_h A_h U_n A_wᵀ L_wᵀ                                 means of s x s cells, joined by lines
 
 A_h, (s, h), takes the mean of each of s cells along a side of h pixels; L_h, (h, s), gives each pixel what lies on the
 straight line between the centres of the two cells around it, and beyond the outermost centres what these have.
@@ -51,11 +51,12 @@ def coarse(sketches: Float[Tensor, "*b c h w"], side: int) -> Float[Tensor, "*b 
 
 def _coarsening(size: int, side: int) -> Float[Tensor, "size size"]:
     """Return L A of a side: from pixels to the means of cells, and back along straight lines."""
-    edges, cells = torch.arange(size + 1) / size, torch.arange(side + 1) / side
+    pixels, numbers = torch.arange(size + 1, dtype=torch.float64), torch.arange(side + 1, dtype=torch.float64)
+    edges, cells = pixels / size, numbers / side
     low, high = torch.maximum(edges[:-1], cells[:-1, None]), torch.minimum(edges[1:], cells[1:, None])
     means = (high - low).clamp(min=0) * side
-    centres = ((torch.arange(size) + 0.5) * side / size - 0.5).clamp(0, side - 1)
-    lines = (1 - (centres[:, None] - torch.arange(side)).abs()).clamp(min=0)
+    centres = ((pixels[:-1] + 0.5) * side / size - 0.5).clamp(0, side - 1)
+    lines = (1 - (centres[:, None] - numbers[:-1]).abs()).clamp(min=0)
     return lines @ means
 
 

@@ -50,10 +50,11 @@ def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: 
 class Sketcher(nn.Module):
     """From what was read to the latent, and from the latent to a sketch."""
 
-    def __init__(self, features: int, latent: int, decoder: Decoder) -> None:
+    def __init__(self, features: int, latent: int, decoder: Decoder, start_logvar: float = 0.0) -> None:
         super().__init__()
         self.mu = nn.Linear(features, latent)
         self.logvar = nn.Linear(features, latent)
+        self.logvar.bias.data += start_logvar
         self.expand = nn.Linear(latent, decoder.in_features)
         self.decoder = decoder
 
@@ -91,6 +92,9 @@ class DrawingHead(Head):
         """k, how many numbers a sketch is drawn from."""
         beta: Annotated[float, NON_NEGATIVE] = 4.0
         """β, the weight of the divergence (Eq. 5)."""
+        start_logvar: float = 0.0
+        """About what the logarithm of the latent's variance is in an untrained model: far below 0 little noise hides
+        what was seen while the model begins to learn."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
         sketch_size: Annotated[int, SIDE] | None = None
@@ -136,7 +140,7 @@ class DrawingHead(Head):
         self.query = Query(context_features, memory_size)
         self.canvas = canvas
         decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
-        self.sketcher = Sketcher(memory_size, self.config.latent, decoder)
+        self.sketcher = Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar)
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
         """Read after every glimpse."""

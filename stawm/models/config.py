@@ -100,6 +100,11 @@ class SharedConfig(Config):
         return self.head("drawing") is not None
 
     @property
+    def has_latent(self) -> bool:
+        """Whether what the model draws is drawn from a Gaussian latent."""
+        return self.draws
+
+    @property
     def masked(self) -> bool:
         """Whether the model draws with masks."""
         return False

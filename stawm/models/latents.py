@@ -94,8 +94,8 @@ def check_latents(model: Model, count: int, z: Tensor) -> None:
 def _form(model: Model) -> tuple[int, int]:
     """Return how many sketches a model makes of an image, and of how many numbers each."""
     head = model.config.head("drawing")
-    if head is None:
-        raise InputError(f"{model.config.name} does not draw, so there is no latent to draw from.")
+    if head is None or not model.config.has_latent:
+        raise InputError(f"{model.config.name} does not draw from a latent, so there is none to be given.")
     return model.config.glimpses or 1, head.latent
 
 
