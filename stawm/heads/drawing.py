@@ -24,7 +24,7 @@ from stawm.nn.backbones.layers import parse_layers
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.decoder import Decoder, default_layers
 from stawm.nn.glimpse_loop import flatten_time
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import WideLinear, full_precision, without_autocast
 
 
 def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: int, size: tuple[int, int]) -> Decoder:
@@ -50,13 +50,25 @@ def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: 
 class Sketcher(nn.Module):
     """From what was read to the latent, and from the latent to a sketch."""
 
-    def __init__(self, features: int, latent: int, decoder: Decoder, start_logvar: float = 0.0) -> None:
+    def __init__(
+        self, features: int, latent: int, decoder: Decoder, start_logvar: float = 0.0, levels: int | None = None
+    ) -> None:
+        """Make it.
+
+        Args:
+            features: How many numbers are read.
+            latent: k.
+            decoder: What makes a sketch.
+            start_logvar: About what the logarithm of the latent's variance starts from.
+            levels: Of how many channels a sketch is, where the latent also decides a level for each; None for none.
+        """
         super().__init__()
         self.mu = nn.Linear(features, latent)
         self.logvar = nn.Linear(features, latent)
         self.logvar.bias.data += start_logvar
         self.expand = nn.Linear(latent, decoder.in_features)
         self.decoder = decoder
+        self.levels = None if levels is None else WideLinear(latent, levels)
 
     def forward(
         self, x: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
@@ -68,7 +80,8 @@ class Sketcher(nn.Module):
 
     def decode(self, z: Float[Tensor, "b n k"]) -> Float[Tensor, "b n s h w"]:
         """Return the sketches that are drawn from latents."""
-        return self.decoder(self.expand(z).relu())
+        sketches = self.decoder(self.expand(z).relu())
+        return sketches if self.levels is None else full_precision(sketches) + self.levels(z)[..., None, None]
 
 
 class DrawingHead(Head):
@@ -95,6 +108,9 @@ class DrawingHead(Head):
         start_logvar: float = 0.0
         """About what the logarithm of the latent's variance is in an untrained model: far below 0 little noise hides
         what was seen while the model begins to learn."""
+        levels: bool = False
+        """Whether the latent also decides, by one linear layer, what is added to every pixel of each channel of a
+        sketch, so that its mean colour need not go through the decoder."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
         sketch_size: Annotated[int, SIDE] | None = None
@@ -140,7 +156,8 @@ class DrawingHead(Head):
         self.query = Query(context_features, memory_size)
         self.canvas = canvas
         decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
-        self.sketcher = Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar)
+        levels = canvas.sketch_channels if self.config.levels else None
+        self.sketcher = Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar, levels)
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
         """Read after every glimpse."""

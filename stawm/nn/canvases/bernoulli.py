@@ -1,7 +1,7 @@
 """The Bernoulli canvas."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,9 @@ class Bernoulli(Canvas):
         """Whether the first sketch is the ground, which covers all that is there: its mask is 1 everywhere."""
         flat: bool = False
         """Whether every sketch but a ground has one colour, so that what it shows must be the shape of its mask."""
+        flat_by: Literal["mask", "frame"] = "mask"
+        """What the one colour of a flat sketch is the mean of: of what its mask covers, or of all that was sketched, so
+        that it stays as it is where the mask changes."""
         ground_size: Annotated[int, SIZE] | None = None
         """Of how many cells a side a ground is made at most, so that it cannot show what is small; null is any."""
         mask_bias: float = 0.0
@@ -66,7 +69,8 @@ class Bernoulli(Canvas):
         masks, pictures = sketches[:, :, :1], sketches[:, :, 1:]
         if self.config.flat:
             kept = int(self.config.ground)
-            flat = canvas.one_colour(pictures[:, kept:], masks[:, kept:])
+            covered = masks[:, kept:] if self.config.flat_by == "mask" else (masks[:, kept:] > 0).to(masks)
+            flat = canvas.one_colour(pictures[:, kept:], covered)
             pictures = torch.cat([pictures[:, :kept], flat], dim=1)
         if self.config.ground and self.config.ground_size is not None:
             ground = canvas.coarse(pictures[:, :1], self.config.ground_size)
