@@ -111,6 +111,8 @@ class DrawingHead(Head):
         levels: bool = False
         """Whether the latent also decides, by one linear layer, what is added to every pixel of each channel of a
         sketch, so that its mean colour need not go through the decoder."""
+        first_apart: bool = False
+        """Whether the first sketch of an image, such as a ground, has a latent layer and a decoder of its own."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
         sketch_size: Annotated[int, SIDE] | None = None
@@ -155,9 +157,14 @@ class DrawingHead(Head):
         self.image_size = image_size
         self.query = Query(context_features, memory_size)
         self.canvas = canvas
-        decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
         levels = canvas.sketch_channels if self.config.levels else None
-        self.sketcher = Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar, levels)
+
+        def sketcher() -> Sketcher:
+            decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
+            return Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar, levels)
+
+        self.sketcher = sketcher()
+        self.first = sketcher() if self.config.first_apart else None
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
         """Read after every glimpse."""
@@ -165,10 +172,31 @@ class DrawingHead(Head):
 
     def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
         """Return the latent and the sketch of each glimpse, and keep the sketch where it is placed."""
-        latent, sketches = self.sketcher(answers, scene.noise.latent)
+        latent, sketches = self.sketch(answers, scene.noise.latent)
         active, placed = self.place(sketches, scene)
         noise = {} if scene.noise.mask is None else {"mask_noise": scene.noise.mask}
         return {"latent": latent, "sketches": active}, {"sketches": placed, **noise}
+
+    def sketch(
+        self, answers: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
+    ) -> tuple[Latent, Float[Tensor, "b n s g g2"]]:
+        """Return the latent and the sketch of each glimpse; the latent's mean is drawn where there is no noise."""
+        if self.first is None:
+            return self.sketcher(answers, noise)
+        ends = None if noise is None else noise[:, :1], None if noise is None else noise[:, 1:]
+        latent, sketch = self.first(answers[:, :1], ends[0])
+        if answers.shape[1] == 1:
+            return latent, sketch
+        others, sketches = self.sketcher(answers[:, 1:], ends[1])
+        together = (torch.cat(pair, dim=1) for pair in zip(latent, others, strict=True))
+        return Latent(*together), torch.cat([sketch, sketches], dim=1)
+
+    def decode(self, z: Float[Tensor, "b n k"]) -> Float[Tensor, "b n s g g2"]:
+        """Return the sketches that are drawn from latents, the first by its own decoder where it has one."""
+        if self.first is None:
+            return self.sketcher.decode(z)
+        parts = [self.first.decode(z[:, :1]), *([self.sketcher.decode(z[:, 1:])] if z.shape[1] > 1 else [])]
+        return torch.cat(parts, dim=1)
 
     def place(
         self, sketches: Float[Tensor, "b n s g g2"], scene: Scene

@@ -40,7 +40,7 @@ def redraw(model: Model, images: Float[Tensor, "b c h w"], z: Float[Tensor, "b s
         assert looks is not None
         again: Any = (None if part is None else part.repeat_interleave(z.shape[1], dim=0) for part in looks)
         head: DrawingHead = model.heads["drawing"]
-        _, placed = head.place(head.sketcher.decode(z.flatten(0, 1)), Scene(Look(*again), model.locator, Noise()))
+        _, placed = head.place(head.decode(z.flatten(0, 1)), Scene(Look(*again), model.locator, Noise()))
         return head.conclude({"sketches": placed})["canvas"].unflatten(0, z.shape[:2])
 
 
