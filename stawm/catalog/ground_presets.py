@@ -6,6 +6,7 @@ from stawm.catalog import recipes
 from stawm.catalog.records import preset
 
 _PLAIN: dict[str, Any] = {"name": "conv", "norm": "none", "bias": True, "init": "kaiming"}
+_NORMED = {**_PLAIN, "norm": "batch"}
 _SLOTS: dict[str, Any] = {
     "family": "slots",
     "image": (3, 32, 32),
@@ -23,15 +24,33 @@ _STAWM = preset(
         "image": (3, 32, 32),
         "glimpses": 2,
         "glimpse_size": 32,
-        "memory_size": 128,
-        "hidden_size": 128,
+        "memory_size": 256,
+        "hidden_size": 256,
+        "pose_limit": 0.1,
+        "sketch_limit": 0.1,
         "dropout": 0.0,
-        "context": {**_PLAIN, "layers": "16@4/2p1 32@4/2p1 32@4/2p1"},
-        "backbone": {**_PLAIN, "layers": "16@4/2p1 32@4/2p1 64@4/2p1"},
+        "context": {**_NORMED, "layers": "16@4/2p1 32@4/2p1 32@4/2p1"},
+        "backbone": {**_NORMED, "layers": "32@4/2p1 64@4/2p1 64@4/2p1"},
         "locator": "affine",
-        "memory": {"name": "hebb-rosenblatt", "constrained": True, "normalise": 0.9},
-        "canvas": {"name": "bernoulli", "ground": True, "flat": True},
-        "heads": ({"name": "drawing", "latent": 16, "beta": 2.0},),
+        "memory": {"name": "hebb-rosenblatt", "constrained": True, "eta": 4.0, "theta": 4.0},
+        "canvas": {
+            "name": "bernoulli",
+            "sampled": False,
+            "ground": True,
+            "ground_size": 8,
+            "flat": True,
+            "flat_by": "frame",
+        },
+        "heads": (
+            {
+                "name": "drawing",
+                "latent": 32,
+                "beta": 0.1,
+                "start_logvar": -4.0,
+                "levels": True,
+                "first_apart": True,
+            },
+        ),
     },
     fast=recipes.FIGURE_GROUND,
 )

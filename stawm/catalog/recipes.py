@@ -113,8 +113,9 @@ CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
 FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}
 FIGURE_GROUND: RecipeFields = {
     **DRAWING,
+    "epochs": 8,
     "batch": 32,
-    "rate": 2e-3,
+    "rate": 3e-3,
     "warm_up": 0.1,
     "average": 0.99,
     "augmentation": {},
