@@ -10,7 +10,7 @@ from stawm.heads.output import Output
 from stawm.models.model import Model
 
 PRESETS = stawm.list_names("preset", origin="stawm")
-BASELINES = [name for name in PRESETS if stawm.config(name).glimpses is None]
+BASELINES = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "baseline"]
 SCENES = {
     f"{kind}-{n}"
     for kind in ("stawm", "cnn")
@@ -18,9 +18,11 @@ SCENES = {
 }
 DRAWS = {"draw-mnist", "draw-mnist-no-attention", "draw-cluttered-100"}
 RAMS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "ram"]
+SLOTS = [name for name in PRESETS if getattr(stawm.config(name), "family", "") == "slots"]
 PEERS = {
     *DRAWS,
     *RAMS,
+    *SLOTS,
     "stn-cluttered-60",
     *(f"ram-cnn-{task}" for task in ("translated-60", "cluttered-60", "cluttered-100")),
 }
@@ -48,6 +50,8 @@ def small(preset: str, **overrides: Any) -> Model:
     """A preset of the catalogue with its own networks, but a small memory and few glimpses."""
     sizes = {} if preset in BASELINES else RAM_SIZES if preset in RAMS else SIZES
     sizes = sizes | (PHOTO if preset == "stawm-photo" else {})
+    if preset in SLOTS:
+        sizes = {"hidden_size": 12}
     if preset in DRAWS:
         sizes = {key: value for key, value in SIZES.items() if key != "memory_size"}
     return stawm.build(preset, seed=0, **{**sizes, **overrides})

@@ -34,7 +34,7 @@ def test_every_family_of_other_papers_is_tried():
     tried = {family[name] for name in OF_OTHERS}
     assert tried - ours == {*FAMILIES} - ours
     of_families = {name for name in PRESETS if family[name] not in ours}
-    of_papers = {name for name in PRESETS if name.startswith(("stn-", "ram-", "dram-", "edram-", "draw-"))}
+    of_papers = {name for name in PRESETS if name.startswith(("stn-", "ram-", "dram-", "edram-", "draw-", "slots-"))}
     assert of_families | of_papers == {*OF_OTHERS}
 
 
@@ -59,7 +59,9 @@ def test_it_is_drawn(name: str):
     viz = pytest.importorskip("stawm.viz")
     model = shaken(small(name))
     pixels, _ = inputs(model)
-    if model.config.glimpses is None:
+    if model.config.glimpses is None and model.config.draws:
+        figure = viz.reconstructions(model, pixels)
+    elif model.config.glimpses is None:
         labels = torch.tensor([0, 1])
         figure = viz.evaluation(evaluate(model, ImageSet((255 * pixels).to(torch.uint8), labels), by_class=True))
     else:

@@ -60,6 +60,12 @@ FAMILIES: Mapping[str, Family] = {
             "stawm.models.ram:Ram",
             "Looks, and answers from its recurrent state: RAM, DRAM and EDRAM.",
         ),
+        Family(
+            "slots",
+            "stawm.models.slots_config:SlotsConfig",
+            "stawm.models.slots:Slots",
+            "Shares an image out among slots, each of which draws its part.",
+        ),
     )
 }
 """The families by name."""

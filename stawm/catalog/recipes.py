@@ -113,13 +113,18 @@ CIFAR_READOUT: RecipeFields = {**READOUT, "augmentation": CROP}
 FACES: RecipeFields = {**DRAWING, "augmentation": {"flip": True}}
 FIGURE_GROUND: RecipeFields = {
     **DRAWING,
+    "epochs": 8,
     "batch": 32,
-    "rate": 2e-3,
+    "rate": 3e-3,
     "warm_up": 0.1,
     "average": 0.99,
     "augmentation": {},
 }
 """Of figures on photographs: small batches, as the divergence weighs the more beside the summed squared error."""
+SLOTS: RecipeFields = {**FIGURE_GROUND, "rate": 1e-3, "clip": 1.0, "frozen_norm": 0.0}
+PAPER_SLOTS: RecipeFields = {"epochs": 582, "batch": 64, "rate": 4e-4, "decay": 0.994, "clip": None}
+"""500,000 steps of 64 images, of 55,000 that there are; the rate is halved every 100,000 steps, and in the paper rises
+during the first 10,000."""
 SCENES: RecipeFields = {
     **CLASSES,
     "epochs": 24,

@@ -4,7 +4,10 @@
     over:       C_n = C_{n-1} ⊙ (1 - B_n) + U_n ⊙ B_n,  C_0 = 0              the paper's Eq. 4; Porter and Duff 1984
     concrete:   B = S((logit u + logit p)/τ),  u uniform in (0, 1)           Maddison et al. 2017; Jang et al. 2017
     one colour: U'_n = Σ U_n ⊙ P_n / Σ P_n,  sums over pixels                the mean of a region, Chan and Vese 2001
+    coarse:     U'_n = L_h A_h U_n A_wᵀ L_wᵀ                                 means of s x s cells, joined by lines
 
+A_h, (s, h), takes the mean of each of s cells along a side of h pixels; L_h, (h, s), gives each pixel what lies on the
+straight line between the centres of the two cells around it, and beyond the outermost centres what these have.
 S is the sigmoid. As τ goes to 0, B becomes 1 with probability p, else 0.
 """
 
@@ -38,6 +41,23 @@ def one_colour(sketches: Float[Tensor, "*b c h w"], masks: Float[Tensor, "*b 1 h
     """Return sketches that each have one colour: the mean of what they were, weighted by the mask."""
     area = masks.sum(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(masks.dtype).eps)
     return ((sketches * masks).sum(dim=(-2, -1), keepdim=True) / area).expand_as(sketches)
+
+
+def coarse(sketches: Float[Tensor, "*b c h w"], side: int) -> Float[Tensor, "*b c h w"]:
+    """Return sketches that show no more than ``side`` by ``side`` cells do, drawn as large as they were."""
+    down, across = (_coarsening(size, side).to(sketches) for size in sketches.shape[-2:])
+    return down @ sketches @ across.mT
+
+
+def _coarsening(size: int, side: int) -> Float[Tensor, "size size"]:
+    """Return L A of a side: from pixels to the means of cells, and back along straight lines."""
+    pixels, numbers = torch.arange(size + 1, dtype=torch.float64), torch.arange(side + 1, dtype=torch.float64)
+    edges, cells = pixels / size, numbers / side
+    low, high = torch.maximum(edges[:-1], cells[:-1, None]), torch.minimum(edges[1:], cells[1:, None])
+    means = (high - low).clamp(min=0) * side
+    centres = ((pixels[:-1] + 0.5) * side / size - 0.5).clamp(0, side - 1)
+    lines = (1 - (centres[:, None] - numbers[:-1]).abs()).clamp(min=0)
+    return lines @ means
 
 
 def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:

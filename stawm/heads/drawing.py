@@ -24,7 +24,7 @@ from stawm.nn.backbones.layers import parse_layers
 from stawm.nn.canvases.base import Canvas
 from stawm.nn.decoder import Decoder, default_layers
 from stawm.nn.glimpse_loop import flatten_time
-from stawm.nn.precision import full_precision, without_autocast
+from stawm.nn.precision import WideLinear, full_precision, without_autocast
 
 
 def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: int, size: tuple[int, int]) -> Decoder:
@@ -50,12 +50,25 @@ def make_decoder(config: "DrawingHead.Config", backbone: base.Config, channels: 
 class Sketcher(nn.Module):
     """From what was read to the latent, and from the latent to a sketch."""
 
-    def __init__(self, features: int, latent: int, decoder: Decoder) -> None:
+    def __init__(
+        self, features: int, latent: int, decoder: Decoder, start_logvar: float = 0.0, levels: int | None = None
+    ) -> None:
+        """Make it.
+
+        Args:
+            features: How many numbers are read.
+            latent: k.
+            decoder: What makes a sketch.
+            start_logvar: About what the logarithm of the latent's variance starts from.
+            levels: Of how many channels a sketch is, where the latent also decides a level for each; None for none.
+        """
         super().__init__()
         self.mu = nn.Linear(features, latent)
         self.logvar = nn.Linear(features, latent)
+        self.logvar.bias.data += start_logvar
         self.expand = nn.Linear(latent, decoder.in_features)
         self.decoder = decoder
+        self.levels = None if levels is None else WideLinear(latent, levels)
 
     def forward(
         self, x: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
@@ -67,7 +80,8 @@ class Sketcher(nn.Module):
 
     def decode(self, z: Float[Tensor, "b n k"]) -> Float[Tensor, "b n s h w"]:
         """Return the sketches that are drawn from latents."""
-        return self.decoder(self.expand(z).relu())
+        sketches = self.decoder(self.expand(z).relu())
+        return sketches if self.levels is None else full_precision(sketches) + self.levels(z)[..., None, None]
 
 
 class DrawingHead(Head):
@@ -91,6 +105,14 @@ class DrawingHead(Head):
         """k, how many numbers a sketch is drawn from."""
         beta: Annotated[float, NON_NEGATIVE] = 4.0
         """β, the weight of the divergence (Eq. 5)."""
+        start_logvar: float = 0.0
+        """About what the logarithm of the latent's variance is in an untrained model: far below 0 little noise hides
+        what was seen while the model begins to learn."""
+        levels: bool = False
+        """Whether the latent also decides, by one linear layer, what is added to every pixel of each channel of a
+        sketch, so that its mean colour need not go through the decoder."""
+        first_apart: bool = False
+        """Whether the first sketch of an image, such as a ground, has a latent layer and a decoder of its own."""
         decoder: str | None = None
         """The conv stack that the decoder mirrors; the glimpse CNN's where null."""
         sketch_size: Annotated[int, SIDE] | None = None
@@ -135,8 +157,14 @@ class DrawingHead(Head):
         self.image_size = image_size
         self.query = Query(context_features, memory_size)
         self.canvas = canvas
-        decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
-        self.sketcher = Sketcher(memory_size, self.config.latent, decoder)
+        levels = canvas.sketch_channels if self.config.levels else None
+
+        def sketcher() -> Sketcher:
+            decoder = make_decoder(self.config, backbone, canvas.sketch_channels, (glimpse_size, glimpse_size))
+            return Sketcher(memory_size, self.config.latent, decoder, self.config.start_logvar, levels)
+
+        self.sketcher = sketcher()
+        self.first = sketcher() if self.config.first_apart else None
 
     def reads(self, glimpses: int, *, every: bool = False) -> Sequence[int]:
         """Read after every glimpse."""
@@ -144,10 +172,31 @@ class DrawingHead(Head):
 
     def observe(self, answers: Float[Tensor, "b k m"], scene: Scene) -> tuple[Fields, Carried]:
         """Return the latent and the sketch of each glimpse, and keep the sketch where it is placed."""
-        latent, sketches = self.sketcher(answers, scene.noise.latent)
+        latent, sketches = self.sketch(answers, scene.noise.latent)
         active, placed = self.place(sketches, scene)
         noise = {} if scene.noise.mask is None else {"mask_noise": scene.noise.mask}
         return {"latent": latent, "sketches": active}, {"sketches": placed, **noise}
+
+    def sketch(
+        self, answers: Float[Tensor, "b n m"], noise: Float[Tensor, "b n k"] | None
+    ) -> tuple[Latent, Float[Tensor, "b n s g g2"]]:
+        """Return the latent and the sketch of each glimpse; the latent's mean is drawn where there is no noise."""
+        if self.first is None:
+            return self.sketcher(answers, noise)
+        ends = None if noise is None else noise[:, :1], None if noise is None else noise[:, 1:]
+        latent, sketch = self.first(answers[:, :1], ends[0])
+        if answers.shape[1] == 1:
+            return latent, sketch
+        others, sketches = self.sketcher(answers[:, 1:], ends[1])
+        together = (torch.cat(pair, dim=1) for pair in zip(latent, others, strict=True))
+        return Latent(*together), torch.cat([sketch, sketches], dim=1)
+
+    def decode(self, z: Float[Tensor, "b n k"]) -> Float[Tensor, "b n s g g2"]:
+        """Return the sketches that are drawn from latents, the first by its own decoder where it has one."""
+        if self.first is None:
+            return self.sketcher.decode(z)
+        parts = [self.first.decode(z[:, :1]), *([self.sketcher.decode(z[:, 1:])] if z.shape[1] > 1 else [])]
+        return torch.cat(parts, dim=1)
 
     def place(
         self, sketches: Float[Tensor, "b n s g g2"], scene: Scene

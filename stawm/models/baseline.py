@@ -67,7 +67,9 @@ class Baseline(Model):
         if head.sketch_size is not None or not head.output_padding:
             raise ConfigError(["A baseline draws the whole image: sketch_size is null and output_padding true."])
         decoder = make_decoder(head, self.config.backbone, channels, (height, width))
-        return Sketcher(self.backbone.features, head.latent, decoder)
+        return Sketcher(
+            self.backbone.features, head.latent, decoder, head.start_logvar, channels if head.levels else None
+        )
 
     def forward(
         self,

@@ -100,6 +100,11 @@ class SharedConfig(Config):
         return self.head("drawing") is not None
 
     @property
+    def has_latent(self) -> bool:
+        """Whether what the model draws is drawn from a Gaussian latent."""
+        return self.draws
+
+    @property
     def masked(self) -> bool:
         """Whether the model draws with masks."""
         return False
@@ -164,6 +169,9 @@ class ModelConfig(SharedConfig):
     """What the 'where' pathway sees, the pose or the RNN's output."""
     pose_limit: Annotated[float, POSITIVE] | None = None
     """How far each number of a glimpse's pose may get from the pose that sees the whole image; None is any distance."""
+    sketch_limit: Annotated[float, POSITIVE] | None = None
+    """How far each number of the pose that a sketch is placed with may get from the pose that covers the whole canvas;
+    null is any distance."""
     pose_jitter: Annotated[float, NON_NEGATIVE] = 0.0
     """How far, as a standard deviation, the pose that an untrained model looks with is from the one that sees the whole
     image: there, where sampling falls on the centres of pixels, it has no derivative."""

@@ -40,7 +40,7 @@ def redraw(model: Model, images: Float[Tensor, "b c h w"], z: Float[Tensor, "b s
         assert looks is not None
         again: Any = (None if part is None else part.repeat_interleave(z.shape[1], dim=0) for part in looks)
         head: DrawingHead = model.heads["drawing"]
-        _, placed = head.place(head.sketcher.decode(z.flatten(0, 1)), Scene(Look(*again), model.locator, Noise()))
+        _, placed = head.place(head.decode(z.flatten(0, 1)), Scene(Look(*again), model.locator, Noise()))
         return head.conclude({"sketches": placed})["canvas"].unflatten(0, z.shape[:2])
 
 
@@ -94,8 +94,8 @@ def check_latents(model: Model, count: int, z: Tensor) -> None:
 def _form(model: Model) -> tuple[int, int]:
     """Return how many sketches a model makes of an image, and of how many numbers each."""
     head = model.config.head("drawing")
-    if head is None:
-        raise InputError(f"{model.config.name} does not draw, so there is no latent to draw from.")
+    if head is None or not model.config.has_latent:
+        raise InputError(f"{model.config.name} does not draw from a latent, so there is none to be given.")
     return model.config.glimpses or 1, head.latent
 
 

@@ -70,6 +70,7 @@ class Stawm(Looker):
             where=config.where,
             inverse=config.has("drawing"),
             pose_limit=config.pose_limit,
+            sketch_limit=config.sketch_limit,
             context_size=config.context_size,
             pose_jitter=config.pose_jitter,
             apart=parts["memory"].bind != "self",

@@ -107,6 +107,7 @@ class GlimpseLoop(nn.Module):
         where: Literal["pose", "rnn"],
         inverse: bool,
         pose_limit: float | None = None,
+        sketch_limit: float | None = None,
         context_size: int | None = None,
         pose_jitter: float = 0.0,
         apart: bool = False,
@@ -124,6 +125,7 @@ class GlimpseLoop(nn.Module):
             where: What the 'where' pathway sees: the pose (the authors' code) or the RNN (the paper).
             inverse: Whether an inverse pose is emitted, for drawing.
             pose_limit: How far a glimpse's pose may get from the one that the model starts with.
+            sketch_limit: How far a sketch's pose may get from the one that covers the whole canvas.
             context_size: The side of the thumbnail that the context CNN sees; None where it sees the image itself.
             pose_jitter: How far the pose of an untrained model is from that one, as a standard deviation.
             apart: Whether the memory is given what and where apart, and not their product.
@@ -143,7 +145,8 @@ class GlimpseLoop(nn.Module):
         self.aggregator_rnn = LSTMCell(hidden_size, hidden_size)
         self.emitter = Emitter(hidden_size, locator.start_pose(), dropout, pose_limit, pose_jitter)
         self.policy = Deterministic() if policy is None else policy
-        self.inverse_emitter = Emitter(hidden_size, locator.identity_pose(), dropout) if inverse else None
+        whole = locator.identity_pose()
+        self.inverse_emitter = Emitter(hidden_size, whole, dropout, sketch_limit) if inverse else None
         self.what = WideLinear(hidden_size, memory_size)
         self.where = WideLinear(locator.pose_size if where == "pose" else hidden_size, memory_size)
 

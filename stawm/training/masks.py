@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.transforms.functional import rgb_to_grayscale
 
@@ -34,7 +34,8 @@ class MaskIoU:
     Every way has its threshold, and which side of it is the figure, chosen on training images.
 
     Attributes:
-        learned: The model's last mask, as in the paper's Figure 6.
+        learned: The model's last mask, as in the paper's Figure 6. Slots have no order, so of a model with slots each
+            pixel belongs to the slot whose mask is largest there, and slots below a size are the figure.
         by_glimpse: The mask of the first glimpse, of the second, ...
         constant: One mask for all images: the pixels that are most often figure.
         brightness: A threshold of each image's brightness.
@@ -54,7 +55,7 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
     """Compare a model's masks with the true ones, and with what can be done without learning.
 
     Args:
-        model: A model that draws on a Bernoulli canvas; left in the mode that it was in.
+        model: A model that draws with masks; left in the mode that it was in.
         test: What to measure on.
         train: What thresholds are chosen on; the first 5,000 of it.
         batch: Images at a time.
@@ -63,7 +64,7 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
         InputError: The model draws no masks, or the images' true masks are not known.
     """
     if not model.config.masked:
-        raise InputError(f"{model.config.name} draws no masks: it needs canvas=bernoulli and a drawing head.")
+        raise InputError(f"{model.config.name} draws no masks: it needs canvas=bernoulli and a drawing head, or slots.")
     if test.masks is None or train.masks is None:
         raise InputError("It is not known where the figure is in these images; figure-ground:ROOT,PATH knows it.")
     train = train.take(slice(0, FITTED))
@@ -132,8 +133,8 @@ def _ari(found: Bool[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float
 
 def _masks(model: Model, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n h w"]:
     with evaluating(model):
-        masks = model(model.normalise(pixels.to(next(model.parameters())))).masks
-    return masks[:, :, 0].to(pixels.device)
+        masks = model(model.normalise(pixels.to(next(model.parameters())))).masks[:, :, 0].to(pixels.device)
+    return masks if model.config.glimpses is not None else _share(masks.argmax(dim=1), masks.shape[1])
 
 
 def _brightness(pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -146,5 +147,11 @@ def _clusters(pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
     rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     places = NEARNESS * torch.stack([rows, columns]).to(pixels).expand(len(pixels), -1, -1, -1)
     groups = k_means(torch.cat([pixels, places], dim=1).flatten(2).mT, CLUSTERS)
-    share = torch.nn.functional.one_hot(groups, CLUSTERS).to(pixels.dtype).mean(dim=1)
-    return share.gather(1, groups).view(-1, 1, height, width)
+    return _share(groups.view(-1, height, width), CLUSTERS).to(pixels.dtype)
+
+
+def _share(groups: Int64[Tensor, "b h w"], count: int) -> Float[Tensor, "b 1 h w"]:
+    """Return for each pixel the share of the image that its group covers."""
+    flat = groups.flatten(1)
+    share = torch.nn.functional.one_hot(flat, count).float().mean(dim=1)
+    return share.gather(1, flat).view_as(groups)[:, None]

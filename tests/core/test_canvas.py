@@ -53,6 +53,31 @@ def test_one_colour_is_that_of_what_the_mask_covers_and_finite_where_it_covers_n
     assert fast.one_colour(sketches, 0 * mask).flatten().tolist() == [0, 0, 0]
 
 
+@settings(max_examples=8, deadline=None)
+@given(seed=seeds, height=st.integers(1, 5), width=st.integers(1, 5), side=st.integers(1, 4))
+def test_coarse_is_its_twin(seed: int, height: int, width: int, side: int):
+    (sketches,) = normal(seed, (1, 2, height, width))
+    assert_twins(*both(lambda m, x: (m.coarse(x, side),)), sketches)
+
+
+@settings(max_examples=20)
+@given(seed=seeds, height=st.integers(1, 9), width=st.integers(1, 9), side=st.integers(1, 9))
+def test_coarse_keeps_one_colour_stays_within_what_was_there_and_shows_no_more_than_its_cells(
+    seed: int, height: int, width: int, side: int
+):
+    (sketches,) = normal(seed, (3, height, width))
+    found = fast.coarse(sketches, side)
+    assert_near(fast.coarse(torch.full_like(sketches, 0.3), side), torch.full_like(sketches, 0.3), EXACT)
+    assert (found.amax(dim=(1, 2)) <= sketches.amax(dim=(1, 2)) + EXACT).all()
+    assert (found.amin(dim=(1, 2)) >= sketches.amin(dim=(1, 2)) - EXACT).all()
+    assert torch.linalg.matrix_rank(found, atol=EXACT).max() <= side
+
+
+def test_coarse_of_one_cell_is_the_mean():
+    (sketches,) = normal(3, (2, 3, 8, 6))
+    assert_near(fast.coarse(sketches, 1), sketches.mean(dim=(-2, -1), keepdim=True).expand_as(sketches), EXACT)
+
+
 @settings(max_examples=15)
 @given(seed=seeds, temperature=temperatures)
 def test_concrete_is_its_twin(seed: int, temperature: float):

@@ -12,7 +12,8 @@ from stawm.models.draw import Draw
 from stawm.models.looker import Looker
 from stawm.models.model import Stawm
 from stawm.models.ram import Ram
-from tests.small import BASELINES, DRAWS, OURS, PRESETS, RAMS, inputs, small, tensors
+from stawm.models.slots import Slots
+from tests.small import BASELINES, DRAWS, OURS, PRESETS, RAMS, SLOTS, inputs, small, tensors
 
 
 class Row(NamedTuple):
@@ -145,6 +146,7 @@ def test_every_preset_at_full_size(name: str) -> None:
     with torch.device("meta"):
         model = construct(stawm.config(name))
     families = {**dict.fromkeys(BASELINES, Baseline), **dict.fromkeys(DRAWS, Draw), **dict.fromkeys(RAMS, Ram)}
+    families |= dict.fromkeys(SLOTS, Slots)
     assert isinstance(model, families.get(name, Stawm))
     if isinstance(model, Stawm):
         found = config(name)
@@ -188,7 +190,10 @@ def test_every_preset_runs_forward_and_backward(name: str) -> None:
         expected |= {"logits": (2, classes.classes)}
     if asked := model.config.head("recall"):
         expected |= {"answers": (2, asked.cues, asked.classes)}
-    if drawing:
+    if isinstance(model, Slots):
+        slots = model.config.slots
+        expected |= {"canvas": (2, c, h, w), "masks": (2, slots, 1, h, w), "sketches": (2, slots, c, h, w)}
+    elif drawing:
         expected |= {"canvas": (2, c, h, w), "mu": (2, n, drawing.latent), "logvar": (2, n, drawing.latent)}
     if isinstance(model, Looker):
         g, m = model.config.glimpse_size, getattr(model.config, "memory_size", model.config.hidden_size)

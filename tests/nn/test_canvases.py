@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stawm.core.canvas import concrete, one_colour
+from stawm.core.canvas import coarse, concrete, one_colour
 from stawm.errors import ConfigError
 from stawm.nn.canvases.addition import Addition
 from stawm.nn.canvases.base import Canvas
@@ -88,8 +88,50 @@ def test_a_ground_covers_all_and_flat_sketches_have_one_colour(glimpses: int, no
 @pytest.mark.parametrize("ground", [False, True])
 @pytest.mark.parametrize("flat", [False, True])
 def test_bernoulli_keeps_the_contract_with_and_without_ground_and_flat_sketches(ground: bool, flat: bool):
+    config = Bernoulli.Config(ground=ground, flat=flat, ground_size=2, flat_by="frame", sampled=False, mask_bias=-1.0)
+    assert "learns" in check_canvas(Bernoulli, config=config, seeds=(0,), export=False)
     config = Bernoulli.Config(ground=ground, flat=flat)
     assert "learns" in check_canvas(Bernoulli, config=config, seeds=(0,), export=False)
+
+
+def test_a_coarse_ground_is_coarse_and_what_lies_on_it_is_not():
+    sketches = torch.rand(2, 3, 4, 6, 6, dtype=torch.float64)
+    fine, rough = (Bernoulli(Bernoulli.Config(ground=True, ground_size=size), channels=3) for size in (None, 2))
+    drawn, masks = rough.unroll(sketches)
+    picture = torch.cat([coarse(sketches[:, :1, 1:], 2), sketches[:, 1:, 1:]], dim=1)
+    assert torch.allclose(drawn, loop(picture, masks), atol=1e-15)
+    assert torch.equal(masks, fine.unroll(sketches)[1])
+    without = Bernoulli(Bernoulli.Config(ground_size=2), channels=3)
+    assert torch.equal(without.unroll(sketches)[0], Bernoulli(channels=3).unroll(sketches)[0]), "there is no ground"
+
+
+def test_masks_that_are_not_sampled_take_no_noise():
+    canvas, sketches = Bernoulli(Bernoulli.Config(sampled=False), channels=3), torch.rand(2, 3, 4, 5, 5)
+    assert not canvas.takes_noise
+    drawn, masks = canvas.unroll(sketches, torch.rand(2, 3, 1, 5, 5))
+    assert torch.equal(masks, sketches[:, :, :1])
+    assert torch.equal(drawn, Bernoulli(channels=3).unroll(sketches)[0])
+
+
+def test_a_colour_by_the_frame_stays_where_the_mask_changes():
+    canvas = Bernoulli(Bernoulli.Config(flat=True, flat_by="frame"), channels=3)
+    pictures = torch.rand(2, 1, 3, 4, 4, dtype=torch.float64)
+    for mask in torch.rand(2, 2, 1, 1, 4, 4, dtype=torch.float64):
+        drawn, _ = canvas.unroll(torch.cat([mask, pictures], dim=2))
+        assert torch.allclose(drawn / mask, pictures.mean(dim=(-2, -1), keepdim=True).expand_as(drawn), atol=1e-12)
+    half = torch.cat([mask, pictures], dim=2)
+    half[..., 2:] = 0  # beyond the frame of what was placed there is nothing
+    drawn = canvas.unroll(half)[0][..., :2] / half[:, :, :1, :, :2]
+    colour = pictures[..., :2].mean(dim=(-2, -1), keepdim=True)
+    assert torch.allclose(drawn, colour.expand_as(drawn), atol=1e-12)
+
+
+def test_the_bias_of_a_mask_moves_it_alone():
+    sketch = torch.randn(2, 4, 3, 3)
+    canvas = Bernoulli(Bernoulli.Config(mask_bias=-2.0), channels=3)
+    found = canvas.activate(sketch)
+    moved = torch.cat([sketch[:, :1] - 2.0, sketch[:, 1:]], dim=1)
+    assert torch.allclose(found, moved.sigmoid(), rtol=1e-6)
 
 
 def test_bernoulli_brings_sketches_between_0_and_1():

@@ -46,7 +46,12 @@ SCENES = {"rate": 2e-3, "warm_up": 0.1, "label_smoothing": 0.0}
 SCENE_TASKS = ("translated-60", "cluttered-60", "cluttered-100", "pairs-100", "sum-100")
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-digits": ({"epochs": 60, "batch": 64, "rate": 4e-3, "average": 0.99, "pose_clip": None}, DISTORT),
-    "stawm-figure-ground": (DRAWS | {"batch": 32, "rate": 2e-3, "warm_up": 0.1, "average": 0.99}, {}),
+    "stawm-figure-ground": (DRAWS | {"epochs": 8, "batch": 32, "rate": 3e-3, "warm_up": 0.1, "average": 0.99}, {}),
+    "slots-figure-ground": (
+        DRAWS
+        | {"epochs": 8, "batch": 32, "rate": 1e-3, "warm_up": 0.1, "average": 0.99, "clip": 1.0, "frozen_norm": 0.0},
+        {},
+    ),
     "stawm-photo": (
         {"batch": 32, "rate": 1e-3, "average": 0.99, "epochs": 30, "frozen_norm": 0.3},
         {"flip": True, "rotation": 10, "shift": 0.08, "scale": 0.15, "jitter": 0.2},

@@ -52,6 +52,38 @@ def one_colour(sketches: Float[Tensor, "*b c h w"], masks: Float[Tensor, "*b 1 h
     return out
 
 
+def coarse(sketches: Float[Tensor, "*b c h w"], side: int) -> Float[Tensor, "*b c h w"]:
+    """Return sketches that show no more than ``side`` by ``side`` cells do, drawn as large as they were."""
+    out = torch.zeros_like(sketches)
+    height, width = sketches.shape[-2:]
+    for where in _indices(sketches.shape[:-2]):
+        cells = [[_mean(sketches[where], i, j, side) for j in range(side)] for i in range(side)]
+        for y, x in _indices((height, width)):
+            (top, bottom, down), (left, right, across) = _between(y, height, side), _between(x, width, side)
+            above = (1 - across) * cells[top][left] + across * cells[top][right]
+            below = (1 - across) * cells[bottom][left] + across * cells[bottom][right]
+            out[(*where, y, x)] = (1 - down) * above + down * below
+    return out
+
+
+def _mean(picture: Float[Tensor, "h w"], i: int, j: int, side: int) -> Tensor:
+    """Return the mean of a picture over one of its cells."""
+    height, width = picture.shape
+    total = torch.zeros_like(picture[0, 0])
+    for y, x in _indices((height, width)):
+        tall = min(y + 1, (i + 1) * height / side) - max(y, i * height / side)
+        wide = min(x + 1, (j + 1) * width / side) - max(x, j * width / side)
+        total = total + picture[y, x] * (max(tall, 0) * max(wide, 0))
+    return total * side**2 / (height * width)
+
+
+def _between(pixel: int, size: int, side: int) -> tuple[int, int, float]:
+    """Return the cells whose centres a pixel lies between, and how far from the first to the second it is."""
+    place = min(max((pixel + 0.5) * side / size - 0.5, 0), side - 1)
+    first = math.floor(place)
+    return first, min(first + 1, side - 1), place - first
+
+
 def concrete(p: Float[Tensor, "*b"], u: Float[Tensor, "*b"], temperature: float) -> Float[Tensor, "*b"]:
     """Return a sample of the Binary Concrete distribution."""
     epsilon = torch.finfo(p.dtype).eps

@@ -59,9 +59,8 @@ def available(model: Model, kind: str = "rollout") -> tuple[str, ...]:
     if config.classifies:
         found |= {"logits", "glimpse_logits", "confidence"} if loops else {"logits"}
     if config.draws:
-        found |= (
-            {"canvas", "mu", "logvar"} | ({"canvases"} if loops else set()) | ({"inverse_pose"} if looks else set())
-        )
+        found |= {"canvas"} | ({"canvases"} if loops else set()) | ({"inverse_pose"} if looks else set())
+        found |= {"mu", "logvar"} if config.has_latent else set()
     if config.masked:
         found |= {"masks"}
     if kind != "step" and sums_up(model):

@@ -31,6 +31,11 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
     if plan.glimpses is None:
         raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
+    if any(getattr(head, "first", None) is not None for head in model.named_heads.values()):
+        raise InputError(
+            f"{model.config.name} makes its first sketch apart (first_apart), and a step does not know whether it is "
+            "the first: use graph='rollout'."
+        )
     if isinstance(model, Stawm):
         return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
     family = getattr(model.config, "family", "")

@@ -16,6 +16,7 @@ from stawm.models.baseline import Baseline
 from stawm.models.draw import Draw
 from stawm.models.model import Model, Stawm
 from stawm.models.ram import Ram
+from stawm.models.slots import Slots
 from stawm.nn.precision import WideLinear
 from stawm.nn.recurrent import LSTMCell
 
@@ -73,6 +74,8 @@ def _parts(model: Model) -> Iterator[nn.Module]:
         yield from (model.loop.backbone, model.loop.cells)
     elif isinstance(model, Baseline):
         yield model.backbone
+    elif isinstance(model, Slots):
+        yield from (model.backbone, model.decoder)
     elif isinstance(model, Draw):
         yield from (model.reader.backbone, model.encoder)
         yield from () if model.painter is None else (model.painter.decoder,)
