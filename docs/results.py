@@ -149,6 +149,7 @@ def options(note: Record, *, frozen: bool) -> list[str]:
     more += [] if passes in (None, usual) else ["--transfer-passes", str(passes)]
     share, rule = note.get("held_out", 0.2), note.get("resize")
     more += [] if share == 0.2 else ["--held-out", str(share)]
+    more += [f"--{switch}" for switch in ("partial", "compile") if note.get(switch)]
     return more + (["--resize", rule] if isinstance(rule, str) else ["--resize"] if rule else [])
 
 

@@ -12,6 +12,7 @@ import pytest
 import stawm
 from stawm.cli.parser import parse_overrides
 from stawm.training import recipes
+from stawm.training.options import NAMES, RunOptions
 from stawm.training.trainer import make_plan
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +146,27 @@ def test_fields_that_recipes_had_before_are_passed_over(results: ModuleType, tmp
         "rate": 0.5,
     }
     assert results.record(make_run(tmp_path / "run", recipe=recipe))["recipe_changes"] == {"rate": 0.5}
+
+
+UNUSUAL: dict[str, Any] = {
+    "seed": 3,
+    "precision": "bf16",
+    "validation": 100,
+    "train_images": 500,
+    "start": "runs/before/model.safetensors",
+    "partial": True,
+    "transfer_passes": 4,
+    "compile": True,
+    "resize": "squeeze",
+    "held_out": 0.5,
+}
+
+
+@pytest.mark.parametrize("option", sorted(set(NAMES) - RunOptions.without_effect))
+def test_whatever_decides_a_runs_numbers_is_in_its_command(results: ModuleType, tmp_path: Path, option: str):
+    words = shlex.split(results.record(make_run(tmp_path / "run", **{option: UNUSUAL[option]}))["command"])
+    assert f"--{option.replace('_', '-')}" in words
+    assert UNUSUAL[option] is True or str(UNUSUAL[option]) in words
 
 
 @pytest.mark.parametrize(
