@@ -121,7 +121,9 @@ FIGURE_GROUND: RecipeFields = {
     "augmentation": {},
 }
 """Of figures on photographs: small batches, as the divergence weighs the more beside the summed squared error."""
-SLOTS: RecipeFields = {**FIGURE_GROUND, "rate": 1e-3, "clip": 1.0, "frozen_norm": 0.0}
+SLOTS: RecipeFields = {**FIGURE_GROUND, "epochs": 4, "rate": 1e-3, "clip": 1.0, "frozen_norm": 0.0}
+"""Of Slot Attention on them, which takes about twice the time for an image: so long as the model that it is held
+against."""
 PAPER_SLOTS: RecipeFields = {"epochs": 582, "batch": 64, "rate": 4e-4, "decay": 0.994, "clip": None}
 """500,000 steps of 64 images, of 55,000 that there are; the rate is halved every 100,000 steps, and in the paper rises
 during the first 10,000."""

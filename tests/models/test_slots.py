@@ -1,5 +1,6 @@
 """The family ``slots``: what it gives, what is random in it, and what it refuses."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import stawm
 from stawm.errors import ConfigError, InputError
+from stawm.export import to_onnx
 from stawm.heads.output import Noise
 from stawm.models.slots import Slots
 from stawm.nn.slot_attention import GRUCell, Places
@@ -150,3 +152,7 @@ def test_small_slots_are_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "forward", answer)
     found = mask_iou(model, some, some)
     assert (found.learned, found.by_glimpse) == (1.0, (1.0,))
+
+
+def test_its_graph_with_the_noise_of_the_starts_is_verified(tmp_path: Path) -> None:
+    assert to_onnx(tiny().float().eval(), tmp_path / "m.onnx", sample=True, outputs="all", batches=(1, 2)).ok

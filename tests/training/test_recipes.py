@@ -49,7 +49,7 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stawm-figure-ground": (DRAWS | {"epochs": 8, "batch": 32, "rate": 3e-3, "warm_up": 0.1, "average": 0.99}, {}),
     "slots-figure-ground": (
         DRAWS
-        | {"epochs": 8, "batch": 32, "rate": 1e-3, "warm_up": 0.1, "average": 0.99, "clip": 1.0, "frozen_norm": 0.0},
+        | {"epochs": 4, "batch": 32, "rate": 1e-3, "warm_up": 0.1, "average": 0.99, "clip": 1.0, "frozen_norm": 0.0},
         {},
     ),
     "stawm-photo": (

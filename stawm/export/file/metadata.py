@@ -326,6 +326,8 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
     if list(shape[1:]) != fitting[1:]:
         return [f"{name} is {in_brackets(shape)}, by the metadata {in_brackets(('b', *fitting[1:]))}"]
     slots = info.glimpses or 1 if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
+    if name == "masks" and info.glimpses is None:
+        return []  # one for each slot, of which there may be any number
     if letters[1:2] == ["n"] and shape[1] != slots:
         return [f"{name} is {in_brackets(shape)}, by the metadata there are {info.glimpses} glimpses"]
     return []
@@ -341,6 +343,6 @@ def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, 
     faults += [
         f"{name} is {in_brackets(shape)}, by the metadata there are {steps} glimpses in a run"
         for name, shape in given.items()
-        if shape[1:2] != (steps,)
+        if shape[1:2] != (steps,) and info.glimpses is not None  # slots, which are no glimpses, have noise each
     ]
     return faults

@@ -64,7 +64,7 @@ DISTINCT = list({kind_of(preset): preset for preset in reversed(PRESETS)}.values
 def mixed(preset: str) -> dict[str, Any]:
     """Components for each preset, so that together they go through all of them."""
     if preset not in STAWMS:
-        return {} if preset in BASELINES else {"glimpses": 2}
+        return {} if stawm.config(preset).glimpses is None else {"glimpses": 2}
     i = [name for name in DISTINCT if name in STAWMS].index(preset)
     options: dict[str, Any] = {"memory": MEMORIES[i % len(MEMORIES)], "canvas": CANVASES[i // 2 % len(CANVASES)]}
     any_size = stawm.config(preset).context_size is not None
