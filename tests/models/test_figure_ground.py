@@ -23,7 +23,8 @@ def drawer(**drawing: Any) -> Any:
 def test_all_is_off_by_default() -> None:
     head = DrawingHead.Config()
     assert {name: getattr(head, name) for name in FIELDS} == FIELDS
-    assert stawm.config("stawm-celeba-draw-32").sketch_limit is None
+    masked: Any = stawm.config("stawm-celeba-draw-32")
+    assert masked.sketch_limit is None
     assert drawer().heads["drawing"].first is drawer().heads["drawing"].sketcher.levels is None
 
 
