@@ -325,12 +325,15 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
         return [f"{name} is {in_brackets(shape)}, where its axes are {in_brackets(letters)}"]
     if list(shape[1:]) != fitting[1:]:
         return [f"{name} is {in_brackets(shape)}, by the metadata {in_brackets(('b', *fitting[1:]))}"]
-    slots = info.glimpses or 1 if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
-    if name == "masks" and info.glimpses is None:
-        return []  # one for each slot, of which there may be any number
+    slots = _steps(info) if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
     if letters[1:2] == ["n"] and shape[1] != slots:
-        return [f"{name} is {in_brackets(shape)}, by the metadata there are {info.glimpses} glimpses"]
+        return [f"{name} is {in_brackets(shape)}, by the metadata there are {slots} glimpses or slots"]
     return []
+
+
+def _steps(info: GraphInfo) -> int:
+    """Return how many glimpses there are in a run, or, of a model without glimpses, how many slots."""
+    return info.glimpses or info.config.get("slots", 1)
 
 
 def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, ...]]) -> list[str]:
@@ -339,10 +342,10 @@ def _contradictory_noise(info: GraphInfo, shapes: Mapping[str, tuple[int | str, 
     faults = [f"there is no noise of the kind {name!r}" for name in given if name[len(NOISE) :] not in NOISES]
     if bool(given) and not info.sample:
         faults.append(f"{', '.join(given)} are inputs, and sample is false")
-    steps = 1 if info.kind == "step" else info.glimpses or 1
+    steps = 1 if info.kind == "step" else _steps(info)
     faults += [
         f"{name} is {in_brackets(shape)}, by the metadata there are {steps} glimpses in a run"
         for name, shape in given.items()
-        if shape[1:2] != (steps,) and info.glimpses is not None  # slots, which are no glimpses, have noise each
+        if shape[1:2] != (steps,)
     ]
     return faults
