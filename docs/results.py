@@ -117,11 +117,17 @@ def changes(plain: Mapping[str, Any], changed: Mapping[str, Any], prefix: str = 
     found = {}
     for key, value in changed.items():
         before = plain.get(key)
+        if key == "heads" and list(_by_label(value)) == list(_by_label(before or ())):
+            value, before = _by_label(value), _by_label(before or ())
         if isinstance(value, dict) and isinstance(before, dict):
             found |= changes(before, value, f"{prefix}{key}.")
         elif value != before:
             found[prefix + key] = value
     return found
+
+
+def _by_label(heads: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {head.get("label") or head["name"]: head for head in heads}
 
 
 def guess_group(found: Record) -> str:

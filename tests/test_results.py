@@ -121,7 +121,7 @@ def test_the_command_of_a_record_gives_the_model_of_the_run(results: ModuleType,
         run = make_run(tmp_path / preset, preset, changes=changes)
         _, _, asked, *_, heads, where, memory, hidden = shlex.split(results.record(run)["command"])
         given = parse_overrides([heads, where, memory, hidden])
-        assert asked == preset
+        assert (asked, heads) == (preset, "heads.classification.dropout=0.25")
         assert make_plan(asked, "fast", None, given).config == stawm.inspect(run / "model.safetensors").config
 
 
