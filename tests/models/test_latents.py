@@ -74,7 +74,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     images, _ = inputs(model)
     with pytest.raises(InputError, match="decides where to draw by looking at an image"):
         from_prior(model)
-    with pytest.raises(InputError, match="does not draw, so there is no latent"):
+    with pytest.raises(InputError, match="does not draw from a latent"):
         from_prior(tiny(heads="classification"), images)
     with pytest.raises(InputError, match=r"of shape \(2, s, 3, 4\); got \(2, 1, 3, 5\)"):
         redraw(model, images, torch.zeros(2, 1, 3, 5, dtype=torch.float64))

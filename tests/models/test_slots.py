@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 import stawm
 from stawm.errors import ConfigError, InputError
 from stawm.export import to_onnx
+from stawm.export.file.files import read_graphs
+from stawm.export.file.metadata import contradictions
+from stawm.export.file.proto import shapes_of
 from stawm.heads.output import Noise
 from stawm.models.slots import Slots
 from stawm.nn.slot_attention import GRUCell, Places
@@ -156,3 +159,10 @@ def test_small_slots_are_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_its_graph_with_the_noise_of_the_starts_is_verified(tmp_path: Path) -> None:
     assert to_onnx(tiny().float().eval(), tmp_path / "m.onnx", sample=True, outputs="all", batches=(1, 2)).ok
+    file = read_graphs(tmp_path / "m.onnx")["rollout"]
+    shapes = shapes_of(file.proto)
+    assert contradictions(file.info, shapes) == []
+    for name, shape in {"masks": ("b", 4, 1, 12, 12), "noise.latent": ("b", 4, 6)}.items():
+        assert shapes[name][2:] == shape[2:]
+        (fault,) = contradictions(file.info, shapes | {name: shape})
+        assert "by the metadata there are 3" in fault

@@ -234,6 +234,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "context_size": 13,
         "where": "rnn",
         "pose_limit": 0.5,
+        "sketch_limit": 0.5,
         "pose_jitter": 0.25,
         "mean": [0.1],
         "std": [0.7],

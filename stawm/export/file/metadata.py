@@ -326,8 +326,9 @@ def _contradictory_shape(info: GraphInfo, name: str, shape: tuple[int | str, ...
     if list(shape[1:]) != fitting[1:]:
         return [f"{name} is {in_brackets(shape)}, by the metadata {in_brackets(('b', *fitting[1:]))}"]
     slots = _steps(info) if info.kind == "rollout" else max(info.glimpses or 0, LEAST_SLOTS)
+    what = "slots" if info.glimpses is None else "glimpses"
     if letters[1:2] == ["n"] and shape[1] != slots:
-        return [f"{name} is {in_brackets(shape)}, by the metadata there are {slots} glimpses or slots"]
+        return [f"{name} is {in_brackets(shape)}, by the metadata there are {slots} {what}"]
     return []
 
 
