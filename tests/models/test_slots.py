@@ -162,7 +162,7 @@ def test_its_graph_with_the_noise_of_the_starts_is_verified(tmp_path: Path) -> N
     file = read_graphs(tmp_path / "m.onnx")["rollout"]
     shapes = shapes_of(file.proto)
     assert contradictions(file.info, shapes) == []
-    for name, shape in {"masks": ("b", 4, 1, 12, 12), "noise.latent": ("b", 4, 6)}.items():
+    for name, shape in {"masks": ("b", 4, 1, 12, 12), "noise_latent": ("b", 4, 6)}.items():
         assert shapes[name][2:] == shape[2:]
         (fault,) = contradictions(file.info, shapes | {name: shape})
         assert "by the metadata there are 3" in fault
