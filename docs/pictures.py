@@ -10,8 +10,8 @@
     python docs/pictures.py figures runs/figure-ground/model.safetensors figure-ground:ROOT,PATH
 
 Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
-one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. `looking` also prints
-what it measured.
+one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. `looking` and `parts`
+also print what they measured.
 """
 
 import sys
@@ -87,8 +87,7 @@ def parts(model: Model, source: str) -> None:
 
 def _drawn(model: Model, digits: data.ImageSet) -> tuple[Tensor, Tensor, Tensor]:
     """Return latents, classes and sketches as they are seen: (b, n, l), (b,), (b, n, s)."""
-    with torch.no_grad():
-        outputs = [model.eval()(model.normalise(to_unit(some))) for some in digits.images[:].split(500)]
+    outputs = [look(model, some).output for some in digits.images[:].split(500)]
     latents = torch.cat([output.latent.mu for output in outputs])
     return latents, digits.labels, torch.cat([output.sketches.flatten(2) for output in outputs]).sigmoid()
 

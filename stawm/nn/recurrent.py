@@ -1,4 +1,4 @@
-"""The recurrent parts: the LSTM cell, and the emitter from its output to a pose."""
+"""The recurrent parts: the LSTM cell, the GRU cell, and the emitter from its output to a pose."""
 
 from typing import Any
 
@@ -29,6 +29,18 @@ class LSTMCell(nn.LSTMCell):
         written = i.sigmoid() * g.tanh()
         c = written if c is None else f.sigmoid() * c + written
         return o.sigmoid() * c.tanh(), c
+
+
+class GRUCell(nn.GRUCell):
+    """PyTorch's GRU cell; the products follow autocast, gates and state stay in full precision."""
+
+    def forward(self, x: Float[Tensor, "b i"], h: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:  # both are needed here
+        """Return the next state."""
+        given = full_precision(F.linear(x, self.weight_ih, self.bias_ih)).chunk(3, dim=1)
+        kept = full_precision(F.linear(h, self.weight_hh, self.bias_hh)).chunk(3, dim=1)
+        reset, update = (given[0] + kept[0]).sigmoid(), (given[1] + kept[1]).sigmoid()
+        new = (given[2] + reset * kept[2]).tanh()
+        return new + update * (full_precision(h) - new)
 
 
 class Emitter(nn.Module):

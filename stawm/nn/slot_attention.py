@@ -3,22 +3,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stawm.core import slots as core
 from stawm.nn.precision import WideLinear, full_precision, without_autocast
-
-
-class GRUCell(nn.GRUCell):
-    """PyTorch's GRU cell; the products follow autocast, gates and state stay in full precision."""
-
-    def forward(self, x: Float[Tensor, "b i"], h: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:  # both are needed here
-        """Return the next state."""
-        given = full_precision(F.linear(x, self.weight_ih, self.bias_ih)).chunk(3, dim=1)
-        kept = full_precision(F.linear(h, self.weight_hh, self.bias_hh)).chunk(3, dim=1)
-        reset, update = (given[0] + kept[0]).sigmoid(), (given[1] + kept[1]).sigmoid()
-        new = (given[2] + reset * kept[2]).tanh()
-        return new + update * (full_precision(h) - new)
+from stawm.nn.recurrent import GRUCell
 
 
 class Places(nn.Module):

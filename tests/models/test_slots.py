@@ -16,7 +16,8 @@ from stawm.export.file.metadata import contradictions
 from stawm.export.file.proto import shapes_of
 from stawm.heads.output import Noise
 from stawm.models.slots import Slots
-from stawm.nn.slot_attention import GRUCell, Places
+from stawm.nn.recurrent import GRUCell
+from stawm.nn.slot_attention import Places
 from stawm.training.masks import mask_iou
 from tests.small import inputs, shaken, tensors
 from tests.strategies import assert_near, seeds
