@@ -17,6 +17,7 @@ _MNIST: dict[str, Any] = {
     "glimpse_size": 2,
     "hidden_size": 256,
     "dropout": 0.0,
+    "first_width": 0.15,
     "initial": -2.0,
     "backbone": "dense",
     "locator": "filterbank",
@@ -25,6 +26,7 @@ _MNIST: dict[str, Any] = {
 _WHOLE = {
     **_MNIST,
     "glimpse_size": None,
+    "first_width": None,
     "locator": None,
     "heads": ({"name": "drawing", "latent": 100, "beta": 1.0, "measure": "nats"},),
 }

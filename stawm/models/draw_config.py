@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from stawm.configuration import GLIMPSES, Config
+from stawm.configuration import GLIMPSES, Config, Interval
 from stawm.models.config import SharedConfig, Side, Size
 
 
@@ -22,6 +22,8 @@ class DrawConfig(SharedConfig):
     """The size of each RNN."""
     locator: Config | None
     """How a pose takes a glimpse and places a sketch; null is no attention: all is read and written each time."""
+    first_width: Annotated[float, Interval(0, 1, open_low=True)] | None = None
+    """How wide the first view of an untrained model is, as a share of the image; null is the locator's own start."""
     initial: float = 0.0
     """What every pixel of the empty canvas starts from, before the sigmoid; the empty canvas is learned."""
 
@@ -36,6 +38,8 @@ class DrawConfig(SharedConfig):
                 f"{owner}: glimpse_size and locator go together: both are given, or both are null where the whole "
                 "image is read and written."
             )
+        if values.get("first_width") is not None and "locator" in values and values["locator"] is None:
+            faults.append(f"{owner}: first_width must be null without a locator; got {values['first_width']}.")
         heads = values.get("heads")
         draws = isinstance(heads, tuple) and any(getattr(head, "name", None) == "drawing" for head in heads)
         if draws and any(any(x != usual for x in values.get(key, ())) for key, usual in (("mean", 0), ("std", 1))):

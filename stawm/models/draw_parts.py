@@ -36,7 +36,7 @@ class Reader(nn.Module):
         faults.settle()
         self.backbone: Any = backbone
         self.features: int = self.backbone.features
-        self.pose = None if self.locator is None else _emitter(config, self.locator.start_pose())
+        self.pose = None if self.locator is None else _emitter(config, _first_pose(self.locator, config.first_width))
 
     def forward(
         self, whole: Float[Tensor, "b c h w"], state: Float[Tensor, "b d"], pose_clip: float | None = None
@@ -71,7 +71,7 @@ class Painter(nn.Module):
         self.mu, self.logvar = nn.Linear(hidden, head.latent), nn.Linear(hidden, head.latent)
         self.decoder = LSTMCell(head.latent, hidden)
         self.decoder_start = nn.Parameter(torch.zeros(hidden))
-        self.pose = None if self.locator is None else _emitter(config, self.locator.identity_pose())
+        self.pose = None if self.locator is None else _emitter(config, self.locator.placing_pose())
         count = self.sketch[0] * self.sketch[1] * self.sketch[2]
         self.sketcher = nn.Linear(hidden, count)
         self.blank = nn.Parameter(torch.full((channels, *size), config.initial))
@@ -110,11 +110,15 @@ def make_locator(config: DrawConfig, side: int | None) -> Locator | None:
 
 
 def _emitter(config: DrawConfig, start: Float[Tensor, "p"]) -> WideLinear:
-    """Return the layer from a state to a pose; untrained, it sees the whole image, as in spatial transformers."""
+    """Return the layer from a state to a pose; untrained, it gives the one to start with, whatever the state."""
     layer = WideLinear(config.hidden_size, len(start))
     nn.init.zeros_(layer.weight)
     layer.bias.data.copy_(start)
     return layer
+
+
+def _first_pose(locator: Locator, width: float | None) -> Float[Tensor, "p"]:
+    return locator.start_pose() if width is None else torch.tensor(locator.facing(0, 0, width))
 
 
 def _clipped(pose: Float[Tensor, "b p"], limit: float | None) -> Float[Tensor, "b p"]:

@@ -31,7 +31,7 @@ def drawer(**changes: Any) -> Any:
 
 def whole(**changes: Any) -> Any:
     heads = ({**DRAWING, "sketch_size": None},)
-    return drawer(locator=None, glimpse_size=None, heads=heads, **changes)
+    return drawer(locator=None, glimpse_size=None, first_width=None, heads=heads, **changes)
 
 
 def reader(**changes: Any) -> Any:
@@ -68,6 +68,27 @@ def test_the_reader_is_its_twin():
         twin.append(draw_twin.linear(h, model.heads["classification"].linear).log_softmax(dim=-1))
     output = model(image, glimpse_logits=True)
     assert_all_near([output.glimpse_logits, output.logits], [torch.stack(twin, dim=1), twin[-1]], EXACT)
+
+
+def test_an_untrained_model_reads_the_share_of_the_image_that_it_is_told():
+    images, wide = pixels(), stawm.build("draw-mnist", seed=0, first_width=None, **SIZES)
+    narrow = stawm.build("draw-mnist", seed=0, first_width=0.25, **SIZES)
+    whole = wide.locator.frame(wide(images).trace.pose[:, 0])
+    assert torch.equal(whole, wide.locator.frame(wide.locator.identity_pose().expand(2, -1)))
+    assert_all_near([narrow.locator.frame(narrow(images).trace.pose[:, 0])], [whole / 4], 1e-6)
+
+
+def test_what_it_first_writes_spreads_over_the_canvas_as_it_is():
+    model = stawm.build("draw-mnist", seed=0, **SIZES)
+    expected = model.placer.placing_pose().expand(2, -1)
+    assert torch.equal(model(pixels()).trace.inverse_pose[:, 0], expected)
+
+
+def test_a_first_width_needs_a_locator():
+    with pytest.raises(ConfigError, match="first_width must be null without a locator"):
+        stawm.config("draw-mnist-no-attention", first_width=0.5)
+    with pytest.raises(ConfigError, match=r"first_width must be a number in \(0, 1\]"):
+        stawm.config("draw-mnist", first_width=0.0)
 
 
 def test_what_it_reads_is_what_was_seen_of_the_image_through_its_filters():
@@ -192,7 +213,7 @@ def test_a_stawm_that_draws_can_measure_in_nats_too():
         ({"heads": ("regression",)}, "has the heads 'classification' and 'drawing', each once; got regression"),
         ({"heads": ({"name": "classification", "label": "second"},)}, "got second"),
         ({"heads": ({**DRAWING, "decoder": "8@3/1"},)}, "decoder must be null"),
-        ({"locator": None, "glimpse_size": None}, "sketch_size must be null"),
+        ({"locator": None, "glimpse_size": None, "first_width": None}, "sketch_size must be null"),
         ({"locator": "afine"}, "affine"),
     ],
 )

@@ -1,6 +1,7 @@
 """Locators: what a glimpse sees, where a sketch is placed, and that precision is kept."""
 
 import copy
+from math import exp, pi
 from typing import Any
 
 import pytest
@@ -78,6 +79,15 @@ def test_the_identity_of_a_filter_bank_has_half_the_distance_as_its_width():
     fine = double(FilterBank, 9, (9, 9)).identity_pose()  # δ = 1, so σ = ½
     assert fine[2].item() == pytest.approx(-2 * 0.6931471805599453)
     assert torch.equal(double(FilterBank, 40, (9, 9)).identity_pose(), fine)  # never narrower
+
+
+def test_a_filter_bank_first_places_ones_as_ones():
+    # Gaussians of σ = d/2 that lie d apart sum to (1 ± 2 exp(-2 (πσ/d)²)) / d; the two directions multiply.
+    locator = double(FilterBank, 9, (28, 28))
+    pose = locator.placing_pose().double()[None]
+    assert torch.equal(pose[0, :4], locator.identity_pose().double()[:4])
+    placed = locator.place(torch.ones(1, 1, 9, 9, dtype=torch.float64), pose)[0, 0, 12:16, 12:16]  # far from borders
+    assert (placed - 1).abs().max() < (1 + 2 * exp(-(pi**2) / 2)) ** 2 - 1
 
 
 def test_the_frame_of_a_filter_bank_is_where_its_filters_are():

@@ -46,22 +46,33 @@ class FilterBank(Locator):
         The filters reach from its first to its last pixel along the longer side, γ is 1, and σ is half
         of the distance between filters, but at least half a pixel.
         """
-        return self._narrowed(0)
+        return torch.tensor(self._narrowed(0))
 
     def start_pose(self) -> Float[Tensor, "5"]:
         """Return the pose whose widest view sees the whole image."""
-        return self._narrowed(self.views - 1)
+        return torch.tensor(self._narrowed(self.views - 1))
+
+    def placing_pose(self) -> Float[Tensor, "5"]:
+        """Return the pose that spreads a sketch over the whole canvas: γ is such that ones are drawn as ones.
+
+        Each row of a filter sums to 1, so filters that lie d pixels apart sum to 1/d² at every pixel between them.
+        """
+        return torch.tensor([*self._narrowed(0)[:4], -2 * log(self._distance)])
 
     def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
         """Return the pose whose filters have their middle at a place."""
         height, across = self.image_size
-        pose = self._narrowed(self.views - 1 if width is None else -log2(width)).tolist()
+        pose = self._narrowed(self.views - 1 if width is None else -log2(width))
         return (x * across / (across + 1), y * height / (height + 1), *pose[2:])
 
-    def _narrowed(self, halvings: float) -> Float[Tensor, "5"]:
+    def _narrowed(self, halvings: float) -> tuple[float, ...]:
+        distance = self._distance / 2**halvings
+        return (0.0, 0.0, 2 * log(max(distance, 1) / 2), -halvings * log(2) if halvings else 0.0, 0.0)
+
+    @property
+    def _distance(self) -> float:
         still = torch.zeros(1, 5, device="cpu")  # also where a model is only outlined, on no memory
-        distance = filterbank.spacing(still, self.glimpse_size, *self.image_size).item() / 2**halvings
-        return torch.tensor([0.0, 0.0, 2 * log(max(distance, 1) / 2), -halvings * log(2) if halvings else 0.0, 0.0])
+        return filterbank.spacing(still, self.glimpse_size, *self.image_size).item()
 
     def prepare(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"] | Pyramid:
         """Return the image, or its pyramid where filters read means; outside it goes on as at its border."""

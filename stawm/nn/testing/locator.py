@@ -64,6 +64,7 @@ def forms(build: Build, seed: int) -> None:
         "a glimpse": (locator.glimpse(image(seed), pose).shape, (BATCH, locator.views * CHANNELS, GLIMPSE, GLIMPSE)),
         "a placed sketch": (locator.place(sketch(seed), pose).shape, (BATCH, CHANNELS, *IMAGE)),
         "the pose to start with": (locator.start_pose().shape, (locator.pose_size,)),
+        "the pose to place with": (locator.placing_pose().shape, (locator.pose_size,)),
         "a frame": (locator.frame(pose).shape, (BATCH, 4, 2)),
         "the frames of all views": (locator.frames(pose).shape, (BATCH, locator.views, 4, 2)),
         "a placed frame": (locator.placed_frame(pose).shape, (BATCH, 4, 2)),
