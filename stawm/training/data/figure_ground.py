@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from stawm.configuration import FRACTION
 from stawm.configuration import Config as BaseConfig
 from stawm.errors import InputError
 from stawm.training.data.base import Request, Source
@@ -35,6 +37,8 @@ class FigureGround(Source):
         """MNIST's folder."""
         photographs: str = ""
         """A folder of photographs, in folders of classes as any; what the classes are does not matter."""
+        contrast: Annotated[float, FRACTION] = 1.0
+        """How much of its contrast a photograph keeps: 1 is all, 0 leaves one colour, the patch's mean."""
 
     def load(self, request: Request) -> Splits:
         """Paste the digits."""
@@ -48,14 +52,13 @@ class FigureGround(Source):
         )
         photographs = Folder(Folder.Config(root=self.config.photographs)).load(of_any_size)
         pairs = zip(digits, photographs, (2 * request.seed, 2 * request.seed + 1), strict=True)
-        return Splits(*(_pasted(figures, ground, request, seed) for figures, ground, seed in pairs))
+        return Splits(*(self._pasted(figures, ground, request, seed) for figures, ground, seed in pairs))
 
-
-def _pasted(digits: ImageSet, ground: ImageSet, request: Request, seed: int) -> ImageSet:
-    photographs = ground.images[:]
-    size = fitting_size(digits.shape[1:], photographs.shape[2:], request.image and request.image[1:])
-    pixels, masks = paste(digits.images[:], photographs, size, seed)
-    return ImageSet(pixels, digits.labels, digits.class_names, masks)
+    def _pasted(self, digits: ImageSet, ground: ImageSet, request: Request, seed: int) -> ImageSet:
+        photographs = ground.images[:]
+        size = fitting_size(digits.shape[1:], photographs.shape[2:], request.image and request.image[1:])
+        pixels, masks = paste(digits.images[:], photographs, size, seed, self.config.contrast)
+        return ImageSet(pixels, digits.labels, digits.class_names, masks)
 
 
 def paste(
@@ -63,6 +66,7 @@ def paste(
     photographs: UInt8[Tensor, "count c height width"],
     size: tuple[int, int],
     seed: int,
+    contrast: float = 1.0,
 ) -> tuple[UInt8[Tensor, "b c h w"], Bool[Tensor, "b 1 h w"]]:
     """Paste each digit somewhere on a patch of some photograph.
 
@@ -74,12 +78,13 @@ def paste(
         photographs: What patches are cut from.
         size: Height and width of the images: no larger than the photographs, no smaller than the digits.
         seed: Decides patches, places and colours.
+        contrast: How much of its contrast a patch keeps, from 0 to 1.
 
     Returns:
         The images, and where they are digit by half or more.
     """
     generator = torch.Generator().manual_seed(seed)
-    parts = [_paste(some, photographs, size, generator) for some in digits.split(CHUNK)]
+    parts = [_paste(some, photographs, size, generator, contrast) for some in digits.split(CHUNK)]
     images, masks = zip(*parts, strict=True)
     return torch.cat(images), torch.cat(masks)
 
@@ -100,7 +105,7 @@ def fitting_size(digits: Sequence[int], photographs: Sequence[int], wanted: Sequ
 
 
 def _paste(
-    digits: Tensor, photographs: Tensor, size: tuple[int, int], generator: torch.Generator
+    digits: Tensor, photographs: Tensor, size: tuple[int, int], generator: torch.Generator, contrast: float
 ) -> tuple[Tensor, Tensor]:
     count, (h, w) = len(digits), size
     which = torch.randint(len(photographs), (count, 1, 1), generator=generator)
@@ -110,6 +115,7 @@ def _paste(
     rows, columns = _window(opacity, (digits.shape[-2], digits.shape[-1]), count, generator)
     opacity[torch.arange(count).view(-1, 1, 1), rows, columns] = digits[:, 0].float() / 255
     colours = contrasting(patches, torch.rand(count, patches.shape[1], 1, 1, generator=generator))
+    patches = patches.mean(dim=(2, 3), keepdim=True).expand_as(patches).lerp(patches, contrast)
     images = patches.lerp(colours.expand_as(patches), opacity[:, None].expand_as(patches))
     return images.round().to(torch.uint8), opacity[:, None] >= 0.5
 

@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stawm.errors import InputError
+from stawm.errors import ConfigError, InputError
 from stawm.training import data
 from stawm.training.data import figure_ground
-from stawm.training.data.figure_ground import CONTRAST, paste
+from stawm.training.data.figure_ground import CONTRAST, FigureGround, paste
 from tests.training.files import make_folder, make_idx
 
 
@@ -66,6 +67,36 @@ def test_patches_are_cut_from_the_photographs_as_they_are():
     assert found <= cut
     assert len(found) > 12, "many places of both photographs are used"
     assert not masks.any()
+
+
+@given(st.floats(0, 1), st.integers(0, 5))
+def test_a_photograph_keeps_so_much_of_its_contrast(contrast: float, seed: int):
+    photographs = torch.randint(256, (3, 3, 9, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    digits = some_digits(6)
+    full, masks = paste(digits, photographs, (9, 8), seed)
+    images, same = paste(digits, photographs, (9, 8), seed, contrast)
+    assert torch.equal(masks, same)
+    outside = ~F.max_pool2d(masks.float(), 3, 1, 1).bool().expand_as(full)  # the half-covered pixel is left out too
+    patches = photographs.float()[:, None]  # as large as the images, so every patch is a whole photograph
+    for image, ours, where in zip(full.float(), images.float(), outside, strict=True):
+        patch = next(p[0] for p in patches if torch.equal(p[0][where], image[where]))
+        means = patch.mean(dim=(1, 2), keepdim=True).expand_as(patch)
+        expected = means + contrast * (patch - means)
+        assert (ours - expected)[where].abs().max() <= 0.501, "rounded once"
+
+
+def test_all_of_the_contrast_is_the_photograph_itself_and_none_is_one_colour():
+    photographs = torch.randint(256, (4, 3, 9, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    digits = some_digits(20)
+    assert torch.equal(paste(digits, photographs, (9, 8), 1, 1.0)[0], paste(digits, photographs, (9, 8), 1)[0])
+    flat = paste(torch.zeros_like(digits), photographs, (9, 8), 1, 0.0)[0]
+    assert torch.equal(flat.amin(dim=(2, 3)), flat.amax(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("contrast", [-0.1, 1.5])
+def test_a_contrast_is_a_share(contrast: float):
+    with pytest.raises(ConfigError, match=r"contrast must be a number in \[0, 1\]"):
+        FigureGround.Config(root="a", photographs="b", contrast=contrast)
 
 
 def test_a_seed_repeats_the_images_and_another_gives_others(monkeypatch: pytest.MonkeyPatch):
