@@ -72,6 +72,13 @@ def test_every_locator_can_be_told_where_to_look(cls: Any, views: int):
         assert_near(wide, expected.expand(4), 1e-5)
 
 
+@pytest.mark.parametrize("cls", LOCATORS)
+def test_a_policy_that_is_told_where_can_be_outlined_on_no_memory(cls: Any):
+    with torch.device("meta"):  # as when a checkpoint is loaded
+        outline = Random(locator=cls(glimpse_size=4, image_size=(9, 9)))
+    assert all(part.is_meta for part in (*outline.parameters(), *outline.buffers()))
+
+
 def test_a_retina_has_a_width_of_its_own():
     with pytest.raises(ConfigError, match="The policy 'random' says where to look"):
         stawm.build("stawm-cluttered-60", policy={"name": "random", "width": 0.5})

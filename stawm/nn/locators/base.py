@@ -41,14 +41,14 @@ class Locator(nn.Module, ABC):
 
     @abstractmethod
     def identity_pose(self) -> Float[Tensor, "p"]:
-        """Return the pose whose first view sees the whole image."""
+        """Return the pose whose first view sees the whole image; STAWM's sketches start there."""
 
     def start_pose(self) -> Float[Tensor, "p"]:
         """Return the pose whose widest view sees the whole image; where the model looks starts with it."""
         return self.identity_pose()
 
     def placing_pose(self) -> Float[Tensor, "p"]:
-        """Return the pose that spreads a sketch over the whole canvas; where sketches are placed starts with it."""
+        """Return the pose that spreads a sketch over the whole canvas as it is; DRAW's sketches start there."""
         return self.identity_pose()
 
     def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:

@@ -44,7 +44,7 @@ class Retina(GridLocator):
     def facing(self, x: float, y: float, width: float | None = None) -> tuple[float, ...]:
         """Return the place itself."""
         if width is not None:
-            raise ConfigError(["A retina has a width of its own, locator.width: leave out the width of the policy."])
+            raise ConfigError(["A retina has a width of its own, locator.width: leave out any other."])
         return (x, y)
 
     def grid(self, pose: Float[Tensor, "b 2"], base: Float[Tensor, "3 h w"]) -> Float[Tensor, "b h w 2"]:

@@ -89,7 +89,10 @@ def test_all_of_the_contrast_is_the_photograph_itself_and_none_is_one_colour():
     photographs = torch.randint(256, (4, 3, 9, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = some_digits(20)
     assert torch.equal(paste(digits, photographs, (9, 8), 1, 1.0)[0], paste(digits, photographs, (9, 8), 1)[0])
-    flat = paste(torch.zeros_like(digits), photographs, (9, 8), 1, 0.0)[0]
+    nothing = torch.zeros_like(digits)
+    whole = paste(nothing, photographs, (9, 8), 1, 1.0)[0]
+    assert all(any(torch.equal(image, photograph) for photograph in photographs) for image in whole)
+    flat = paste(nothing, photographs, (9, 8), 1, 0.0)[0]
     assert torch.equal(flat.amin(dim=(2, 3)), flat.amax(dim=(2, 3)))
 
 
