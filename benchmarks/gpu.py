@@ -103,11 +103,14 @@ class Maker:
         if case.way == "compiled":
             graphs = ", CUDA graphs" if self.device == "cuda" else ""
             return {f"stawm, bf16, compiled{graphs}": partial(ours, "bf16", compile=True)}
-        return {
+        made = {
             REFERENCE: partial(authors_step, case.preset, case.batch, self.device, **self.overrides),
             "stawm, fp32": partial(ours, "fp32"),
             "stawm, bf16": partial(ours, "bf16"),
         }
+        if self.device == "cuda":
+            made["stawm, bf16, captured"] = partial(ours, "bf16", capture=True)
+        return made
 
     def _inference(self, case: Case) -> Makers:
         model = stawm.build(case.preset, seed=0, **self.overrides).eval()

@@ -7,6 +7,7 @@
 import argparse
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import onnxruntime as ort
 
 import stawm
 from benchmarks.results import publish
+from stawm.errors import InputError
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
@@ -29,7 +31,7 @@ class Row(NamedTuple):
         halves: Nodes of the rollout in half precision.
         size: Bytes of the rollout.
         half_size: Bytes of the rollout in half precision.
-        steps: Nodes of init, glimpse and read; empty in a baseline.
+        steps: Nodes of init, glimpse and read; empty in a model that has no steps.
     """
 
     preset: str
@@ -62,7 +64,7 @@ def measure(preset: str, folder: Path) -> Row:
     whole = stawm.export.to_onnx(model, folder / "m.onnx", batches=(1, 3))
     half = stawm.export.to_onnx(model, folder / "half.onnx", precision="fp16", batches=(1, 3))
     steps = {}
-    if model.config.glimpses is not None:
+    with suppress(InputError):  # of a model that has none
         steps = stawm.export.to_onnx(model, folder / "steps", graph="step", batches=(1, 3)).nodes
     nodes, halves = whole.nodes["rollout"], half.nodes["rollout"]
     return Row(preset, nodes, needed(folder / "m.onnx"), halves, whole.size, half.size, tuple(steps.values()))

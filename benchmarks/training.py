@@ -63,11 +63,14 @@ def authors_step(preset: str, batch: int, device: str = "cpu", **overrides: Any)
     return step
 
 
-def our_run(preset: str, precision: str, *, compile: bool = False, cpu: bool = True, **overrides: Any) -> Run:
+def our_run(
+    preset: str, precision: str, *, compile: bool = False, capture: bool = False, cpu: bool = True, **overrides: Any
+) -> Run:
     """Make the run that `stawm.training.train` makes, with the paper's recipe, and without augmentation."""
     spec = "paper" if preset in recipes.presets_with("paper") else "fast"
     recipe = recipes.find(spec, preset, rate=STANDING).replace(augmentation=Augmentation())
-    return Run(stawm.config(preset, **overrides), recipe, precision=precision, cpu=cpu, compile=compile)
+    config = stawm.config(preset, **overrides)
+    return Run(config, recipe, precision=precision, cpu=cpu, compile=compile, capture=capture)
 
 
 def our_step(preset: str, batch: int, precision: str, **options: Any) -> Step:

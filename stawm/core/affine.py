@@ -102,3 +102,13 @@ def invert(pose: Float[Tensor, "b 6"]) -> Float[Tensor, "b 6"]:
     a, b, x, c, d, y = pose.unbind(dim=1)
     inverse = torch.stack([d, -b, b * y - d * x, -c, a, c * x - a * y], dim=1)
     return inverse / (a * d - b * c)[:, None]
+
+
+def corners(like: Tensor) -> Float[Tensor, "4 2"]:
+    """Return the corners (x, y) of a whole image, clockwise from the top left, without waiting for a GPU.
+
+    Args:
+        like: A tensor of the device and type that is wanted.
+    """
+    one = like.new_ones(())
+    return torch.stack([-one, -one, one, -one, one, one, -one, one]).view(4, 2)

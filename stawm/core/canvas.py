@@ -45,13 +45,13 @@ def one_colour(sketches: Float[Tensor, "*b c h w"], masks: Float[Tensor, "*b 1 h
 
 def coarse(sketches: Float[Tensor, "*b c h w"], side: int) -> Float[Tensor, "*b c h w"]:
     """Return sketches that show no more than ``side`` by ``side`` cells do, drawn as large as they were."""
-    down, across = (_coarsening(size, side).to(sketches) for size in sketches.shape[-2:])
+    down, across = (_coarsening(size, side, sketches.device).to(sketches.dtype) for size in sketches.shape[-2:])
     return down @ sketches @ across.mT
 
 
-def _coarsening(size: int, side: int) -> Float[Tensor, "size size"]:
+def _coarsening(size: int, side: int, device: torch.device) -> Float[Tensor, "size size"]:
     """Return L A of a side: from pixels to the means of cells, and back along straight lines."""
-    pixels, numbers = torch.arange(size + 1, dtype=torch.float64), torch.arange(side + 1, dtype=torch.float64)
+    pixels, numbers = (torch.arange(n + 1, dtype=torch.float64, device=device) for n in (size, side))
     edges, cells = pixels / size, numbers / side
     low, high = torch.maximum(edges[:-1], cells[:-1, None]), torch.minimum(edges[1:], cells[1:, None])
     means = (high - low).clamp(min=0) * side

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stawm.core import affine
+
 
 def sample(
     mean: Float[Tensor, "*b p"], sigma: float | Float[Tensor, ""], noise: Float[Tensor, "*b p"]
@@ -43,7 +45,7 @@ def log_density(
         mean: μ, the emission.
         sigma: σ, the standard deviation of each number of a pose.
     """
-    one = torch.as_tensor(sigma, dtype=mean.dtype, device=mean.device)
+    one = mean.new_ones(()) * sigma
     rest = pose.shape[-1] * (one.log() + math.log(2 * math.pi) / 2)
     return -((pose - mean) / one).square().sum(dim=-1) / 2 - rest
 
@@ -96,7 +98,7 @@ def around(
     """
     low, high = boxes[..., None, :2], boxes[..., None, 2:]
     side = margin * (high - low).amax(dim=-1, keepdim=True)
-    return (low + high + side * boxes.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])) / size - 1
+    return (low + high + side * affine.corners(boxes)) / size - 1
 
 
 def places_error(frames: Float[Tensor, "b n 4 2"], wanted: Float[Tensor, "b d 4 2"]) -> Float[Tensor, ""]:

@@ -101,7 +101,8 @@ def sample(
         affine.sample(pyramid.levels[n], grid * pyramid.shares[n] + (pyramid.shares[n] - 1), padding=padding)
         for n in numbers
     ]
-    apart = level[:, None] - torch.tensor(numbers, dtype=level.dtype, device=level.device)[:, None]
+    every = torch.arange(len(pyramid.levels), dtype=level.dtype, device=level.device)
+    apart = level[:, None] - (every if len(numbers) == len(every) else every[numbers])[:, None]
     weights = (1 - apart.abs()).clamp(min=0)
     stacked = torch.cat(looked, dim=1).unflatten(2, (level.shape[1], -1)).unflatten(1, (len(looked), -1))
     return (stacked * weights[:, :, None, :, None, None]).sum(dim=1).flatten(2, 3)

@@ -92,11 +92,16 @@ class Ram(Looker):
             seen: What `look` gave.
             reads: For each head the numbers of glimpses, from 1 to n.
         """
-        found = {name: seen.memory_input[:, [time - 1 for time in times]] for name, times in reads.items()}
+        found = {name: _after(seen, times) for name, times in reads.items()}
         if self.config.answers == 1:
             return found
-        halves = {name: seen.memory_input[:, [(time - 1) // 2 for time in times]] for name, times in reads.items()}
+        halves = {name: _after(seen, [(time + 1) // 2 for time in times]) for name, times in reads.items()}
         return {name: torch.cat([halves[name], found[name]], dim=-1) for name in reads}
+
+
+def _after(seen: Seen, times: Sequence[int]) -> Float[Tensor, "b k m"]:
+    """Return the recurrent state after some of the glimpses, counted from 1."""
+    return torch.stack([seen.memory_input[:, time - 1] for time in times], dim=1)
 
 
 def _parts(config: RamConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Batch normalisation of glimpses, each by its own batch."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,7 +38,7 @@ class GlimpseNorm(nn.BatchNorm2d):
         """Move the running statistics by the statistics of one glimpse after the other."""
         assert self.momentum is not None
         glimpses, kept = len(means), 1 - self.momentum
-        shares = self.momentum * kept ** means.new_tensor(range(glimpses - 1, -1, -1))
+        shares = self.momentum * kept ** torch.arange(glimpses - 1, -1, -1, dtype=means.dtype, device=means.device)
         for running, found in ((self.running_mean, means), (self.running_var, variances)):
             running.mul_(kept**glimpses).add_(shares @ found)
         self.num_batches_tracked.add_(glimpses)

@@ -17,11 +17,12 @@ class RunOptions(Config):
 
     Attributes:
         without_effect: The fields that are not noted: a run may go on with other values of these. ``cpu`` is among
-            them, since what counts is the device that a run is on, which is noted by itself.
+            them, since what counts is the device that a run is on, which is noted by itself, and ``capture``, since a
+            recorded step does what it does anyhow.
     """
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
-        {"name", "save_every", "pictures", "download", "cpu", "inexact", "quiet"}
+        {"name", "save_every", "pictures", "download", "cpu", "capture", "inexact", "quiet"}
     )
 
     name: str = "options"
@@ -47,6 +48,9 @@ class RunOptions(Config):
     """Every how many epochs pictures of glimpses and drawings are made; 0 for never."""
     compile: bool = False
     """Compile the model with torch.compile: slower to start, then faster."""
+    capture: bool = False
+    """On an NVIDIA GPU, record a step as CUDA graphs and replay it: faster than telling the GPU of each kernel anew,
+    and quick to start."""
     resize: bool | Resize = False
     """Bring images of another size to the model's: "crop" cuts the largest part of its aspect out of the middle,
     "squeeze" scales each side by itself; where neither is said, what the model keeps, which is crop unless it was

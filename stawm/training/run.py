@@ -22,6 +22,7 @@ from stawm.models.model import Model, evaluating
 from stawm.models.pixels import to_unit
 from stawm.storage.pretrained import construct_seeded, with_weights
 from stawm.training import divergence
+from stawm.training.captured import Captured
 from stawm.training.data import Examples, ImageSet, Located
 from stawm.training.data.augment import augment
 from stawm.training.endings import compiling
@@ -69,6 +70,7 @@ class Run:
         precision: str = "fp32",
         cpu: bool = False,
         compile: bool = False,
+        capture: bool = False,
         start: Path | None = None,
         partial: bool = False,
     ) -> None:
@@ -86,6 +88,8 @@ class Run:
         if compile:
             on_gpu = self.device.type == "cuda"
             self.learner = torch.compile(self.learner, mode="reduce-overhead" if on_gpu else "default")
+        if capture:
+            self.learner = Captured(self.learner)
         self.optimiser = make_optimiser(self.model, recipe)
         self.average = ModelEmaV3(self.model, recipe.average, use_warmup=True) if recipe.average else None
         self.step = 0

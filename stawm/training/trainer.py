@@ -39,6 +39,8 @@ from stawm.training.recipes import find as find_recipe
 from stawm.training.report import check_packages
 from stawm.training.run import Run
 
+_SHARED = ("seed", "precision", "cpu", "compile", "capture", "partial")
+"""The options that a run takes as they are."""
 MODEL_FIELDS = tuple(
     dict.fromkeys(field for family in FAMILIES.values() for field in field_hints(family.load_config()))
 )
@@ -323,7 +325,7 @@ def _held_out(options: RunOptions, splits: Splits) -> Splits:
 
 def _make_run(plan: Plan) -> Run:
     options = plan.options
-    shared: dict[str, Any] = {key: getattr(options, key) for key in ("seed", "precision", "cpu", "compile", "partial")}
+    shared: dict[str, Any] = {key: getattr(options, key) for key in _SHARED}
     shared["start"] = None if plan.begun is None else plan.begun.path
     if options.transfer_passes:
         return ReadoutRun(plan.config, plan.recipe, passes=options.transfer_passes, **shared)

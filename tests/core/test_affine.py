@@ -81,6 +81,17 @@ def test_sample_is_its_twin(align_corners: bool, padding: Any, seed: int, height
     assert_twins(*both(lambda m, i, g: (m.sample(i, g, **options),)), image, 1.5 * grid)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_corners_are_their_twins_and_the_edges_of_the_image(dtype: torch.dtype):
+    """Clockwise from the top left, as the first and last pixel's centres are where corners are aligned."""
+    like = torch.zeros(3, dtype=dtype)
+    found, twin = fast.corners(like), naive.corners(like)
+    assert found.dtype == twin.dtype == dtype
+    assert torch.equal(found, twin)
+    ends = fast.base_grid(2, 2, align_corners=True, dtype=dtype)[:2].permute(1, 2, 0)
+    assert torch.equal(found, torch.stack([ends[0, 0], ends[0, 1], ends[1, 1], ends[1, 0]]))
+
+
 @given(seed=seeds, height=st.sampled_from([1, 2, 4, 8]), width=st.sampled_from([1, 2, 4, 8]))
 def test_the_identity_gives_the_image_itself(seed: int, height: int, width: int):
     (image,) = normal(seed, (1, 2, height, width))

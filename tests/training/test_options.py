@@ -26,6 +26,7 @@ OTHERS: dict[str, Any] = {
     "save_every": 0.5,
     "pictures": 6,
     "compile": True,
+    "capture": True,
     "resize": True,
     "held_out": 0.3,
     "download": True,
@@ -60,7 +61,7 @@ def test_every_option_has_another_value_here_and_says_what_it_means():
 def test_whatever_decides_the_numbers_is_noted(name: str):
     """What leaves the numbers alone is listed by hand: an option that is added is noted until it is listed too."""
     noted = RunOptions(**{name: OTHERS[name]}).note() != RunOptions().note()
-    assert noted == (name not in {"save_every", "pictures", "download", "cpu", "inexact", "quiet"})
+    assert noted == (name not in {"save_every", "pictures", "download", "cpu", "capture", "inexact", "quiet"})
 
 
 def test_a_note_is_json():
@@ -80,7 +81,10 @@ def test_a_note_is_json():
         ("transfer_passes", [-1, 1.5, False]),
         ("save_every", [-1, True, math.inf, math.nan, None]),
         ("pictures", [True, -1, 0.5]),
-        *((name, [1, "yes", None]) for name in ("partial", "compile", "resize", "download", "cpu", "inexact", "quiet")),
+        *(
+            (name, [1, "yes", None])
+            for name in ("partial", "compile", "capture", "resize", "download", "cpu", "inexact", "quiet")
+        ),
         ("resize", ["stretch", 0, "CROP"]),
         ("held_out", [0, 1, 1.5, -0.1, math.nan, True]),
     ],

@@ -126,3 +126,8 @@ def invert(pose: Float[Tensor, "b 6"]) -> Float[Tensor, "b 6"]:
     """Return the pose that takes everything back: the inverse of the 3x3 matrix with (0, 0, 1) below."""
     below = torch.tensor([[0.0, 0.0, 1.0]], dtype=pose.dtype)
     return torch.stack([torch.linalg.inv(torch.cat([row.view(2, 3), below]))[:2].flatten() for row in pose])
+
+
+def corners(like: Tensor) -> Float[Tensor, "4 2"]:
+    """Return the corners (x, y) of a whole image, clockwise from the top left."""
+    return like.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.configuration import Config as BaseConfig
-from stawm.core import filterbank, pyramid
+from stawm.core import affine, filterbank, pyramid
 from stawm.core.pyramid import Pyramid
 from stawm.nn.locators.base import Locator
-from stawm.nn.locators.grid import SCALES, BaseGrid, corners, side_by_side
+from stawm.nn.locators.grid import SCALES, BaseGrid, side_by_side
 from stawm.nn.precision import full_precision, without_autocast
 
 
@@ -115,7 +115,7 @@ class FilterBank(Locator):
             reach = torch.cat([half * 2 / width, half * 2 / height], dim=1)
         else:
             reach = half * (2 / max(height, width)) * (size.amax(dim=0) / size)
-        return middle[:, None] + reach[:, None] * corners(pose)
+        return middle[:, None] + reach[:, None] * affine.corners(pose)
 
     def placed_frame(self, inverse_pose: Float[Tensor, "b 5"]) -> Float[Tensor, "b 4 2"]:
         """Return the corners (x, y) of a placed sketch on the canvas, clockwise from the top left."""

@@ -142,14 +142,14 @@ class GridLocator(Locator):
         matrix = self.as_affine(pose)
         if self.config.square:
             matrix = affine.squared(matrix, pose.new_tensor(self.image_size[::-1]) if size is None else size)
-        return affine.transform(matrix, corners(pose))
+        return affine.transform(matrix, affine.corners(pose))
 
     def placed_frame(self, inverse_pose: Float[Tensor, "b p"]) -> Float[Tensor, "b 4 2"]:
         """Return the corners (x, y) of a placed sketch on the canvas, clockwise from the top left.
 
         They are not finite where the inverse pose flattens the plane: the sketch is then a line.
         """
-        frame = affine.transform(affine.invert(self.as_affine(inverse_pose)), corners(inverse_pose))
+        frame = affine.transform(affine.invert(self.as_affine(inverse_pose)), affine.corners(inverse_pose))
         return frame * self._shorter(frame)[:2] if self.config.square else frame
 
     def _shorter(self, like: Tensor) -> Float[Tensor, "3"]:
@@ -161,11 +161,6 @@ class GridLocator(Locator):
     def _sample(self, image: Tensor, grid: Tensor, padding: affine.Padding) -> Tensor:
         seen = full_precision(image).to(grid.dtype)
         return affine.sample(seen, grid, align_corners=self.config.align_corners, padding=padding)
-
-
-def corners(like: Tensor) -> Float[Tensor, "4 2"]:
-    """Return the corners (x, y) of a whole image, clockwise from the top left."""
-    return like.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 
 
 def side_by_side(seen: Float[Tensor, "b c vg g"], views: int) -> Float[Tensor, "b _vc g g"]:
