@@ -183,11 +183,11 @@ def pack(plan: Sequence[Planned], folder: Path, out: Path) -> None:
     """Put what comes back into the folder ``out``."""
     sys.path.append(str(Path(__file__).parents[1] / "docs"))
     import torch
-    from safetensors import safe_open
-    from safetensors.torch import save_file
+
+    import stawm
+    from stawm.storage import checkpoint
 
     results: Any = importlib.import_module("results")
-
     for run in plan:
         here, there = folder / run.name, out / run.name
         there.mkdir(parents=True, exist_ok=True)
@@ -205,10 +205,8 @@ def pack(plan: Sequence[Planned], folder: Path, out: Path) -> None:
         if run.keep == "weights":
             shutil.copy(weights, there)
         elif run.keep == "half":
-            with safe_open(weights, "pt") as file:
-                held = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                halves = {key: t.half() if t.dtype == torch.float32 else t for key, t in held.items()}
-                save_file(halves, there / "half.safetensors", metadata=file.metadata())
+            found = stawm.inspect(weights).provenance
+            checkpoint.save(stawm.load(weights), there / weights.name, provenance=found, dtype=torch.float16)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+import torch
 
+import stawm
 from benchmarks import lent
 from benchmarks.lent import Clock, Planned
+from stawm.training import data, train
 
 TRAIN = """
 import json, sys, time
@@ -70,6 +73,19 @@ def test_what_was_made_comes_back(tmp_path: Path):
     (tmp_path / "runs" / "stopped.txt").write_text("said")
     lent.pack([run], tmp_path / "runs", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out" / "stopped").rglob("*.*")) == ["said.txt", "step.pt"]
+
+
+def test_weights_come_back_in_half_precision(tmp_path: Path):
+    """With the record of the run beside them, and to be loaded as any."""
+    options = {"recipe.epochs": 1, "cpu": True, "quiet": True, "pictures": 0, "memory_size": 8, "hidden_size": 12}
+    few = data.load("digits").train.take(slice(0, 32))
+    made = train("stawm-digits", data=(few, few), out=tmp_path / "runs" / "half", glimpses=1, **options)
+    (tmp_path / "runs" / "half.txt").write_text("said")
+    lent.pack([planned("half", keep="half")], tmp_path / "runs", tmp_path / "out")
+    back = stawm.load(tmp_path / "out" / "half" / "model.safetensors")
+    for kept, given in zip(back.parameters(), made.model.parameters(), strict=True):
+        assert torch.equal(kept, given.half().float())
+    assert json.loads((tmp_path / "out" / "half" / "record.json").read_text())["preset"] == "stawm-digits"
 
 
 def test_a_plan_is_read_as_the_page_says(tmp_path: Path, stand_in: None, monkeypatch: pytest.MonkeyPatch):
