@@ -122,6 +122,10 @@ class DrawingHead(Head):
         norm_over: Literal["glimpse", "all"] = "glimpse"
         """What a decoder with batch normalisation takes together while training: the sketches of one glimpse, as the
         paper's authors do, or of all glimpses."""
+        early: Annotated[float, NON_NEGATIVE] = 0.0
+        """The weight of what the canvases before the last one lack, on average, so that each shows as much of the image
+        by itself as it can. By the absolute error: a ground then shows what most pixels around a place are, and leaves
+        thin figures out. 0 learns from the finished picture alone, as the paper does."""
         measure: Literal["squared-error", "nats"] = "squared-error"
         """How the picture is compared with the image: by the squared error, summed over the batch as the paper's
         authors do; or by the surprise in nats of pixels that are 0 or 1, averaged over it. With β of 1 the losses then
@@ -130,11 +134,13 @@ class DrawingHead(Head):
         @property
         def summed_losses(self) -> tuple[str, ...]:
             """The losses that are summed over the batch and not averaged."""
-            return () if self.measure == "nats" else ("reconstruction",)
+            return () if self.measure == "nats" else ("reconstruction", "early_reconstruction")
 
         def faults(self) -> list[str]:
             """Return what is wrong with the label, and with the notation of the stack."""
             found = super().faults()
+            if self.early and self.measure == "nats":
+                found.append(f"{self.name}: early is of the measure 'squared-error', and this one is 'nats'.")
             try:
                 parse_layers(self.decoder) if self.decoder is not None else ()
             except ConfigError as error:
@@ -229,7 +235,7 @@ class DrawingHead(Head):
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
         """Return what the picture lacks, in the measure that the configuration names, and β times the divergence."""
-        return drawing_losses(self.config, output, images)
+        return drawing_losses(self.config, output, images) | early_losses(self.config, output, images)
 
     def noise_shapes(self, glimpses: int) -> Shapes:
         """Return the shapes of the latent's noise, and of the masks' for a canvas that is sampled."""
@@ -251,6 +257,20 @@ def drawing_losses(
         return {"reconstruction": reconstruction_loss(output.canvas, images), "kl": kl_loss(output.latent, config.beta)}
     surprise = draw.surprise(before_sigmoid(output), images).mean()
     return {"reconstruction": surprise, "kl": config.beta * draw.divergence(*output.latent).mean()}
+
+
+def early_losses(
+    config: DrawingHead.Config, output: Output, images: Float[Tensor, "b c h w"] | None
+) -> dict[str, Tensor]:
+    """Return the absolute error, summed over pixels and batch, of the canvases before the last one, on average.
+
+    Where they are not learned from there is nothing.
+    """
+    if images is None or not config.early or output.canvases is None or output.canvases.shape[1] < 2:
+        return {}
+    earlier = output.canvases[:, :-1]
+    lacking = (earlier - images[:, None]).abs().sum() / earlier.shape[1]
+    return {"early_reconstruction": config.early * lacking}
 
 
 def before_sigmoid(output: Output) -> Float[Tensor, "b c h w"]:

@@ -117,8 +117,9 @@ def test_a_weight_of_one_changes_nothing_and_none_stops_a_head_from_learning() -
 def test_summed_losses_and_smoothed_labels_of_every_head() -> None:
     summing = {**PARITY, "classes": 10, "reduction": "sum", "weight": 2.0}
     model = model_of(["classification", summing, "drawing", SECOND]).train()
+    drawn = ("reconstruction", "early_reconstruction")
     assert summed_losses(model.config) == {
-        *("parity_classification", "parity_early", "reconstruction", "second_reconstruction")
+        *("parity_classification", "parity_early", *drawn, *(f"second_{name}" for name in drawn))
     }
     pixels, labels = torch.rand(4, 1, 12, 12).double(), torch.arange(4)
     found = []

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import stawm
-from stawm.errors import InputError
+from stawm.errors import ConfigError, InputError
 from stawm.export.graphs.plan import Plan, make_graphs
 from stawm.heads.drawing import DrawingHead
 from stawm.models.latents import redraw
 from tests.small import inputs, shaken, small, tensors, tiny
 
-FIELDS: dict[str, Any] = {"start_logvar": 0.0, "levels": False, "first_apart": False}
+FIELDS: dict[str, Any] = {"start_logvar": 0.0, "levels": False, "first_apart": False, "early": 0.0}
 
 
 def drawer(**drawing: Any) -> Any:
@@ -79,3 +79,24 @@ def test_every_weight_of_the_preset_learns() -> None:
 def test_a_step_graph_of_a_first_sketch_apart_is_refused() -> None:
     with pytest.raises(InputError, match="a step does not know whether it is the first"):
         make_graphs(drawer(first_apart=True).eval(), Plan("step", 3, ("canvas",), False))
+
+
+def test_earlier_canvases_are_learned_from_where_it_is_said():
+    """By the mean of their absolute errors."""
+    plain, early = (shaken(drawer(**fields)).train() for fields in ({}, {"early": 0.5}))
+    images = inputs(early)[0]
+    output = early(images)
+    parts = early.loss(output, images)
+    lacking = [(output.canvases[:, t] - early.denormalise(images)).abs().sum() for t in range(3)]
+    assert set(plain.loss(plain(images), images)) == {"reconstruction", "kl", "total"}
+    assert parts["early_reconstruction"].item() == pytest.approx(0.25 * (lacking[0] + lacking[1]).item(), rel=1e-12)
+    assert parts["total"].item() == pytest.approx(
+        sum(parts[name].item() for name in parts if name != "total"), rel=1e-12
+    )
+    assert set(early.loss(early(images, glimpses=1), images)) == {"reconstruction", "kl", "total"}
+    assert early.config.head("drawing").summed_losses == ("reconstruction", "early_reconstruction")
+
+
+def test_nats_have_no_early_canvases():
+    with pytest.raises(ConfigError, match="early is of the measure 'squared-error', and this one is 'nats'"):
+        drawer(early=1.0, measure="nats")
