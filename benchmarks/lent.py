@@ -109,6 +109,7 @@ def start_mps(folder: Path) -> str | None:
     found = shutil.which("nvidia-cuda-mps-control", path=f"{os.environ['PATH']}:/usr/local/nvidia/bin:/usr/bin")
     if found is None:
         return None
+    folder = folder.resolve()
     places = {"CUDA_MPS_PIPE_DIRECTORY": str(folder / "mps"), "CUDA_MPS_LOG_DIRECTORY": str(folder / "mps-log")}
     for place in places.values():
         Path(place).mkdir(parents=True, exist_ok=True)
@@ -201,7 +202,8 @@ def pack(plan: Sequence[Planned], folder: Path, out: Path) -> None:
                 shutil.copytree(here / "state", there / "state")
             continue
         with suppress(Exception):  # the weights come back also where the record fails
-            (there / "record.json").write_text(json.dumps(results.record(here), indent=1))
+            found = json.dumps(results.record(here), indent=1, ensure_ascii=False)
+            (there / "record.json").write_text(found + "\n")
         if run.keep == "weights":
             shutil.copy(weights, there)
         elif run.keep == "half":
@@ -214,14 +216,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lent", description=__doc__)
     parser.add_argument("plan", type=Path, help="the runs, as JSON")
     parser.add_argument("--minutes", type=float, default=8.0, help="how long there is, %(default)g where left out")
-    parser.add_argument("--out", type=Path, default=Path("lent"), help="where results go, %(default)s")
-    parser.add_argument("--work", type=Path, default=Path("/tmp/lent"), help="where runs are made, %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("runs/lent"), help="where results go, %(default)s")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="where runs are made, %(default)s")
     parser.add_argument("--alone", type=int, default=6, help="how many runs are made without MPS, %(default)s")
     given = parser.parse_args(arguments)
     clock, plan = Clock(given.minutes), [Planned(**entry) for entry in json.loads(given.plan.read_text())]
     mps = start_mps(given.work)
     clock.say("with MPS" if mps else "without MPS")
-    trials, runs = given.work / "trials", given.work / "runs"
+    trials, runs = given.work / "lent-trials", given.work / "lent-runs"
     for folder in (trials, runs):
         folder.mkdir(parents=True, exist_ok=True)
     try_all(plan, trials, clock)
