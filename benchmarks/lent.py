@@ -33,6 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.budget import Budget
+
 SHARE = 0.85
 """The share of the time that is left which a run shall need, as speeds differ."""
 TRIAL = 60.0
@@ -88,16 +90,12 @@ class Planned:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-class Clock:
-    """The time that there is."""
+class Clock(Budget):
+    """The time that there is, and what happens in it."""
 
     def __init__(self, minutes: float) -> None:
-        self.begun, self.end = time.monotonic(), time.monotonic() + 60 * minutes
-
-    @property
-    def left(self) -> float:
-        """The seconds that are left."""
-        return self.end - time.monotonic()
+        super().__init__(minutes)
+        self.begun = time.monotonic()
 
     def say(self, what: str) -> None:
         """Say what happens, and when."""

@@ -234,7 +234,7 @@ class DrawingHead(Head):
     def losses(
         self, output: Output, images: Float[Tensor, "b c h w"] | None, targets: Shaped[Tensor, "b *k"] | None
     ) -> dict[str, Tensor]:
-        """Return what the picture lacks, in the measure that the configuration names, and β times the divergence."""
+        """Return what the picture lacks, in the configuration's measure, β times the divergence, and the early loss."""
         return drawing_losses(self.config, output, images) | early_losses(self.config, output, images)
 
     def noise_shapes(self, glimpses: int) -> Shapes:
