@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from stawm.core.constants import vector
+
 Padding: TypeAlias = Literal["zeros", "border", "reflection"]
 
 
@@ -110,5 +112,4 @@ def corners(like: Tensor) -> Float[Tensor, "4 2"]:
     Args:
         like: A tensor of the device and type that is wanted.
     """
-    one = like.new_ones(())
-    return torch.stack([-one, -one, one, -one, one, one, -one, one]).view(4, 2)
+    return vector((-1, -1, 1, -1, 1, 1, -1, 1), like).view(4, 2)

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.core import affine, pyramid
+from stawm.core.constants import vector
 from stawm.core.pyramid import Pyramid
 
 FAR = 1e4
@@ -74,7 +75,7 @@ def read(
 
 def widened(pose: Float[Tensor, "b 5"], doublings: int) -> Float[Tensor, "b 5"]:
     """Return the pose of a view of the same centre that is twice as wide, so often: δ and σ are doubled."""
-    return pose + doublings * log(2) * pose.new_tensor((0, 0, 2, 1, 0))
+    return pose + doublings * log(2) * vector((0, 0, 2, 1, 0), pose)
 
 
 def average(

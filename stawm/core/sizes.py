@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stawm.core.constants import vector
+
 
 def extent(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "2"]:
     """Return the width and the height of images, x first as in points."""
     if torch.compiler.is_exporting():
         return torch.stack([_count(image[:1, :1, :1]), _count(image[:1, :1, :, :1])])
-    return torch.stack([image.new_full((), float(side)) for side in (image.shape[3], image.shape[2])])
+    return vector((image.shape[3], image.shape[2]), image)
 
 
 def _count(line: Tensor) -> Tensor:

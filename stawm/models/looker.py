@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stawm.configuration import GLIMPSES
+from stawm.core.constants import vector
 from stawm.core.sizes import extent
 from stawm.errors import InputError
 from stawm.heads import noise as noises
@@ -228,7 +229,7 @@ class Looker(Model):
             )
         pose = full_precision(flatten_time(poses))
         height, width = self.config.image[1:]
-        size = pose.new_tensor([width, height]) if pixels is None else extent(pixels).to(pose)
+        size = vector((width, height), pose) if pixels is None else extent(pixels).to(pose)
         frames = self.locator.frame(pose, *((size,) if self.config.any_size else ()))
         return self.policy.place_losses(frames.unflatten(0, (len(poses), -1)), boxes.to(pose), size)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from stawm.errors import InputError
+from stawm.training.endings import recording
 from stawm.training.learner import Learned, Learner
 
 
@@ -56,11 +57,15 @@ class Captured:
         return dict(zip(flat.names, parts, strict=True)), largest
 
     def _record(self, flat: "_Flat", given: list[Tensor]) -> "_Flat":
-        """Record a step on a copy of a batch; running statistics and the generator stay as they were."""
+        """Record a step on a copy of a batch; running statistics and the generator stay as they were.
+
+        Raises:
+            StawmError: It cannot be recorded.
+        """
         buffers = [(buffer, buffer.clone()) for buffer in flat.buffers()]
         # What was recorded keeps the gradients' nodes of its own stream, which PyTorch would warn of in each run.
         getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", bool)(False)
-        with torch.random.fork_rng(devices=[self.device]):
+        with torch.random.fork_rng(devices=[self.device]), recording():
             samples = tuple(each.clone() for each in given)
             recorded: Any = torch.cuda.make_graphed_callables(flat, samples, allow_unused_input=True)
         with torch.no_grad():

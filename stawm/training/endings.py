@@ -92,6 +92,23 @@ def compiling() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Say in a sentence that a step cannot be recorded as a CUDA graph.
+
+    Raises:
+        StawmError: It cannot.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise StawmError(
+            f"A step of this model cannot be recorded on this GPU ({_shortened(error)}): train without --capture."
+        ) from error
+
+
+@contextlib.contextmanager
 def _terminating(received: list[int]) -> Iterator[None]:
     """Treat the signal to terminate as Ctrl-C, where nobody else treats it already."""
 

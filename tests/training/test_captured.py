@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import stawm
-from stawm.errors import InputError
+from stawm.errors import InputError, StawmError
 from stawm.heads.base import PLACES
 from stawm.training import data
 from stawm.training.captured import Captured
@@ -102,6 +102,18 @@ def test_a_compiled_model_is_not_captured():
         Run(stawm.config("stawm-digits", **TINY), Recipe(name="r", epochs=1), cpu=True, compile=True, capture=True)
 
 
+def test_a_step_that_cannot_be_recorded_is_said_so(few: data.Splits, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nFor debugging ...")
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: kept_generator())
+    run = run_of(Recipe(name="r", epochs=1), OnCpu)
+    told = r"cannot be recorded on this GPU \(CUDA error: .* is capturing\): train without --capture\.$"
+    with pytest.raises(StawmError, match=told):
+        run.one_step(few.train.images[:8], few.train.labels[:8], 10)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_a_gpu_captured_steps_are_plain_steps(few: data.Splits, precision: str):
@@ -182,10 +194,27 @@ OTHERS = sorted({*stawm.list_names("preset", origin="stawm")} - {*SOME, "stawm-r
 """All but the one that learns answers to questions, which are other targets."""
 
 
-@pytest.mark.parametrize("preset", [*SOME, *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
-def test_nothing_in_a_step_waits_for_a_gpu(preset: str, without_autocast: None, unchecked: None):
+CHANGED = (
+    ("draw-cluttered-100", {"locator.scales": 2}),
+    ("edram-cluttered-100", {"locator.square": True}),
+    ("stawm-figure-ground", {"locator.square": True}),
+)
+"""Fields that no preset sets, and that constants depend on."""
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        *((name, {}) for name in SOME),
+        *CHANGED,
+        *(pytest.param(name, {}, marks=pytest.mark.long) for name in OTHERS),
+    ],
+)
+def test_nothing_in_a_step_waits_for_a_gpu(
+    preset: str, changes: dict[str, Any], without_autocast: None, unchecked: None
+):
     """On a device that holds no numbers: what asks for one fails there, and what brings one is noted."""
-    config = stawm.config(trained_preset("fast", preset))
+    config = stawm.config(trained_preset("fast", preset), **changes)
     config = config.replace(glimpses=2) if (config.glimpses or 0) > 2 else config
     recipe = find("fast", config.name, draws=config.draws)
     model = stawm.build(config).to("meta").train()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stawm.configuration import Config as BaseConfig
 from stawm.configuration import Interval
 from stawm.core import affine, pyramid
+from stawm.core.constants import vector
 from stawm.core.pyramid import Pyramid
 from stawm.core.sizes import extent
 from stawm.nn.locators.base import Locator
@@ -141,7 +142,7 @@ class GridLocator(Locator):
         """Return the corners (x, y) of the glimpse's first view in the image, clockwise from the top left."""
         matrix = self.as_affine(pose)
         if self.config.square:
-            matrix = affine.squared(matrix, pose.new_tensor(self.image_size[::-1]) if size is None else size)
+            matrix = affine.squared(matrix, vector(self.image_size[::-1], pose) if size is None else size)
         return affine.transform(matrix, affine.corners(pose))
 
     def placed_frame(self, inverse_pose: Float[Tensor, "b p"]) -> Float[Tensor, "b 4 2"]:
@@ -156,7 +157,7 @@ class GridLocator(Locator):
         """Return by what a square on the canvas, in fractions of its sides, is shorter along x and y."""
         height, width = self.image_size
         longer = max(height, width)
-        return like.new_tensor((longer / width, longer / height, 1.0))
+        return vector((longer / width, longer / height, 1.0), like)
 
     def _sample(self, image: Tensor, grid: Tensor, padding: affine.Padding) -> Tensor:
         seen = full_precision(image).to(grid.dtype)
