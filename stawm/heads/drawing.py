@@ -126,6 +126,9 @@ class DrawingHead(Head):
         """The weight of what the canvases before the last one lack, on average, so that each shows as much of the image
         by itself as it can. By the absolute error: a ground then shows what most pixels around a place are, and leaves
         thin figures out. 0 learns from the finished picture alone, as the paper does."""
+        early_alone: bool = False
+        """Whether that is all that the sketches before the last one learn from: the finished picture takes them as they
+        are, so that the last sketch cannot bend a ground to what it draws over it."""
         measure: Literal["squared-error", "nats"] = "squared-error"
         """How the picture is compared with the image: by the squared error, summed over the batch as the paper's
         authors do; or by the surprise in nats of pixels that are 0 or 1, averaged over it. With β of 1 the losses then
@@ -141,6 +144,8 @@ class DrawingHead(Head):
             found = super().faults()
             if self.early and self.measure == "nats":
                 found.append(f"{self.name}: early is of the measure 'squared-error', and this one is 'nats'.")
+            if self.early_alone and not self.early:
+                found.append(f"{self.name}: early_alone leaves early sketches nothing to learn from where early is 0.")
             try:
                 parse_layers(self.decoder) if self.decoder is not None else ()
             except ConfigError as error:
@@ -222,9 +227,14 @@ class DrawingHead(Head):
 
     def conclude(self, carried: Carried) -> Fields:
         """Return the picture, and how it came about."""
-        with without_autocast(carried["sketches"]):
-            canvases, masks = self.canvas.unroll(carried["sketches"], carried.get("mask_noise"))
-        return {"canvas": canvases[:, -1], "canvases": canvases, "masks": masks}
+        sketches, noise = carried["sketches"], carried.get("mask_noise")
+        with without_autocast(sketches):
+            canvases, masks = self.canvas.unroll(sketches, noise)
+            picture = canvases[:, -1]
+            if self.config.early_alone and self.training:
+                last = torch.cat([sketches[:, :-1].detach(), sketches[:, -1:]], dim=1)
+                picture = self.canvas.unroll(last, noise)[0][:, -1]
+        return {"canvas": picture, "canvases": canvases, "masks": masks}
 
     def carries(self, noise: Collection[str]) -> Shapes:
         """Return the shape of a placed sketch, and of a mask's noise where that is given."""

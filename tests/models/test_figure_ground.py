@@ -12,7 +12,13 @@ from stawm.heads.drawing import DrawingHead
 from stawm.models.latents import redraw
 from tests.small import inputs, shaken, small, tensors, tiny
 
-FIELDS: dict[str, Any] = {"start_logvar": 0.0, "levels": False, "first_apart": False, "early": 0.0}
+FIELDS: dict[str, Any] = {
+    "start_logvar": 0.0,
+    "levels": False,
+    "first_apart": False,
+    "early": 0.0,
+    "early_alone": False,
+}
 
 
 def drawer(**drawing: Any) -> Any:
@@ -95,6 +101,39 @@ def test_earlier_canvases_are_learned_from_where_it_is_said():
     )
     assert set(early.loss(early(images, glimpses=1), images)) == {"reconstruction", "kl", "total"}
     assert early.config.head("drawing").summed_losses == ("reconstruction", "early_reconstruction")
+
+
+@pytest.mark.parametrize("canvas", ["addition", {"name": "bernoulli", "ground": True, "sampled": True}])
+def test_early_sketches_can_learn_from_the_early_loss_alone(canvas: Any):
+    """What is drawn stays as it is; the finished picture moves the last sketch, the earlier canvases the others."""
+    plain, alone = (
+        shaken(tiny(heads={"name": "drawing", "early": 0.5, "early_alone": each}, canvas=canvas).double()).train()
+        for each in (False, True)
+    )
+    torch.manual_seed(0)
+    sketches = torch.rand(
+        2, 3, plain.heads["drawing"].canvas.sketch_channels, *plain.config.image[1:], dtype=torch.float64
+    )
+    carried = {
+        "sketches": sketches.requires_grad_(),
+        "mask_noise": torch.rand(2, 3, 1, *plain.config.image[1:]).double(),
+    }
+    found = [model.heads["drawing"].conclude(carried) for model in (plain, alone)]
+    for name, drawn in found[0].items():
+        assert drawn is found[1][name] is None or torch.equal(drawn, found[1][name]), name
+    (moved,) = torch.autograd.grad(found[1]["canvas"].square().sum(), sketches, retain_graph=True)
+    (usual,) = torch.autograd.grad(found[0]["canvas"].square().sum(), sketches, retain_graph=True)
+    assert not moved[:, :-1].any()
+    assert usual[:, :-1].any()
+    assert torch.allclose(moved[:, -1], usual[:, -1], atol=1e-12)
+    early = [torch.autograd.grad(drawn["canvases"][:, :-1].square().sum(), sketches)[0] for drawn in found]
+    assert torch.equal(*early)
+    assert early[0][:, :-1].any()
+
+
+def test_early_sketches_that_learn_alone_need_an_early_loss():
+    with pytest.raises(ConfigError, match="early_alone leaves early sketches nothing to learn from where early is 0"):
+        drawer(early_alone=True)
 
 
 def test_nats_have_no_early_canvases():
