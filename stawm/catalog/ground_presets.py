@@ -49,6 +49,8 @@ _STAWM = preset(
                 "start_logvar": -4.0,
                 "levels": True,
                 "first_apart": True,
+                "early": 0.05,
+                "early_alone": True,
             },
         ),
     },

@@ -32,6 +32,7 @@ NUMBERS = {
     "calibration_error": "expected calibration error",
     "images": "test images",
 }
+MASKS = {"ari": "adjusted Rand index of masks", "by_glimpse": "IoU of the mask of each glimpse"}
 """What is measured of a model, and what it is called here."""
 TRAINED = {
     "data": "data",
@@ -133,8 +134,18 @@ def _measured(test: Any) -> str:
 def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [(words, _written(found[key], percent=True)) for key, words in PERCENT.items() if key in found]
     rows += [(words, _written(found[key])) for key, words in NUMBERS.items() if key in found]
-    others = [(key, value) for key, value in found.items() if key not in {**PERCENT, **NUMBERS}]
-    return rows + [(one_line(str(key)), _written(value)) for key, value in others]
+    others = {key: value for key, value in found.items() if key not in {**PERCENT, **NUMBERS}}
+    if isinstance(others.get("masks"), Mapping):
+        rows += _rows_of_masks(others.pop("masks"))
+    return rows + [(one_line(str(key)), _written(value)) for key, value in others.items()]
+
+
+def _rows_of_masks(masks: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how well masks meet the true ones: the intersection over union of each way, then what else is noted."""
+    of_ways = {way: score for way, score in masks.items() if _is_number(score)}
+    rows = [("IoU of masks", _written(of_ways))] if of_ways else []
+    others = [(key, value) for key, value in masks.items() if key not in of_ways]
+    return rows + [(MASKS.get(key, f"masks: {one_line(str(key))}"), _written(value)) for key, value in others]
 
 
 def _written(value: Any, *, percent: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The cards of models: made of what stands in the file, current, and of any provenance."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def test_a_card_says_what_the_file_says(name: str) -> None:
         assert all(f"{cue} {100 * error:.2f} %" in text for cue, error in own.get("error_by_cue", {}).items())
     if "mse" in test:
         assert f"| mean squared error of the picture | {test['mse']:.4g} |" in text
+    for way, score in test.get("masks", {}).get("ari", {}).items():
+        assert re.search(rf"\| IoU of masks \|.* {way} {test['masks'][way]:.4g}[, ]", text)
+        assert re.search(rf"\| adjusted Rand index of masks \|.* {way} {score:.4g}[, ]", text)
     assert f"- learned numbers: {stawm.describe(name).parameters:,}\n" in text
     assert stawm.cite(name) in text
 
