@@ -35,6 +35,7 @@ PAPER = {
 }
 """The paper's figures, as errors; of DRAW those of Gregor et al. 2015."""
 DATA = {
+    "clutter:ROOT": "[scenes](scenes.md)",
     "mnist:ROOT": "MNIST",
     "fashion-mnist:ROOT": "Fashion-MNIST",
     "cifar10:ROOT": "CIFAR-10",
@@ -266,7 +267,8 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 
 def _changed(one: Record) -> str:
-    fields = one["overrides"] | {f"recipe.{key}": value for key, value in one["recipe_changes"].items()}
+    fields = {f"data.{key}": value for key, value in one.get("data_fields", {}).items()} | one["overrides"]
+    fields |= {f"recipe.{key}": value for key, value in one["recipe_changes"].items()}
     words = [] if one["recipe"] == "fast" else [f"recipe {one['recipe']}"]
     words += [f"from `{one['start'].removesuffix('/model.safetensors')}`"] if one["start"] else []
     return ", ".join(words + [f"`{key}={_value(value)}`" for key, value in fields.items() if key != "recipe.epochs"])
