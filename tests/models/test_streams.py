@@ -37,8 +37,9 @@ def test_looks_in_parts_are_one_look(memory: str, parts: tuple[int, ...]):
     for n in parts:
         seen.append(model.look(images, n, state=state))
         recalled, state = model.remember(seen[-1], model.reads(n), state)
-    assert torch.equal(torch.cat([part.memory_input for part in seen], dim=1), whole.memory_input)
-    assert torch.equal(torch.cat([part.looks.pose for part in seen], dim=1), whole.looks.pose)
+    # Products of other numbers of rows are rounded otherwise, on some processors.
+    assert _near(torch.cat([part.memory_input for part in seen], dim=1), whole.memory_input)
+    assert _near(torch.cat([part.looks.pose for part in seen], dim=1), whole.looks.pose)
     assert _near(recalled["classification"], expected["classification"])
     assert _near(recalled["drawing"], expected["drawing"][:, -parts[-1] :])
 
