@@ -32,7 +32,7 @@ SIDE, SHOWN, FITTED = 32, 1000, 600
 
 
 def ground(images: Tensor, size: int, power: int) -> Tensor:
-    """Return the best ground of that many cells a side, by the mean of errors to a power."""
+    """Return the best ground of that many cells a side, by the sum of errors to a power."""
     free = images.clone().requires_grad_()
     optimiser = torch.optim.Adam([free], 0.05)
     course = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
@@ -44,9 +44,8 @@ def ground(images: Tensor, size: int, power: int) -> Tensor:
     return coarse(free.detach(), size)
 
 
-def figure(images: Tensor, under: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
+def figure(images: Tensor, missing: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
     """Return the squared error of each image, and the mask: where one colour, improved in turns, beats the ground."""
-    missing = (images - under).square().mean(dim=1, keepdim=True)
     for _ in range(ROUNDS):
         mask = (images - colour).square().mean(dim=1, keepdim=True) < missing
         colour = (images * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp(min=1)
@@ -68,12 +67,11 @@ def best(root: str, photographs: str) -> None:
     print("cells, error: ground in the digit, elsewhere; IoU from the digit's colour, of the least; digit is least")
     for size in SIZES:
         for power in (1, 2):
-            under = ground(images, size, power)
-            missing = (under - images).square().mean(dim=1, keepdim=True)
+            missing = (ground(images, size, power) - images).square().mean(dim=1, keepdim=True)
             torch.manual_seed(0)
             pixels = torch.multinomial(missing.flatten(1), COLOURS)
             others = images.flatten(2).gather(2, pixels[:, None].expand(-1, 3, -1)).split(1, dim=2)
-            found = [figure(images, under, colour) for colour in (own, *(other[..., None] for other in others))]
+            found = [figure(images, missing, colour) for colour in (own, *(other[..., None] for other in others))]
             errors, masks = (torch.stack(each) for each in zip(*found, strict=True))
             least = errors.argmin(dim=0)
             kept = masks[least, torch.arange(len(images))]
@@ -105,10 +103,11 @@ def others(root: str, photographs: str, model: str) -> None:
     digits = data.load(f"mnist:{root}").train
     digits = digits.take(slice(len(digits) - SHOWN - FITTED, len(digits)))
     real = data.load(f"folder:{photographs}", image=(3, SIDE, SIDE)).train.images[:]
+    looks = find_model(model)
     for name, under in {"photographs": real, **grounds(4 * SHOWN)}.items():
         pixels, masks = paste(digits.images[:], under, (SIDE, SIDE), 1)
         scenes = data.ImageSet(pixels, digits.labels, digits.class_names, masks)
-        found = mask_iou(find_model(model), scenes.take(slice(0, SHOWN)), scenes.take(slice(SHOWN, None)))
+        found = mask_iou(looks, scenes.take(slice(0, SHOWN)), scenes.take(slice(SHOWN, None)))
         ways = ("learned", "constant", "brightness", "clusters")
         print(name, *(f"{getattr(found, way):.3f} ({found.ari[way]:.3f})" for way in ways), sep=" | ")
 
