@@ -1,6 +1,6 @@
 """What holds for every test.
 
-Types and shapes of every function of stawm are checked; the hook has to see the first import.
+Types and shapes of functions that handle arrays are checked (`tests/typechecking.py`); the hook has to see all imports.
 """
 
 import gc
@@ -19,7 +19,7 @@ from tests.plugins import install_plugin
 
 __all__ = ["install_plugin"]
 
-install_import_hook("stawm", f"{tests.typechecking.__name__}.checked")
+install_import_hook(tests.typechecking.CHECKED, f"{tests.typechecking.__name__}.checked")
 
 SLOW_SHARED_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -81,8 +81,13 @@ SLOW = (
     "dram-pairs-100",
     "dram-soft-pairs-100",
     "edram-cluttered-100",
+    "mnv2-cifar",
+    "ram-cluttered-60",
+    "stawm-mnist-draw-8",
 )
-"""They take ten seconds or more each; their components are exported by other tests too."""
+"""They take ten seconds or more each, or are much like others; their components are exported by other tests too."""
+BY_STEPS = ("hebb-rosenblatt", "backpropamine", "fast-weights", "hopfield", "recurrent")
+"""Memories of every form of state: factors, matrices, rows, a vector; and fast weights, whose rollout is slow."""
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,9 @@ def test_the_components_come_all_in_turn() -> None:
     assert {one["canvas"] for one in seen} == set(CANVASES)
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(
+    "memory", [name if name in BY_STEPS else pytest.param(name, marks=pytest.mark.long) for name in MEMORIES]
+)
 def test_every_memory_by_steps(memory: str, tmp_path: Path) -> None:
     i = MEMORIES.index(memory)
     heads = ("classification", "drawing") if i == 0 else ("classification",)
