@@ -41,7 +41,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_architecture.py
+	$(BIN)/python -m pytest $(PARALLEL) tests/test_docs.py tests/test_architecture.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -243,20 +243,18 @@ def test_devices_that_are_not_there_are_named(rollout: Path, classifier: Any, tm
 
 
 def test_the_device_reaches_the_session(rollout: Path, classifier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
     def session(proto: onnx.ModelProto, probes: Any, device: str) -> Any:
-        asked.append(device)
-        return probed_session(proto, probes)
+        raise RuntimeError(f"asked for {device}")
 
     monkeypatch.setattr(verification, "probed_session", session)
     monkeypatch.setattr("stawm.export.run.providers.has_gpu", lambda: True)
     monkeypatch.setattr(
         "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    for device in ("cpu", "cuda", "tensorrt", "auto"):
-        assert verify(rollout, classifier, batches=(1,), device=device).ok
-    assert asked == ["cpu", "cuda", "tensorrt", "cuda"]
+    opened = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "tensorrt", "auto": "cuda"}
+    for device, expected in opened.items():
+        with pytest.raises(VerificationError, match=f"asked for {expected}"):
+            verify(rollout, classifier, batches=(1,), device=device)
 
 
 def test_outputs_that_the_model_does_not_have(rollout: Path, classifier: Any, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ SLOW = (
     "edram-cluttered-100",
     "mnv2-cifar",
     "ram-cluttered-60",
+    "stawm-celeba-draw-32",
     "stawm-mnist-draw-8",
 )
 """They take ten seconds or more each, or are much like others; their components are exported by other tests too."""
