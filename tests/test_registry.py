@@ -208,7 +208,7 @@ def slips(draw: st.DrawFn) -> tuple[Kind, str, str]:
     return kind, name, draw(st.sampled_from([inserted, appended, substituted, deleted, swapped]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(slips())
 @example((Kind.PRESET, "stawm-mnist-8", "sta:wm-mnist-8"))
 @example((Kind.MEMORY, "oja", "oİja"))
