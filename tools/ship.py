@@ -1,5 +1,6 @@
 """Put what a run saved among the weights that come with the package: its preset's name, fp16, the run's provenance.
 
+What is too large as fp16 is stored as int8, a byte for each weight.
 ``python tools/ship.py CHECKPOINT ...`` also records the hash of each file in ``stawm/weights/checksums.json``.
 ``python tools/ship.py stawm/weights/*.safetensors`` writes those that ship anew, in the form of today.
 """
@@ -50,7 +51,7 @@ def faults() -> list[str]:
 
 
 def ship(path: str | PathLike[str]) -> Path:
-    """Put a run's checkpoint among the weights that come with the package, as fp16, and record its hash.
+    """Put a run's checkpoint among the weights that come with the package, as fp16 or int8, and record its hash.
 
     Args:
         path: The checkpoint; its provenance goes with it. One that ships already is written anew.
@@ -71,10 +72,12 @@ def ship(path: str | PathLike[str]) -> Path:
     target = folder / f"{name}.safetensors"
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = Path(temporary) / target.name
-        checkpoint.save(model, made, provenance=info.provenance, dtype=torch.float16)
-        size = made.stat().st_size
-        if size > LARGEST:
-            raise InputError(f"{path} takes {size:,} bytes as fp16; at most {LARGEST:,} ship.")
+        for dtype in (torch.float16, torch.int8):
+            checkpoint.save(model, made, provenance=info.provenance, dtype=dtype)
+            if (size := made.stat().st_size) <= LARGEST:
+                break
+        else:
+            raise InputError(f"{path} takes {size:,} bytes as int8; at most {LARGEST:,} ship.")
         made.replace(target)
     if path.resolve().parent == folder.resolve() and path.name != target.name:
         path.unlink()

@@ -34,7 +34,6 @@ def _of_graph(args: Namespace) -> None:
 
 def _of_checkpoint(args: Namespace) -> None:
     from stawm.storage.checkpoint import inspect, load, save
-    from stawm.storage.info import FLOATS
     from stawm.storage.pretrained import resolve_weights
     from stawm.training import tune_stop
     from stawm.training.stopping import check_looks
@@ -46,9 +45,7 @@ def _of_checkpoint(args: Namespace) -> None:
     images, words = _held_out(args, model, info.provenance)
     augmentation = augmentation_of(info.provenance) if args.augment else None
     model.stopping = tune_stop(model, images, augmentation=augmentation, data=words, **_goal(args))
-    stored = {dtype for dtype, _ in info.tensors.values() if dtype.startswith(("F", "B")) and dtype != "BOOL"}
-    halves = {"F16": FLOATS["float16"], "BF16": FLOATS["bfloat16"]}
-    save(model, out, provenance=info.provenance, dtype=halves.get(stored.pop()) if len(stored) == 1 else None)
+    save(model, out, provenance=info.provenance, dtype=info.storage)
     show(args, model.stopping, f"saved {out}")
 
 

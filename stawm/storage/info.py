@@ -14,10 +14,12 @@ from stawm.models import stopping
 from stawm.models.config import SharedConfig, from_mapping
 from stawm.models.stopping import Stopping
 from stawm.storage.file import Header
+from stawm.storage.int8 import without_scales
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 """The floating types that a model may be of."""
-_TYPES = frozenset(("F16", "BF16", "F32", "F64", "I64", "I32", "U8", "BOOL"))
+_FLOATS: dict[str, torch.dtype] = dict(zip(("F16", "BF16", "F32", "F64"), FLOATS.values(), strict=True))
+_TYPES = frozenset((*_FLOATS, "I64", "I32", "I8", "U8", "BOOL"))
 """What the tensors of a model are, in the words of the format."""
 STOPPING = stopping.KEY
 """The field that holds thresholds to stop by, in checkpoints and graphs that have some."""
@@ -36,7 +38,7 @@ class CheckpointInfo:
         dtype: The model's floating type; the file may hold fewer bits.
         provenance: What the writer noted: seed, data, measured error.
         sha256: The hash over header and weights.
-        tensors: Name to type and shape of every tensor.
+        tensors: Name to type, as it is stored, and shape of every tensor.
         stopping: When the model has looked enough; None where that was not tuned.
     """
 
@@ -50,6 +52,15 @@ class CheckpointInfo:
     sha256: str
     tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)
     stopping: Stopping | None = None
+
+    @property
+    def storage(self) -> torch.dtype | None:
+        """What to give `stawm.save` as dtype to store the weights as here; None where floats are of several types."""
+        kinds = {kind for kind, _ in self.tensors.values()}
+        if "I8" in kinds:
+            return torch.int8
+        floats = kinds & _FLOATS.keys()
+        return _FLOATS[floats.pop()] if len(floats) == 1 else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values; of the tensors their types and shapes."""
@@ -101,7 +112,7 @@ def info_of(path: Path, header: Header) -> CheckpointInfo:
         dtype=dtype,
         provenance=loaded["provenance"],
         sha256=header.seal,
-        tensors=header.shapes,
+        tensors=without_scales(path, header.shapes),
         stopping=_stopping(path, header),
     )
 

@@ -155,10 +155,19 @@ def test_what_was_altered_is_said(path: Path) -> None:
 
 
 def test_another_format(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed_file, "FORMAT", "2")
+    monkeypatch.setattr(sealed_file, "FORMAT", "3")
     later = pack(FIELDS, TENSORS)
     monkeypatch.undo()
-    assert "of checkpoint format '2'; this stawm reads format '1'" in refused(path, later)
+    assert "of checkpoint format '3'; this stawm reads 1 and 2" in refused(path, later)
+
+
+def test_the_format_says_whether_there_are_8_bit_integers(path: Path) -> None:
+    """So that a version that cannot read them says so."""
+    for tensors, form in ((TENSORS, "1"), ({**TENSORS, "h": torch.tensor([-127, 3], dtype=torch.int8)}, "2")):
+        path.write_bytes(pack(FIELDS, tensors))
+        header, found = read(path)
+        assert header.fields["stawm.format"] == form
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
 # Foreign files

@@ -15,6 +15,7 @@ from stawm.storage import shipped
 from stawm.storage.shipped import shipped_names, shipped_weights
 from stawm.training import data, evaluate
 from tests.small import inputs, shaken, small, tensors, tiny
+from tests.storage.files import same
 from tools import ship as tool
 from tools.ship import faults, ship
 
@@ -38,7 +39,8 @@ def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
     assert name in registry.list_names("preset", ("*", "*.*"), origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
-    assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())
+    kinds = {dtype for dtype, _ in info.tensors.values()} - {"I64"}
+    assert kinds in ({"F16"}, {"I8", "F32"}), "half, or what is large as integers"
     assert next(model.parameters()).dtype == torch.float32
     assert model.config == info.config == stawm.config(name)
     untagged = stawm.build(name.partition(".")[0], pretrained=True)
@@ -159,10 +161,26 @@ def test_what_may_not_ship(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
     before = ship(path).read_bytes()
     monkeypatch.setattr(tool, "LARGEST", 100)
     stawm.save(shaken(small("stawm-digits")), path)
-    with pytest.raises(InputError, match="at most 100 ship"):
+    with pytest.raises(InputError, match="as int8; at most 100 ship"):
         ship(path)
     assert (folder / "stawm-digits.safetensors").read_bytes() == before
     assert sorted(file.name for file in folder.iterdir()) == ["checksums.json", "stawm-digits.safetensors"]
+
+
+def test_what_is_too_large_in_half_ships_as_integers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = tmp_path / "run.safetensors", shaken(stawm.build("stawm-digits", seed=0))
+    stawm.save(model, path, provenance={"seed": 3})
+    half = ship(path).stat().st_size
+    monkeypatch.setattr(tool, "LARGEST", half - 1)
+    shipped = ship(path)
+    info = stawm.inspect(shipped)
+    assert (info.storage, dict(info.provenance), faults()) == (torch.int8, {"seed": 3}, [])
+    before = shipped.read_bytes()
+    assert ship(shipped).read_bytes() == before, "written anew it is the same"
+    stawm.save(model, path, dtype=torch.int8)
+    assert same(stawm.build("stawm-digits", pretrained=True), stawm.load(path))
 
 
 def test_every_fault_of_a_folder_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
