@@ -46,6 +46,7 @@ def test_each_row_comes_back_within_half_a_step(rows: Any) -> None:
         back = int8.decode(stored)["w"]
         again = int8.encode({"w": back})
     assert (stored["w"].dtype, stored["w:scale"].dtype) == (torch.int8, torch.bfloat16)
+    assert (stored["w:scale"] > 0).all(), "nothing is divided by zero, nor where a row is zero"
     for row, found in zip(weight.tolist(), back.tolist(), strict=True):
         expected, step = naive(row)
         assert found == expected, "exactly: a product of 7 and 8 bits"
@@ -158,6 +159,19 @@ def test_thresholds_hold_for_weights_that_were_rounded_before(path: Path) -> Non
 # Damage
 
 
+TORN = (
+    "no scale",
+    "another type",
+    "too few",
+    "a row",
+    "no integers",
+    "a vector",
+    "a vector alone",
+    "of nothing",
+    "empty",
+)
+
+
 def torn(tensors: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     """A file's tensors, of which integers and scales no longer belong together."""
     name = min(name for name, tensor in tensors.items() if tensor.dtype == torch.int8)
@@ -169,15 +183,14 @@ def torn(tensors: dict[str, Tensor], how: str) -> dict[str, Tensor]:
         "a row": {name + int8.SCALE: scale[None].clone()},
         "no integers": {name: tensors[name].float(), name + int8.SCALE: scale},
         "a vector": {name: tensors[name].flatten().clone(), name + int8.SCALE: scale},
+        "a vector alone": {name: tensors[name].flatten().clone()},
         "of nothing": {"stranger:scale": scale.clone(), name + int8.SCALE: scale},
         "empty": {name: tensors[name][:, :0].clone(), name + int8.SCALE: scale},
     }
     return {key: tensor for key, tensor in tensors.items() if key != name + int8.SCALE} | changed[how]
 
 
-@pytest.mark.parametrize(
-    "how", ["no scale", "another type", "too few", "a row", "no integers", "a vector", "of nothing", "empty"]
-)
+@pytest.mark.parametrize("how", TORN)
 def test_integers_and_scales_belong_together(how: str, path: Path) -> None:
     stawm.save(model_of(), path, dtype=torch.int8)
     header, tensors = read(path)
