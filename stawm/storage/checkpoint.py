@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from stawm.models.model import Model
 from stawm.network import origin_of
 from stawm.registry import Kind, find
 from stawm.storage import int8
-from stawm.storage.file import pack, read, read_header, write_atomically
+from stawm.storage.file import Header, pack, read, read_header, write_atomically
 from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
 from stawm.storage.fitting import former_names as former_names
 from stawm.storage.hashing import check_stopping
@@ -75,18 +76,18 @@ def save(
     path, model = as_path(path, "A checkpoint"), _unwrapped(model)
     _check_type(dtype, {**FLOATS, "int8": torch.int8})
     fields = _fields(model, {} if provenance is None else provenance)
-    floating = None if dtype == torch.int8 else dtype
-    tensors = {name: _stored(name, tensor, floating) for name, tensor in model.state_dict().items()}
-    tensors = int8.encode(tensors) if dtype == torch.int8 else tensors
-    _check_stopping(model, int8.decode(tensors))
+    tensors = _tensors(model, dtype)
+    _check_stopping(model, tensors)
     write_atomically(path, pack(fields, tensors))
 
 
 def _check_stopping(model: Model, tensors: Mapping[str, Tensor]) -> None:
     """Raise an InputError where thresholds to stop by are not those of the weights that are stored."""
     check_stopping(model)
-    rounded = (not torch.equal(tensors[name].to(kept), kept.cpu()) for name, kept in model.state_dict().items())
-    if model.stopping is not None and any(rounded):
+    if model.stopping is None:
+        return
+    read_back = int8.decode(tensors)
+    if any(not torch.equal(read_back[name].to(kept), kept.cpu()) for name, kept in model.state_dict().items()):
         raise InputError(
             "The thresholds in model.stopping were tuned for the weights as they are, and this type rounds them: leave "
             "out dtype, or set model.stopping = None."
@@ -122,9 +123,9 @@ def load(
     known = read_header(path)
     info = info_of(path, known)
     model = _construct(info)
-    _, tensors = read(path, known=known, sha256=checked_hash(sha256))  # not before they are known to fit
+    tensors = _read(path, known, sha256)  # not before they are known to fit
     model.to(dtype or FLOATS[info.dtype])
-    model.load_state_dict(renamed(int8.decode(tensors), model))
+    model.load_state_dict(renamed(tensors, model))
     model.config = info.config
     model.loaded = _loaded(model, info)
     model.stopping = info.stopping if dtype in (None, FLOATS[info.dtype]) else None
@@ -170,8 +171,7 @@ def load_weights(
     info = info_of(path, known)
     outline = _outline(info)
     check_fit(outline, renamed(_shapes(info), outline), path)
-    _, found = read(path, known=known, sha256=checked_hash(sha256))
-    tensors = renamed(int8.decode(found), outline)
+    tensors = renamed(_read(path, known, sha256), outline)
     loaded = _loaded(model, info)
     if partial:
         tensors, loaded = choose(model, tensors, info.config, loaded)
@@ -269,6 +269,17 @@ def _check_device(device: Any) -> None:
     except Exception as error:  # of many kinds, by the device
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"There is no device {shown(device)} here: {said}.") from error
+
+
+def _read(path: Path, known: Header, sha256: str | None) -> dict[str, Tensor]:
+    return int8.decode(read(path, known=known, sha256=checked_hash(sha256))[1])
+
+
+def _tensors(model: Model, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Return what is stored of a model: its tensors in a floating type or, of large ones, integers and scales."""
+    if dtype == torch.int8:
+        return int8.encode(_tensors(model, None))
+    return {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
 
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

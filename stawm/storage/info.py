@@ -18,8 +18,8 @@ from stawm.storage.int8 import without_scales
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 """The floating types that a model may be of."""
-_FLOATS: dict[str, torch.dtype] = dict(zip(("F16", "BF16", "F32", "F64"), FLOATS.values(), strict=True))
-_TYPES = frozenset((*_FLOATS, "I64", "I32", "I8", "U8", "BOOL"))
+_WEIGHTS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "I8": torch.int8}
+_TYPES = frozenset((*_WEIGHTS, "I64", "I32", "U8", "BOOL"))
 """What the tensors of a model are, in the words of the format."""
 STOPPING = stopping.KEY
 """The field that holds thresholds to stop by, in checkpoints and graphs that have some."""
@@ -56,11 +56,10 @@ class CheckpointInfo:
     @property
     def storage(self) -> torch.dtype | None:
         """What to give `stawm.save` as dtype to store the weights as here; None where floats are of several types."""
-        kinds = {kind for kind, _ in self.tensors.values()}
-        if "I8" in kinds:
+        found = {_WEIGHTS[kind] for kind, _ in self.tensors.values() if kind in _WEIGHTS}
+        if torch.int8 in found:
             return torch.int8
-        floats = kinds & _FLOATS.keys()
-        return _FLOATS[floats.pop()] if len(floats) == 1 else None
+        return found.pop() if len(found) == 1 else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values; of the tensors their types and shapes."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, settings
 
-from stawm.storage.file import pack, read, read_header
+from stawm.storage.file import Header, pack, read, read_header
 
 fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -16,10 +16,14 @@ def forged(data: bytes, path: Path, **fields: Any) -> Path:
     """The same file with other fields, sealed again as if it had been saved so."""
     path.write_bytes(data)
     header, found = read(path)
-    ours = {key: value for key, value in header.fields.items() if "sha256" not in key and key != "stawm.format"}
     changed = {f"stawm.{key}": value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
-    path.write_bytes(pack({**ours, **changed}, found))
+    path.write_bytes(pack({**own_fields(header), **changed}, found))
     return path
+
+
+def own_fields(header: Header) -> dict[str, str]:
+    """The fields of a file, without those that are made of the rest when it is packed."""
+    return {key: value for key, value in header.fields.items() if "sha256" not in key and key != "stawm.format"}
 
 
 def config_of(path: Path) -> Any:

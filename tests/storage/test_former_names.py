@@ -15,6 +15,7 @@ from stawm.storage.checkpoint import former_names, load_weights
 from stawm.storage.file import pack, read
 from stawm.storage.hashing import weights_hash
 from tests.small import shaken, tiny
+from tests.storage.files import own_fields
 
 RENAMED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "hebb-rosenblatt": ({"constrained": True}, ["delta", "eta", "theta"]),
@@ -45,8 +46,7 @@ def first_form(model: Any, path: Path, rates: list[str]) -> dict[str, Tensor]:
     header, found = read(path)
     for rate in rates:
         found[f"memory.{rate}"] = found.pop(f"memory.raw_{rate}")
-    fields = {key: value for key, value in header.fields.items() if "sha256" not in key and key != "stawm.format"}
-    path.write_bytes(pack(fields, found))
+    path.write_bytes(pack(own_fields(header), found))
     return found
 
 

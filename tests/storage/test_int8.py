@@ -16,14 +16,13 @@ from stawm.storage import int8
 from stawm.storage.checkpoint import load_weights
 from stawm.storage.file import pack, read, read_header
 from tests.small import shaken
-from tests.storage.files import fixtures
+from tests.storage.files import fixtures, own_fields
 
-LARGE = (64, 64)
 FLOATS = st.floats(-(2.0**127), 2.0**127, width=32)
 
 
-def model_of(**fields: Any) -> Any:
-    return shaken(stawm.build("stawm-digits", seed=0, **fields)).eval()
+def digits() -> Any:
+    return shaken(stawm.build("stawm-digits", seed=0)).eval()
 
 
 def large(tensors: dict[str, Tensor]) -> set[str]:
@@ -55,7 +54,7 @@ def test_each_row_comes_back_within_half_a_step(rows: Any) -> None:
 
 
 def test_rows_have_scales_of_their_own() -> None:
-    weight = torch.ones(LARGE)
+    weight = torch.ones(64, 64)
     weight[0] *= 1e-3
     weight[1] = 0
     back = int8.decode(int8.encode({"w": weight}))["w"]
@@ -80,7 +79,7 @@ def test_kernels_are_rounded_by_output_channel() -> None:
 
 @pytest.mark.parametrize(("value", "dtype"), [(float("nan"), None), (float("inf"), None), (1e300, torch.float64)])
 def test_what_cannot_be_held_is_refused(value: float, dtype: torch.dtype | None, path: Path) -> None:
-    model = model_of().to(dtype or torch.float32)
+    model = digits().to(dtype or torch.float32)
     name = min(large(model.state_dict()))
     with torch.no_grad():
         model.state_dict()[name].flatten()[0] = value
@@ -93,7 +92,7 @@ def test_what_cannot_be_held_is_refused(value: float, dtype: torch.dtype | None,
 
 
 def test_a_model_comes_back_rounded_from_a_quarter_of_the_bytes(path: Path) -> None:
-    model = model_of()
+    model = digits()
     stawm.save(model, path)
     whole = path.stat().st_size
     stawm.save(model, path, dtype=torch.int8)
@@ -117,7 +116,7 @@ def test_a_model_comes_back_rounded_from_a_quarter_of_the_bytes(path: Path) -> N
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_stored_again_it_is_the_same_file(dtype: torch.dtype, path: Path) -> None:
-    stawm.save(model_of().to(dtype), path, dtype=torch.int8)
+    stawm.save(digits().to(dtype), path, dtype=torch.int8)
     first = path.read_bytes()
     loaded = stawm.load(path)
     assert {p.dtype for p in loaded.parameters()} == {dtype}
@@ -126,7 +125,7 @@ def test_stored_again_it_is_the_same_file(dtype: torch.dtype, path: Path) -> Non
 
 
 def test_it_fills_models_whole_and_in_part(path: Path) -> None:
-    stawm.save(model_of(), path, dtype=torch.int8)
+    stawm.save(digits(), path, dtype=torch.int8)
     expected = stawm.load(path).state_dict()
     model = stawm.build("stawm-digits", seed=1)
     assert load_weights(model, path).whole
@@ -144,7 +143,7 @@ def test_it_fills_models_whole_and_in_part(path: Path) -> None:
 def test_thresholds_hold_for_weights_that_were_rounded_before(path: Path) -> None:
     stopping = stawm.training.tune_stop
     images = stawm.training.ImageSet(torch.rand(40, 1, 16, 16), torch.arange(40) % 10)
-    model = model_of()
+    model = digits()
     model.stopping = stopping(model, images, glimpses=2)
     with pytest.raises(InputError, match="this type rounds them"):
         stawm.save(model, path, dtype=torch.int8)
@@ -192,15 +191,14 @@ def torn(tensors: dict[str, Tensor], how: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("how", TORN)
 def test_integers_and_scales_belong_together(how: str, path: Path) -> None:
-    stawm.save(model_of(), path, dtype=torch.int8)
+    stawm.save(digits(), path, dtype=torch.int8)
     header, tensors = read(path)
-    fields = {key: value for key, value in header.fields.items() if "sha256" not in key and key != "stawm.format"}
-    path.write_bytes(pack(fields, torn(tensors, how)))
+    path.write_bytes(pack(own_fields(header), torn(tensors, how)))
     for reading in (stawm.load, stawm.inspect):
         with pytest.raises(CheckpointError, match=r"is damaged: its 8-bit weights and their scales do not belong"):
             reading(path)
     with pytest.raises(CheckpointError, match="do not belong"):
-        load_weights(model_of(), path)
+        load_weights(digits(), path)
 
 
 @fixtures
@@ -217,6 +215,6 @@ def test_every_changed_byte_is_found(int8_bytes: bytes, path: Path, data: st.Dat
 @pytest.fixture(scope="module")
 def int8_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("int8") / "m.safetensors"
-    stawm.save(model_of(), path, dtype=torch.int8)
+    stawm.save(digits(), path, dtype=torch.int8)
     assert read_header(path).fields["stawm.format"] == "2"
     return path.read_bytes()

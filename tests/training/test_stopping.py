@@ -17,11 +17,11 @@ from torch import Tensor
 import stawm
 from stawm.errors import CheckpointError, InputError
 from stawm.models.stopping import Stopping, from_mapping
-from stawm.storage.file import pack, read
 from stawm.training import ImageSet, tune_stop
 from stawm.training import stopping as tuning
 from stawm.training.stopping import Answers, calibration_error, fit, stop, temperature
 from tests.small import shaken, tiny
+from tests.storage.files import forged
 from tests.strategies import generator, seeds
 
 
@@ -223,10 +223,7 @@ WRONG: list[dict[str, Any]] = [
 def test_a_file_that_says_nonsense_is_refused(tuned: Any, tmp_path: Path, change: dict[str, Any]):
     path = tmp_path / "m.safetensors"
     stawm.save(tuned, path)
-    header, tensors = read(path)
-    said = json.dumps(tuned.stopping.as_dict() | change)
-    own = {name: value for name, value in header.fields.items() if "sha256" not in name and name != "stawm.format"}
-    path.write_bytes(pack(own | {"stawm.stopping": said}, tensors))
+    forged(path.read_bytes(), path, stopping=tuned.stopping.as_dict() | change)
     with pytest.raises(CheckpointError, match=r"is damaged: (of )?thresholds to stop by"):
         stawm.load(path)
 
