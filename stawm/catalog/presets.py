@@ -56,7 +56,7 @@ PRESETS: tuple[Entry, ...] = (
         _MNIST_8,
         paper=recipes.PAPER_MNIST_CLASSES,
         authors=recipes.AUTHORS_MNIST_CLASSES,
-        fast=recipes.MNIST_CLASSES,
+        fast=recipes.MNIST_8,
         trained=_STABLE_CLASSES,
     ),
     *preset(
@@ -181,7 +181,7 @@ PRESETS: tuple[Entry, ...] = (
         authors=recipes.AUTHORS_CIFAR_DRAWING,
         written=_AUTHORS_CIFAR,
         fast=recipes.CIFAR_DRAWING,
-        trained=_STABLE,
+        trained={"dropout": 0.0, **_STABLE},
     ),
     *preset(
         "stawm-cifar-selfsup",
