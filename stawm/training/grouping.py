@@ -60,4 +60,4 @@ def _rows(points: Float[Tensor, "b p d"], index: Int64[Tensor, "b k"]) -> Float[
 
 
 def _distances(points: Float[Tensor, "b p d"], centres: Float[Tensor, "b k d"]) -> Float[Tensor, "b p k"]:
-    return torch.stack([(points - centre).square().sum(dim=-1) for centre in centres.split(1, dim=1)], dim=-1)
+    return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")

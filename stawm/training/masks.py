@@ -88,7 +88,10 @@ def mask_iou(model: Model, test: ImageSet, train: ImageSet, *, batch: int = 512)
 
 def iou(found: Bool[Tensor, "*#b h w"], true: Bool[Tensor, "*#b h w"]) -> Float[Tensor, "*b"]:
     """Return the intersection over union of each pair of masks; 1 where both are empty."""
-    both, either = (found & true).sum(dim=(-2, -1)), (found | true).sum(dim=(-2, -1))
+    return _ratio((found & true).sum(dim=(-2, -1)), (found | true).sum(dim=(-2, -1)))
+
+
+def _ratio(both: Tensor, either: Tensor) -> Tensor:
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)
 
 
@@ -113,7 +116,19 @@ def _average(
 
 def _every_cut(scores: Float[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b cuts n"]:
     """Return the IoU for every way to cut the scores: above each level, then below each."""
-    return torch.stack([iou(_cut(scores, way), true) for way in range(len(LEVELS) * 2)], dim=1)
+    figure = true.expand_as(scores).flatten(2)
+    levels = torch.tensor(LEVELS, dtype=scores.dtype, device=scores.device)
+    passed = torch.bucketize(scores.flatten(2).contiguous(), levels)
+    below, hit = (_at_most_each_level(passed, pixels) for pixels in (torch.ones_like(figure), figure))
+    size, whole = figure.sum(dim=-1, keepdim=True), figure.shape[-1]
+    cuts = [(whole - below, size - hit), (below, hit)]
+    return torch.cat([_ratio(both, found + size - both) for found, both in cuts], dim=-1).mT
+
+
+def _at_most_each_level(passed: Int64[Tensor, "b n p"], pixels: Bool[Tensor, "b n p"]) -> Int64[Tensor, "b n levels"]:
+    """Return how many of some pixels score at most each level, from how many levels each pixel's score passed."""
+    counts = torch.zeros(*passed.shape[:2], len(LEVELS) + 1, dtype=torch.long, device=passed.device)
+    return counts.scatter_add(2, passed, pixels.long()).cumsum(dim=-1)[..., :-1]
 
 
 def _at(ways: list[int], scores: Float[Tensor, "b n h w"], true: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b n 2"]:

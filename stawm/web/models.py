@@ -12,6 +12,7 @@ from stawm.errors import ExportError, InputError
 from stawm.export.file.inspection import inspect
 from stawm.export.graphs.fields import available
 from stawm.export.graphs.names import PARTS
+from stawm.export.graphs.plan import without_step
 from stawm.export.proof.behaviour import Bounds
 from stawm.export.proof.report import VerificationError
 from stawm.export.serve.looking import UNTIL
@@ -39,8 +40,13 @@ def check_model(model: Any) -> Stawm:
     if not isinstance(model, Model):
         raise InputError(f"A site is of models that stawm.build or stawm.load made; got {type(model).__name__}.")
     name = model.config.name
-    if not isinstance(model, Stawm):
+    if model.config.glimpses is None:
         raise InputError(f"{name} takes no glimpses, so there is nothing to watch: a page takes models that do.")
+    if not isinstance(model, Stawm):
+        family = getattr(model.config, "family", "")
+        raise InputError(f"{name} is of the family {family!r}, and a page shows models of the family 'stawm' alone.")
+    if reason := without_step(model):
+        raise InputError(f"{reason}; a page takes one glimpse after the other.")
     if strange := unaskable(model):
         raise InputError(
             f"{name} has the head {strange[0]!r}, and a page asks only a head 'recall' whose questions are numbered."

@@ -79,6 +79,11 @@ def test_a_site_is_small_and_says_what_it_holds(site: Path, model: Any) -> None:
     [
         ({"heads": "regression"}, "neither classifies nor draws nor is asked (its heads: regression)"),
         ("bvae-cifar", "takes no glimpses"),
+        ("ram-mnist", "is of the family 'ram', and a page shows models of the family 'stawm' alone"),
+        (
+            {"canvas": "bernoulli", "heads": {"name": "drawing", "first_apart": True}},
+            "whether it is the first; a page takes one glimpse after the other",
+        ),
         (
             {"heads": {"name": "recall", "cues": None, "cue_size": 3}},
             "a page asks only a head 'recall'",

@@ -29,13 +29,9 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         return {"rollout": Rollout(model, plan.glimpses, names, noise)}
     if plan.kind != "step":
         raise InputError(f"graph must be 'rollout' or 'step'; got {plan.kind!r}.")
-    if plan.glimpses is None:
-        raise InputError(f"{model.config.name} takes no glimpses, so it has no step graph: use graph='rollout'.")
-    if any(getattr(head, "first", None) is not None for head in model.named_heads.values()):
-        raise InputError(
-            f"{model.config.name} makes its first sketch apart (first_apart), and a step does not know whether it is "
-            "the first: use graph='rollout'."
-        )
+    reason = without_step(model)
+    if reason or plan.glimpses is None:
+        raise InputError(f"{reason}: use graph='rollout'.")
     if isinstance(model, Stawm):
         return dict(step.parts(model, plan.glimpses, plan.sample, names, plan.steered))
     family = getattr(model.config, "family", "")
@@ -46,9 +42,20 @@ def make_graphs(model: Model, plan: Plan) -> dict[str, Graph]:
         )
     if isinstance(model, Ram):
         return dict(ram_step.parts(model, plan.glimpses, plan.sample, names))
-    if isinstance(model, Draw):
-        return dict(draw_step.parts(model, plan.glimpses, plan.sample, names))
-    raise InputError(f"{model.config.name} is of the family {family!r}, which has no step graph: use graph='rollout'.")
+    assert isinstance(model, Draw)
+    return dict(draw_step.parts(model, plan.glimpses, plan.sample, names))
+
+
+def without_step(model: Model) -> str | None:
+    """Return why a model has no step graph, or None where it has one."""
+    name, family = model.config.name, getattr(model.config, "family", "")
+    if model.config.glimpses is None:
+        return f"{name} takes no glimpses, so it has no step graph"
+    if any(getattr(head, "first", None) is not None for head in model.named_heads.values()):
+        return f"{name} makes its first sketch apart (first_apart), and a step does not know whether it is the first"
+    if not isinstance(model, Stawm | Ram | Draw):
+        return f"{name} is of the family {family!r}, which has no step graph"
+    return None
 
 
 def count_glimpses(model: Model, asked: int | None) -> int | None:
