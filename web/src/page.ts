@@ -89,6 +89,7 @@ function offer(): void {
   element("tuned-line").hidden = !about.stopping || !about.classes.length;
   element("answer").hidden = !about.classes.length && !about.questions;
   element("until-line").hidden = !about.classes.length;
+  element("shares-said").hidden = !about.classes.length;
   question.offer(about, shared.question);
   element("drawing").hidden = !about.draws;
   element("fit-line").hidden = about.channels !== 1;
