@@ -7,11 +7,12 @@
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
     python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
+    python docs/pictures.py photographs stawm-cifar-draw-16 folder:PATH runs/bvae-cifar
     python docs/pictures.py figures runs/figure-ground/model.safetensors figure-ground:ROOT,PATH
 
-Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts` and `latents`
-one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. `looking` and `parts`
-also print what they measured.
+Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts`, `latents` and
+`photographs` one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. What is
+measured, by `looking`, `parts` and `photographs`, is printed.
 """
 
 import sys
@@ -125,6 +126,21 @@ def latents(model: Model, source: str) -> None:
     sheet.save(viz.generated(model, pixels), IMAGES / "prior.png")
 
 
+def photographs(model: Stawm, source: str, beside: str) -> None:
+    """Draw photographs beside another model and glimpse by glimpse, and measure in which order they are drawn."""
+    test = shuffled_test(model, source)
+    pixels = to_unit(test.images[:1000])
+    sheet.save(viz.reconstructions([find_model(beside), model], pixels[:8]), IMAGES / "figure-5.png")
+    sheet.save(viz.canvases([model], pixels[:4]), IMAGES / "slices.png")
+    seen = look(model, pixels)
+    heights = (model.locator.frame(seen.trace.pose.flatten(0, 1))[..., 1].mean(dim=1).view(len(pixels), -1) + 1) / 2
+    print("middles of the glimpses, as shares of the height:", [f"{height:.0%}" for height in heights.mean(dim=0)])
+    print("each lower than the one before:", f"{(heights.diff(dim=1) > 0).all(dim=1).float().mean():.1%} of the images")
+    blank = torch.full_like(seen.output.canvases[:, :1], torch.tensor(model.config.canvas.initial).sigmoid())
+    added = torch.cat([blank, seen.output.canvases], dim=1).diff(dim=1).abs().mean(dim=(0, 2, 4))
+    print("rows that change most, from the top:", added.argmax(dim=1).tolist())
+
+
 def looking_at(model: Stawm, poses: Tensor) -> Model:
     """Return a model that looks where it is told: (n, p), a pose for each glimpse, the same ones in every image."""
     given = tuple(tuple(pose) for pose in poses.tolist())
@@ -178,5 +194,5 @@ def figures(model: Model, source: str) -> None:
 
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, scenes, figures)}
+    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, photographs, scenes, figures)}
     ways[what](find_model(given), *rest)
