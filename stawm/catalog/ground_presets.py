@@ -48,7 +48,6 @@ _STAWM = preset(
                 "beta": 0.1,
                 "start_logvar": -4.0,
                 "levels": True,
-                "first_apart": True,
                 "early": 0.05,
                 "early_alone": True,
             },

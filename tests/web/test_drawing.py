@@ -13,7 +13,7 @@ from tests.web.browser import Browser, served
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     site: Path = tmp_path_factory.mktemp("drawing") / "site"
-    model = shaken(small("stawm-figure-ground", **{"heads.drawing.first_apart": False}), scale=0.3)
+    model = shaken(small("stawm-figure-ground"), scale=0.3)
     write_site([model.eval()], site, weights="fp32", batches=(1,))
     with served(site) as url:
         assert browser.open(url) == "done", browser.text("status")
