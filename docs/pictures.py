@@ -136,9 +136,9 @@ def photographs(model: Stawm, source: str, beside: str) -> None:
     heights = (model.locator.frame(seen.trace.pose.flatten(0, 1))[..., 1].mean(dim=1).view(len(pixels), -1) + 1) / 2
     print("middles of the glimpses, as shares of the height:", [f"{height:.0%}" for height in heights.mean(dim=0)])
     print("each lower than the one before:", f"{(heights.diff(dim=1) > 0).all(dim=1).float().mean():.1%} of the images")
-    blank = torch.full_like(seen.output.canvases[:, :1], torch.tensor(model.config.canvas.initial).sigmoid())
-    added = torch.cat([blank, seen.output.canvases], dim=1).diff(dim=1).abs().mean(dim=(0, 2, 4))
-    print("rows that change most, from the top:", added.argmax(dim=1).tolist())
+    lacking = (seen.output.canvases - pixels[:, None]).square().mean(dim=(0, 2, 4))
+    for name, rows in zip(("upper", "lower"), lacking.chunk(2, dim=1), strict=True):
+        print(f"squared error of the {name} half after each glimpse:", [f"{error:.3f}" for error in rows.mean(dim=1)])
 
 
 def looking_at(model: Stawm, poses: Tensor) -> Model:

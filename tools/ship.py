@@ -26,7 +26,7 @@ from stawm.storage.shipped import weights_folder
 CHECKSUMS = "checksums.json"
 LARGEST = 15_000_000
 """Bytes that one file may have."""
-LARGEST_TOGETHER = 45_000_000
+LARGEST_TOGETHER = 50_000_000
 """Bytes that all of them may have."""
 
 
