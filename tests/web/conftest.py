@@ -1,6 +1,7 @@
 """A site of one model that does everything, and a browser that has it open."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ def tuned(model: Any, thresholds: tuple[float, ...], temperature: float = 1.0) -
     temperatures = (temperature,) * len(thresholds)
     of = {"weights": weights_hash(model), "data": "none", "images": 1, "mean_glimpses": 1.0}
     return Stopping(thresholds=thresholds, temperatures=temperatures, **of, **figures)
+
+
+@contextmanager
+def showing(browser: Browser, model: Any, folder: Path, **options: Any) -> Iterator[Browser]:
+    """The browser with a site of one model open; in the end the page has not complained."""
+    write_site([model], folder / "site", weights="fp32", batches=(1,), **options)
+    with served(folder / "site") as url:
+        assert browser.open(url) == "done", browser.text("status")
+        yield browser
+        assert browser.complaints() == []
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,19 @@
 """A model that only draws, in colour and with masks: the page proves and shows it, and speaks of no answer."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from stawm.web import write_site
 from tests.small import shaken, small
-from tests.web.browser import Browser, served
+from tests.web.browser import Browser
+from tests.web.conftest import showing
 
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    site: Path = tmp_path_factory.mktemp("drawing") / "site"
-    model = shaken(small("stawm-figure-ground"), scale=0.3)
-    write_site([model.eval()], site, weights="fp32", batches=(1,))
-    with served(site) as url:
-        assert browser.open(url) == "done", browser.text("status")
-        yield browser
-        assert browser.complaints() == []
+    model = shaken(small("stawm-figure-ground"), scale=0.3).eval()
+    with showing(browser, model, tmp_path_factory.mktemp("drawing")) as page:
+        yield page
 
 
 def test_its_pictures_are_pytorchs(page: Browser) -> None:

@@ -1,7 +1,6 @@
 """A model that is asked by pointing, and the same in int8: on the page as in PyTorch."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,10 +9,10 @@ import pytest
 import torch
 
 from stawm.models.pixels import to_unit
-from stawm.web import write_site
 from stawm.web.samples import samples
 from tests.small import shaken, tiny
-from tests.web.browser import Browser, served
+from tests.web.browser import Browser
+from tests.web.conftest import showing
 from tests.web.test_page import CLOSE, probabilities
 
 NAMES = ("top left", "top right", "bottom left", "bottom right")
@@ -28,13 +27,9 @@ def model() -> Any:
 
 @pytest.fixture(scope="module", params=[pytest.param("fp32", marks=pytest.mark.long), "int8"])
 def page(request: Any, model: Any, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    site: Path = tmp_path_factory.mktemp("recall") / "site"
-    write_site([model], site, weights="fp32", precision=request.param, batches=(1,))
-    with served(site) as url:
-        assert browser.open(url) == "done", browser.text("status")
-        browser.precision = request.param  # type: ignore[attr-defined]
-        yield browser
-        assert browser.complaints() == []
+    with showing(browser, model, tmp_path_factory.mktemp("recall"), precision=request.param) as page:
+        page.precision = request.param  # type: ignore[attr-defined]
+        yield page
 
 
 def test_places_are_asked_by_pointing_and_from_the_list(page: Browser, model: Any) -> None:

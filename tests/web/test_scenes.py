@@ -1,7 +1,6 @@
 """A model whose glimpses have several views, on scenes, that stops as it was tuned to: on the page as in PyTorch."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from stawm.export.graphs import steering
 from stawm.export.graphs.rollout import Rollout
 from stawm.export.graphs.steering import Steering
 from stawm.models.pixels import to_unit
-from stawm.web import write_site
 from stawm.web.samples import samples
 from tests.small import shaken, tiny
-from tests.web.browser import Browser, served
-from tests.web.conftest import tuned
+from tests.web.browser import Browser
+from tests.web.conftest import showing, tuned
 from tests.web.test_page import CLOSE, cards, probabilities, slide
 
 VIEWS = 3
@@ -32,12 +30,8 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def page(model: Any, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    site: Path = tmp_path_factory.mktemp("scenes") / "site"
-    write_site([model], site, weights="fp32", batches=(1,))
-    with served(site) as url:
-        assert browser.open(url) == "done", browser.text("status")
-        yield browser
-        assert browser.complaints() == []
+    with showing(browser, model, tmp_path_factory.mktemp("scenes")) as page:
+        yield page
 
 
 def expected(model: Any, *placed: tuple[int, list[float]]) -> torch.Tensor:
