@@ -6,6 +6,7 @@ Types and shapes of functions that handle arrays are checked (`tests/typecheckin
 import gc
 import os
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -64,3 +65,12 @@ def _same_numbers_every_time() -> None:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run as users do, without jaxtyping's checks: for what a public call says of bad input."""
     monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def few_levels() -> Iterator[None]:
+    """A pyramid and a thumbnail for images below 64 pixels, whose graphs are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stawm.core.pyramid.LEVELS", 2)
+        patch.setattr("stawm.core.thumbnail.HALVINGS", 5)
+        yield

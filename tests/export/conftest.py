@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from stawm.core import pyramid, thumbnail
 from stawm.export import to_onnx
 from stawm.export.file.proto import opset_of
 from stawm.export.graphs.fields import available
@@ -85,12 +84,3 @@ def painting(painter: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return folder / "m.onnx"
 
     return once(tmp_path_factory, "painting", make)
-
-
-@pytest.fixture(scope="module")
-def few_levels() -> Iterator[None]:
-    """A pyramid and a thumbnail for images below 64 pixels, whose graphs are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid, "LEVELS", 2)
-        patch.setattr(thumbnail, "HALVINGS", 5)
-        yield

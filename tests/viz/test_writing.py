@@ -3,7 +3,6 @@
 Every picture is made of models whose classes have hostile names, and of models that give no numbers.
 """
 
-import io
 import logging
 import math
 import re
@@ -81,7 +80,7 @@ def drawn(picture: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Set every letter, without a word of a letter that lacks."""
     with caplog.at_level(logging.WARNING):
         if isinstance(picture, Figure):
-            picture.savefig(io.BytesIO(), format="png")
+            FigureCanvasAgg(picture).draw()
     assert not caplog.records
 
 

@@ -19,7 +19,7 @@ NAMES = ("top left", "top right", "bottom left", "bottom right")
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def model(few_levels: None) -> Any:
     head = {"name": "recall", "cues": 4, "cue_names": NAMES}
     looks = {"image": (1, 60, 60), "locator": "retina", "context_size": 12, "class_names": tuple("0123456789")}
     return shaken(tiny(**looks, heads=head), scale=0.2).eval()

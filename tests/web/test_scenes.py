@@ -21,7 +21,7 @@ VIEWS = 3
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def model(few_levels: None) -> Any:
     looks = {"image": (1, 60, 60), "locator": {"name": "retina", "scales": VIEWS}, "context_size": 12}
     made = shaken(tiny(**looks, heads="classification", class_names=tuple("0123456789")), scale=0.2).eval()
     made.stopping = tuned(made, (1.0, 0.01, 0.0), temperature=2.0)
