@@ -71,24 +71,29 @@ def evidence(model: Stawm, seen: Seen) -> Evidence:
     head = check_sums_up(model)
     with of_weights(model.loop.what.weight, seen.context):
         query = head.query(seen.context)
-    return of_writes(model, seen.memory_input, query)
+    terms = _terms(model, seen.memory_input, query)
+    with without_autocast(query):
+        return Evidence(*core.shares(*terms), core.without(*terms))
 
 
-def of_writes(model: Stawm, E: Float[Tensor, "b n i"], query: Float[Tensor, "b m"]) -> Evidence:
-    """Return each write's share of each logit, exact but for rounding.
+def shares_of_writes(model: Stawm, E: Float[Tensor, "b n i"], query: Float[Tensor, "b m"]) -> Float[Tensor, "b n k"]:
+    """Return each write's share of each logit, exact but for rounding; classes along k.
 
     Args:
         model: A model that classifies, with a memory that sums up.
         E: What was written, one entry a glimpse, from an empty memory on.
         query: What the classification asks.
     """
-    head = check_sums_up(model)
-    parts = model.memory.contributions(E, query)
-    linear = head.classifier.linear
+    terms = _terms(model, E, query)
     with without_autocast(query):
-        A, b = full_precision(linear.weight), full_precision(linear.bias)
-        shares, bias = core.shares(parts.writes, parts.rest, A, b)
-        return Evidence(shares, bias, core.without(parts.writes, parts.rest, A, b))
+        return core.shares(*terms)[0]
+
+
+def _terms(model: Stawm, E: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what each write gives to the read, what no write gives, and the weights and bias that it goes through."""
+    head = check_sums_up(model)
+    parts, linear = model.memory.contributions(E, query), head.classifier.linear
+    return parts.writes, parts.rest, full_precision(linear.weight), full_precision(linear.bias)
 
 
 def logits(model: Stawm, seen: Seen) -> Float[Tensor, "b classes"]:

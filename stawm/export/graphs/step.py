@@ -24,7 +24,7 @@ from stawm.export.graphs.part import Part, answers, check_policy, push
 from stawm.export.graphs.steering import Steering, neutral
 from stawm.heads.base import Head
 from stawm.heads.cued import CuedHead, input_name
-from stawm.models.evidence import of_writes
+from stawm.models.evidence import shares_of_writes
 from stawm.models.model import Stawm, activate
 from stawm.nn.glimpse_loop import LoopState
 from stawm.nn.memories.base import Memory
@@ -204,7 +204,7 @@ class Read(Part):
         rows, slots = state[ROWS], state[ROWS].shape[1]
         found = None
         for count in range(1, slots + 1):
-            own = of_writes(self.model, rows[:, slots - count :], state["query.classification"]).shares
+            own = shares_of_writes(self.model, rows[:, slots - count :], state["query.classification"])
             own = nn.functional.pad(own, (0, 0, slots - count, 0))
             there = (state[COUNT] == count)[..., None]
             found = torch.where(there, own, torch.zeros_like(own) if found is None else found)
