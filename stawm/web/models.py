@@ -21,7 +21,7 @@ from stawm.export.write.sidecar import contents
 from stawm.models.model import Model, Stawm
 from stawm.models.pixels import to_unit
 from stawm.web.questions import is_asked, questions, unaskable
-from stawm.web.samples import samples
+from stawm.web.samples import are_digits, samples
 from stawm.web.selftest import self_test
 from stawm.web.selftest_int8 import self_test_in_int8
 
@@ -94,6 +94,7 @@ def write_model(model: Stawm, place: Path, pictures: Sequence[Path], until: floa
         **stopping_of(model, until, info.precision),
         "questions": questions(model),
         "samples": known,
+        "digits": are_digits(model.config, pictures),
         "files": {part: _facts(place / f"{part}.onnx") for part in PARTS},
         "self_test": _facts(place / "selftest.json"),
     }

@@ -31,6 +31,11 @@ MOST = 30
 """How many images a page comes with at most."""
 
 
+def are_digits(config: SharedConfig, files: Sequence[Path]) -> bool:
+    """Whether `samples` are the ten digits that come with the package, or scenes that are made of them."""
+    return not files and config.image[0] == 1
+
+
 def samples(config: SharedConfig, files: Sequence[Path]) -> tuple[list[str], UInt8[Tensor, "b c h w"]]:
     """Return images as a model takes them, and a word for each.
 
@@ -47,7 +52,7 @@ def samples(config: SharedConfig, files: Sequence[Path]) -> tuple[list[str], UIn
     if files:
         chosen = list(files)[:MOST]
         return [path.stem for path in chosen], read_images(chosen, channels, (height, width), resize)[:]
-    if channels != 1:
+    if not are_digits(config, files):
         return [], torch.zeros(0, channels, height, width, dtype=torch.uint8)
     strip = np.array(Image.open(Path(str(resources.files("stawm"))) / "web" / "digits.png"))
     digits = torch.from_numpy(np.stack(np.split(strip, 10, axis=1)))[:, None]

@@ -23,6 +23,6 @@ def test_its_pictures_are_pytorchs(page: Browser) -> None:
     page.keep_picture("drawing")
 
 
-@pytest.mark.parametrize("name", ["answer", "until-line", "tuned-line", "shares-said"])
-def test_nothing_is_said_of_answers(page: Browser, name: str) -> None:
+@pytest.mark.parametrize("name", ["answer", "until-line", "tuned-line", "shares-said", "digits-said"])
+def test_nothing_is_said_of_answers_nor_of_digits(page: Browser, name: str) -> None:
     assert page.run("return document.getElementById(arguments[0]).hidden", name)

@@ -93,6 +93,7 @@ def test_it_opens_proves_itself_and_answers(page: Browser, model: Any) -> None:
     assert page.text("proof").startswith("self-test passed: ")
     assert page.run("return document.documentElement.dataset.proof") == "good"
     assert page.text("made").endswith(COMMAND)
+    assert page.find("#digits-said").is_displayed()
     assert page.find("#project a").get_attribute("href") == PROJECT
     assert cards(page) == model.config.glimpses, "it takes them all, so that its picture is finished"
     logits = steered(model, digit(model, 0))["glimpse_logits"][0, -1]

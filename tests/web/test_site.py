@@ -173,13 +173,16 @@ def test_models_of_one_name_are_told_apart_and_a_site_replaces_a_site(tmp_path: 
 
 
 def test_pictures_of_ones_own_come_with_the_page(tmp_path: Path) -> None:
-    from stawm.web.samples import samples
+    from stawm.web.samples import are_digits, samples
 
-    Image.fromarray(np.full((40, 30, 3), 200, dtype=np.uint8)).save(tmp_path / "mine.png")
-    names, pixels = samples(stawm.config("stawm-cifar-draw-16"), [tmp_path / "mine.png"])
+    mine = tmp_path / "mine.png"
+    Image.fromarray(np.full((40, 30, 3), 200, dtype=np.uint8)).save(mine)
+    colour, grey = stawm.config("stawm-cifar-draw-16"), stawm.config("stawm-digits")
+    names, pixels = samples(colour, [mine])
     assert (names, tuple(pixels.shape), int(pixels.float().mean())) == (["mine"], (1, 3, 32, 32), 200)
-    assert samples(stawm.config("stawm-cifar-draw-16"), [])[0] == []
-    names, pixels = samples(stawm.config("stawm-digits"), [])
+    assert samples(colour, [])[0] == []
+    assert [are_digits(*given) for given in ((grey, []), (grey, [mine]), (colour, []))] == [True, False, False]
+    names, pixels = samples(grey, [])
     assert (len(names), tuple(pixels.shape)) == (10, (10, 1, 16, 16))
 
 

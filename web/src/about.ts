@@ -67,6 +67,8 @@ export interface About {
   /** `fp32` or `int8`. */
   precision: string;
   samples: Sample[];
+  /** Whether they are of the ten digits that come with stawm. */
+  digits: boolean;
   files: Record<Part, FileFacts>;
   selfTest: FileFacts;
 }
@@ -110,6 +112,7 @@ export function readAbout(found: unknown): About {
         name: String(one["name"]),
         pixels: Float32Array.from(bytesOf(one["pixels"]), (byte) => byte / 255),
       })),
+      digits: said["digits"] ?? true,
       files: said["files"],
       selfTest: said["self_test"],
     };

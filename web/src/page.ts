@@ -93,6 +93,7 @@ function offer(): void {
   question.offer(about, shared.question);
   element("drawing").hidden = !about.draws;
   element("fit-line").hidden = about.channels !== 1;
+  element("digits-said").hidden = !about.digits;
   fit.checked = shared.fit ?? takesDigits(about);
   atSlider.max = String(about.glimpses);
   hand.offer(about);
