@@ -71,27 +71,28 @@ def evidence(model: Stawm, seen: Seen) -> Evidence:
     head = check_sums_up(model)
     with of_weights(model.loop.what.weight, seen.context):
         query = head.query(seen.context)
-    terms = _terms(model, seen.memory_input, query)
+    terms = _terms(model, head, seen.memory_input, query)
     with without_autocast(query):
         return Evidence(*core.shares(*terms), core.without(*terms))
 
 
-def shares_of_writes(model: Stawm, E: Float[Tensor, "b n i"], query: Float[Tensor, "b m"]) -> Float[Tensor, "b n k"]:
-    """Return each write's share of each logit, exact but for rounding; classes along k.
+def shares_of_writes(
+    model: Stawm, E: Float[Tensor, "b n i"], query: Float[Tensor, "b m"]
+) -> Float[Tensor, "b n classes"]:
+    """Return each write's share of each logit, exact but for rounding.
 
     Args:
         model: A model that classifies, with a memory that sums up.
         E: What was written, one entry a glimpse, from an empty memory on.
         query: What the classification asks.
     """
-    terms = _terms(model, E, query)
+    terms = _terms(model, check_sums_up(model), E, query)
     with without_autocast(query):
         return core.shares(*terms)[0]
 
 
-def _terms(model: Stawm, E: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _terms(model: Stawm, head: ClassificationHead, E: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what each write gives to the read, what no write gives, and the weights and bias that it goes through."""
-    head = check_sums_up(model)
     parts, linear = model.memory.contributions(E, query), head.classifier.linear
     return parts.writes, parts.rest, full_precision(linear.weight), full_precision(linear.bias)
 
