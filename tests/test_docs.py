@@ -153,7 +153,7 @@ def test_what_is_said_of_compatibility_holds():
 
     (table,) = (t[1:] for t in _tables((ROOT / "docs" / "compatibility.md").read_text()) if t[0][0] == "what")
     said = {row[0]: row[1:] for row in table}
-    forms = f"now `{file.FORMAT}`, and `{file.INT8_FORMAT}` where weights are stored as int8"
+    forms = f"now `{file.FORMAT}`; `{file.INT8_FORMAT}` where weights are stored as int8, `{file.INT4_FORMAT}` as int4"
     assert said["checkpoints"][0] == f"`stawm.format` in the header, {forms}"
     assert said["ONNX metadata"][0] == f"`stawm.format` in the graph's metadata, now `{metadata.FORMAT}`"
     assert said["folder of a run"][0] == f"`format` in its note, now `{folder.FORMAT}`"

@@ -25,7 +25,7 @@ from stawm.models.construct import components, construct, without_downloads
 from stawm.models.model import Model
 from stawm.network import origin_of
 from stawm.registry import Kind, find
-from stawm.storage import int8
+from stawm.storage import integers
 from stawm.storage.file import Header, pack, read, read_header, write_atomically
 from stawm.storage.fitting import Loaded, check_fit, choose, renamed, under_heads_of
 from stawm.storage.fitting import former_names as former_names
@@ -58,8 +58,8 @@ def save(
         model: The model; one that torch.compile, DataParallel or DistributedDataParallel wraps is taken out of it.
         path: Where to; an existing file is replaced at the end, in one step, and a link to one is followed.
         provenance: JSON values to keep with it: seed, data, recipe, measured error.
-        dtype: The type to store the weights in: a floating one, or torch.int8 for about a quarter of the size, rounded
-            as `stawm.storage.int8` says; the model's own where left out.
+        dtype: The type to store the weights in: a floating one, or torch.int8 for about a quarter of float32's size,
+            torch.int4 for about a seventh, rounded as `stawm.storage.integers` says; the model's own where left out.
 
     Raises:
         InputError: It is no stawm model, the provenance is no JSON or more than a file may hold, the type cannot
@@ -74,7 +74,7 @@ def save(
         True
     """
     path, model = as_path(path, "A checkpoint"), _unwrapped(model)
-    _check_type(dtype, {**FLOATS, "int8": torch.int8})
+    _check_type(dtype, {**FLOATS, "int8": torch.int8, "int4": integers.INT4})
     fields = _fields(model, {} if provenance is None else provenance)
     tensors = _tensors(model, dtype)
     _check_stopping(model, tensors)
@@ -86,7 +86,7 @@ def _check_stopping(model: Model, tensors: Mapping[str, Tensor]) -> None:
     check_stopping(model)
     if model.stopping is None:
         return
-    read_back = int8.decode(tensors)
+    read_back = integers.decode(tensors)
     if any(not torch.equal(read_back[name].to(kept), kept.cpu()) for name, kept in model.state_dict().items()):
         raise InputError(
             "The thresholds in model.stopping were tuned for the weights as they are, and this type rounds them: leave "
@@ -272,13 +272,13 @@ def _check_device(device: Any) -> None:
 
 
 def _read(path: Path, known: Header, sha256: str | None) -> dict[str, Tensor]:
-    return int8.decode(read(path, known=known, sha256=checked_hash(sha256))[1])
+    return integers.decode(read(path, known=known, sha256=checked_hash(sha256))[1])
 
 
 def _tensors(model: Model, dtype: torch.dtype | None) -> dict[str, Tensor]:
     """Return what is stored of a model: its tensors in a floating type or, of large ones, integers and scales."""
-    if dtype == torch.int8:
-        return int8.encode(_tensors(model, None))
+    if dtype in (torch.int8, integers.INT4):
+        return integers.encode(_tensors(model, None), dtype)
     return {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
 
 

@@ -23,12 +23,15 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stawm.errors import CheckpointError, InputError, shown
+from stawm.storage.integers import SCALE
 from stawm.storage.opening import as_path, check_memory, open_regular
 from stawm.storage.recognise import FileKind, of_bytes
 
 FORMAT = "1"
 INT8_FORMAT = "2"
 """The form of a file of which some tensors are 8-bit integers."""
+INT4_FORMAT = "3"
+"""The form of a file of which some tensors are bytes of two 4-bit integers."""
 MAX_HEADER = 10_000_000
 """How many bytes a header may have."""
 MAX_TENSORS = 10_000
@@ -76,8 +79,7 @@ def pack(fields: Mapping[str, str], tensors: Mapping[str, Tensor]) -> bytes:
     plain = safetensors.torch.save(dict(tensors))
     length = int.from_bytes(plain[:8], "little")
     table, weights = json.loads(plain[8 : 8 + length]), plain[8 + length :]
-    form = INT8_FORMAT if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else FORMAT
-    metadata = {**fields, _FORMAT: form, _WEIGHTS: hashlib.sha256(weights).hexdigest()}
+    metadata = {**fields, _FORMAT: _form(tensors), _WEIGHTS: hashlib.sha256(weights).hexdigest()}
     header = _encode({**metadata, _SEAL: _seal(metadata, table)}, table)
     if len(header) > MAX_HEADER:
         longest = max(fields, key=lambda key: len(fields[key]), default="the names of tensors")
@@ -171,6 +173,12 @@ def _place(path: Path) -> Path:
     return place
 
 
+def _form(tensors: Mapping[str, Tensor]) -> str:
+    if any(tensor.dtype == torch.uint8 and name + SCALE in tensors for name, tensor in tensors.items()):
+        return INT4_FORMAT
+    return INT8_FORMAT if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else FORMAT
+
+
 def _encode(metadata: Mapping[str, str], table: Mapping[str, Any]) -> bytes:
     header = json.dumps({_METADATA: metadata, **table}, separators=(",", ":")).encode()
     return header + b" " * (-len(header) % 8)
@@ -195,9 +203,11 @@ def _header(path: Path, file: IO[bytes]) -> tuple[Header, int]:
     metadata, table = _parse(path, raw)
     if metadata.get(_FORMAT) is None:
         raise CheckpointError(f"{path} is a safetensors file, but no stawm checkpoint.")
-    if metadata[_FORMAT] not in (FORMAT, INT8_FORMAT):
+    if metadata[_FORMAT] not in (FORMAT, INT8_FORMAT, INT4_FORMAT):
         given = shown(metadata[_FORMAT])
-        raise CheckpointError(f"{path} is of checkpoint format {given}; this stawm reads {FORMAT} and {INT8_FORMAT}.")
+        raise CheckpointError(
+            f"{path} is of checkpoint format {given}; this stawm reads {FORMAT}, {INT8_FORMAT} and {INT4_FORMAT}."
+        )
     as_saved = _encode(metadata, table) == raw and _seal(metadata, table) == metadata.get(_SEAL)
     if not as_saved or _WEIGHTS not in metadata:
         raise CheckpointError(f"{path} was altered after it was saved: its header does not match its hash.")

@@ -14,7 +14,7 @@ from stawm.models import stopping
 from stawm.models.config import SharedConfig, from_mapping
 from stawm.models.stopping import Stopping
 from stawm.storage.file import Header
-from stawm.storage.int8 import without_scales
+from stawm.storage.integers import I4, INT4, without_scales
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 """The floating types that a model may be of."""
@@ -38,7 +38,7 @@ class CheckpointInfo:
         dtype: The model's floating type; the file may hold fewer bits.
         provenance: What the writer noted: seed, data, measured error.
         sha256: The hash over header and weights.
-        tensors: Name to type, as it is stored, and shape of every tensor.
+        tensors: Name to type, as it is stored, and shape of every tensor; I4 is the type of weights in 4 bits.
         stopping: When the model has looked enough; None where that was not tuned.
     """
 
@@ -56,7 +56,10 @@ class CheckpointInfo:
     @property
     def storage(self) -> torch.dtype | None:
         """What to give `stawm.save` as dtype to store the weights as here; None where floats are of several types."""
-        found = {_WEIGHTS[kind] for kind, _ in self.tensors.values() if kind in _WEIGHTS}
+        kinds = {kind for kind, _ in self.tensors.values()}
+        if I4 in kinds:
+            return INT4
+        found = {_WEIGHTS[kind] for kind in kinds if kind in _WEIGHTS}
         if torch.int8 in found:
             return torch.int8
         return found.pop() if len(found) == 1 else None

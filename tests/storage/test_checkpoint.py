@@ -94,7 +94,7 @@ def test_the_type_of_the_model_is_kept_or_chosen(path: Path) -> None:
     assert {p.dtype for p in stawm.load(path, dtype=torch.float32).parameters()} == {torch.float32}
     with pytest.raises(InputError, match=r"one of torch.float16, .*; got torch.int8"):
         stawm.load(path, dtype=torch.int8)
-    with pytest.raises(InputError, match=r"one of torch.float16, .*, torch.int8; got torch\.complex64"):
+    with pytest.raises(InputError, match=r"one of torch.float16, .*, torch.int8, torch.int4; got torch\.complex64"):
         stawm.save(tiny(), path, dtype=torch.complex64)
 
 

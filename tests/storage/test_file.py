@@ -155,15 +155,19 @@ def test_what_was_altered_is_said(path: Path) -> None:
 
 
 def test_another_format(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed_file, "FORMAT", "3")
+    monkeypatch.setattr(sealed_file, "FORMAT", "4")
     later = pack(FIELDS, TENSORS)
     monkeypatch.undo()
-    assert "of checkpoint format '3'; this stawm reads 1 and 2" in refused(path, later)
+    assert "of checkpoint format '4'; this stawm reads 1, 2 and 3" in refused(path, later)
 
 
-def test_the_format_says_whether_there_are_8_bit_integers(path: Path) -> None:
-    """So that a version that cannot read them says so."""
-    for tensors, form in ((TENSORS, "1"), ({**TENSORS, "h": torch.tensor([-127, 3], dtype=torch.int8)}, "2")):
+def test_the_format_says_whether_there_are_integers_of_8_or_4_bits(path: Path) -> None:
+    """So that a version that cannot read them says so; bytes without scales are bytes."""
+    in_8, bytes_too = torch.tensor([-127, 3], dtype=torch.int8), torch.tensor([[130]], dtype=torch.uint8)
+    in_4 = {"b": bytes_too, "b:scale": torch.ones(1, 1, dtype=torch.bfloat16)}
+    forms = [({}, "1"), ({"h": in_8}, "2"), ({"b": bytes_too}, "1"), (in_4, "3"), ({**in_4, "h": in_8}, "3")]
+    for added, form in forms:
+        tensors = {**TENSORS, **added}
         path.write_bytes(pack(FIELDS, tensors))
         header, found = read(path)
         assert header.fields["stawm.format"] == form
