@@ -1,6 +1,6 @@
 """Put what a run saved among the weights that come with the package: its preset's name, fp16, the run's provenance.
 
-What is too large as fp16 is stored as int8, a byte for each weight.
+What is too large as fp16 is stored as int8, what is too large as int8 as int4.
 ``python tools/ship.py CHECKPOINT ...`` also records the hash of each file in ``stawm/weights/checksums.json``.
 ``python tools/ship.py stawm/weights/*.safetensors`` writes those that ship anew, in the form of today.
 """
@@ -21,10 +21,13 @@ from stawm.models.resolve import config as resolve_config
 from stawm.registry import Kind
 from stawm.storage import checkpoint
 from stawm.storage.file import write_atomically
+from stawm.storage.integers import INT4
 from stawm.storage.shipped import weights_folder
 
 CHECKSUMS = "checksums.json"
-LARGEST = 15_000_000
+DTYPES = (torch.float16, torch.int8, INT4)
+"""How weights are stored: the first of these that makes the file small enough."""
+LARGEST = 12_000_000
 """Bytes that one file may have."""
 LARGEST_TOGETHER = 50_000_000
 """Bytes that all of them may have."""
@@ -51,7 +54,7 @@ def faults() -> list[str]:
 
 
 def ship(path: str | PathLike[str]) -> Path:
-    """Put a run's checkpoint among the weights that come with the package, as fp16 or int8, and record its hash.
+    """Put a run's checkpoint among the weights that come with the package, as small as need be, and record its hash.
 
     Args:
         path: The checkpoint; its provenance goes with it. One that ships already is written anew.
@@ -72,12 +75,12 @@ def ship(path: str | PathLike[str]) -> Path:
     target = folder / f"{name}.safetensors"
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = Path(temporary) / target.name
-        for dtype in (torch.float16, torch.int8):
+        for dtype in DTYPES:
             checkpoint.save(model, made, provenance=info.provenance, dtype=dtype)
             if (size := made.stat().st_size) <= LARGEST:
                 break
         else:
-            raise InputError(f"{path} takes {size:,} bytes as int8; at most {LARGEST:,} ship.")
+            raise InputError(f"{path} takes {size:,} bytes as int4; at most {LARGEST:,} ship.")
         made.replace(target)
     if path.resolve().parent == folder.resolve() and path.name != target.name:
         path.unlink()

@@ -21,6 +21,22 @@ def source_without_folders(source: str) -> str:
     return name + (":ROOT" if root else "") + (f",{Path(second).name}" if second else "")
 
 
+def source_with_folders(source: str, root: str | Path) -> str:
+    """Return a data source that was noted, with the folders of a machine that keeps its data under one.
+
+    Args:
+        source: What `source_without_folders` gave.
+        root: That folder; it stands for ROOT, and holds folders that were noted by their names.
+
+    Examples:
+        >>> source_with_folders("figure-ground:ROOT,photographs", "/home/me/data")
+        'figure-ground:/home/me/data,/home/me/data/photographs'
+    """
+    name, _, noted = source.partition(":")
+    folders = [str(root if folder == "ROOT" else Path(root, folder)) for folder in noted.split(",") if folder]
+    return f"{name}:{','.join(folders)}" if folders else name
+
+
 def fields_without_folders(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a data set without the folders of the machine that it was on.
 

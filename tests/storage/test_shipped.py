@@ -14,6 +14,7 @@ from stawm.errors import CheckpointError, InputError
 from stawm.storage import shipped
 from stawm.storage.shipped import shipped_names, shipped_weights
 from stawm.training import data, evaluate
+from stawm.training.provenance import source_with_folders
 from tests.small import inputs, shaken, small, tensors, tiny
 from tests.storage.files import same
 from tools import ship as tool
@@ -39,7 +40,7 @@ def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
     assert name in registry.list_names("preset", ("*", "*.*"), origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
-    assert all(dtype in ("F16", "I64") for dtype, _ in info.tensors.values())
+    assert info.storage in tool.DTYPES
     assert next(model.parameters()).dtype == torch.float32
     assert model.config == info.config == stawm.config(name)
     untagged = stawm.build(name.partition(".")[0], pretrained=True)
@@ -51,9 +52,9 @@ def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
 @pytest.mark.parametrize("name", shipped_names())
 def test_what_ships_is_as_good_as_it_says(name: str) -> None:
     noted = stawm.inspect(shipped_weights(name)).provenance
-    if "," in noted["data"]:
-        pytest.skip("it learned from two folders, and STAWM_DATA is one")
-    source = f"{noted['data'].partition(':')[0]}:{os.environ['STAWM_DATA']}"
+    source = source_with_folders(noted["data"], os.environ["STAWM_DATA"])
+    if lacking := [folder for folder in source.partition(":")[2].split(",") if not Path(folder).is_dir()]:
+        pytest.skip(f"STAWM_DATA lacks {lacking[0]}")
     model = stawm.build(name, pretrained=True)
     fields = noted.get("data_fields", {})
     found = evaluate(model, data.load(source, image=model.config.image, **fields).test)
@@ -116,11 +117,17 @@ def test_a_presets_name_stands_for_the_model_as_it_was_trained(folder: Path) -> 
     assert own.config == trained.config.replace(dropout=0.2)
 
 
-def test_weights_that_ship_are_written_anew_under_the_name_of_their_variant(folder: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int8])
+def test_weights_that_ship_are_written_anew_under_the_name_of_their_variant(
+    dtype: torch.dtype, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one command, whatever they were called before; the numbers and the provenance stay."""
+    monkeypatch.setattr(tool, "DTYPES", (dtype,))
+    monkeypatch.setattr(tool, "LARGEST", 15_000_000)
     old = folder / "stawm-mnist-draw-6.safetensors"
     before = stawm.build("stawm-mnist-draw-6.fast", name="stawm-mnist-draw-6", seed=0)
-    stawm.save(before, old, provenance={"seed": 3}, dtype=torch.float16)
+    stawm.save(before, old, provenance={"seed": 3}, dtype=dtype)
+    expected = stawm.load(old)
     (folder / "checksums.json").write_text(json.dumps({old.name: "0"}))
     new = folder / "stawm-mnist-draw-6.fast.safetensors"
     for path in (old, new):
@@ -129,10 +136,11 @@ def test_weights_that_ship_are_written_anew_under_the_name_of_their_variant(fold
         assert faults() == []
     after = stawm.load(new)
     assert after.config == stawm.config("stawm-mnist-draw-6.fast")
+    assert same(after, expected)
     assert all(
         torch.equal(v.half().float(), after.state_dict()[k])
         for k, v in before.state_dict().items()
-        if v.is_floating_point()
+        if v.is_floating_point() and dtype == torch.float16
     )
     assert stawm.inspect(new).provenance == {"seed": 3}
     stawm.save(stawm.build("stawm-mnist-draw-6.fast", name="stawm-mnist-draw-6", dropout=0.1), old)
@@ -160,7 +168,7 @@ def test_what_may_not_ship(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
     before = ship(path).read_bytes()
     monkeypatch.setattr(tool, "LARGEST", 100)
     stawm.save(shaken(small("stawm-digits")), path)
-    with pytest.raises(InputError, match="as int8; at most 100 ship"):
+    with pytest.raises(InputError, match="as int4; at most 100 ship"):
         ship(path)
     assert (folder / "stawm-digits.safetensors").read_bytes() == before
     assert sorted(file.name for file in folder.iterdir()) == ["checksums.json", "stawm-digits.safetensors"]
@@ -171,15 +179,15 @@ def test_what_is_too_large_in_half_ships_as_integers(
 ) -> None:
     path, model = tmp_path / "run.safetensors", shaken(stawm.build("stawm-digits", seed=0))
     stawm.save(model, path, provenance={"seed": 3})
-    half = ship(path).stat().st_size
-    monkeypatch.setattr(tool, "LARGEST", half - 1)
-    shipped = ship(path)
-    info = stawm.inspect(shipped)
-    assert (info.storage, dict(info.provenance), faults()) == (torch.int8, {"seed": 3}, [])
-    before = shipped.read_bytes()
-    assert ship(shipped).read_bytes() == before, "written anew it is the same"
-    stawm.save(model, path, dtype=torch.int8)
-    assert same(stawm.build("stawm-digits", pretrained=True), stawm.load(path))
+    for dtype in (torch.int8, torch.int4):
+        monkeypatch.setattr(tool, "LARGEST", ship(path).stat().st_size - 1)
+        shipped = ship(path)
+        info = stawm.inspect(shipped)
+        assert (info.storage, dict(info.provenance), faults()) == (dtype, {"seed": 3}, [])
+        before = shipped.read_bytes()
+        assert ship(shipped).read_bytes() == before, "written anew it is the same"
+        stawm.save(model, tmp_path / "rounded.safetensors", dtype=dtype)
+        assert same(stawm.build("stawm-digits", pretrained=True), stawm.load(tmp_path / "rounded.safetensors"))
 
 
 def test_every_fault_of_a_folder_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

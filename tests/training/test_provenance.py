@@ -2,7 +2,7 @@
 
 import pytest
 
-from stawm.training.provenance import run_of_checkpoint, source_without_folders
+from stawm.training.provenance import run_of_checkpoint, source_with_folders, source_without_folders
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,20 @@ from stawm.training.provenance import run_of_checkpoint, source_without_folders
 )
 def test_a_source_is_named_without_its_folders(source: str, public: str):
     assert source_without_folders(source) == public
+    assert source_without_folders(source_with_folders(public, "/data")) == public
+
+
+@pytest.mark.parametrize(
+    ("public", "source"),
+    [
+        ("digits", "digits"),
+        ("mnist:ROOT", "mnist:/data"),
+        ("folder:pictures", "folder:/data/pictures"),
+        ("figure-ground:ROOT,pictures", "figure-ground:/data,/data/pictures"),
+    ],
+)
+def test_a_noted_source_is_found_under_a_folder(public: str, source: str):
+    assert source_with_folders(public, "/data") == source
 
 
 @pytest.mark.parametrize(
