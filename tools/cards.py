@@ -20,7 +20,8 @@ def cards() -> dict[str, str]:
     for name in shipped_names():
         info = inspect(shipped_weights(name))
         load = f'stawm.build("{name}", pretrained=True)'
-        found[f"{name}.md"] = card(info.config, info.provenance, load, licence="Apache-2.0, as all of stawm")
+        licence, stored = "Apache-2.0, as all of stawm", info.storage
+        found[f"{name}.md"] = card(info.config, info.provenance, load, licence=licence, stored=stored)
     return found
 
 

@@ -47,7 +47,14 @@ AS_USUAL = ("start", "start_sha256", "resize", "train_images", "transfer_passes"
 """What a run notes, and what is not told where it is none, zero or off."""
 
 
-def card(config: SharedConfig, noted: Mapping[str, Any], load: str, *, licence: str | None = None) -> str:
+def card(
+    config: SharedConfig,
+    noted: Mapping[str, Any],
+    load: str,
+    *,
+    licence: str | None = None,
+    stored: torch.dtype | None = None,
+) -> str:
     """Return a model's card as Markdown.
 
     Args:
@@ -55,12 +62,13 @@ def card(config: SharedConfig, noted: Mapping[str, Any], load: str, *, licence: 
         noted: What was noted with the weights, as `stawm.inspect(path).provenance` gives it.
         load: The line of Python that loads the model.
         licence: Under what its weights may be used; not told where it is not known.
+        stored: The type of fewer bits that its weights were rounded to after it was measured; None where they were not.
     """
     parts = [
         f"# {one_line(config.name)}",
         _what(config) + (f"\n- licence: {licence}" if licence else ""),
         _use(config, load),
-        _measured(noted.get("test")),
+        _measured(noted.get("test"), stored),
         _training(noted),
         _limits(config, noted),
         f"## Cite\n\n```bibtex\n{cite(config)}\n```",
@@ -115,7 +123,7 @@ def _shape(config: SharedConfig) -> str:
     return f"(b, {', '.join(map(str, config.image))})"
 
 
-def _measured(test: Any) -> str:
+def _measured(test: Any, stored: torch.dtype | None) -> str:
     """Return a table of what was measured on test images."""
     found = dict(test) if isinstance(test, Mapping) else {}
     heads = found.pop("by_head", None)
@@ -126,9 +134,10 @@ def _measured(test: Any) -> str:
     if not rows:
         return ""
     table = "\n".join(f"| {words} | {value} |" for words, value in rows)
-    return (
-        f"## What it reaches\n\nAs measured at the end of its training.\n\n| measure | value |\n| --- | --- |\n{table}"
-    )
+    when = "As measured at the end of its training."
+    if stored is not None:
+        when += f" Then the weights were rounded, to be stored as {str(stored).removeprefix('torch.')}."
+    return f"## What it reaches\n\n{when}\n\n| measure | value |\n| --- | --- |\n{table}"
 
 
 def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:

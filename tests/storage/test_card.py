@@ -50,6 +50,14 @@ def test_a_card_says_what_the_file_says(name: str) -> None:
         assert re.search(rf"\| adjusted Rand index of masks \|.* {way} {score:.4g}[, ]", text)
     assert f"- learned numbers: {stawm.describe(name).parameters:,}\n" in text
     assert stawm.cite(name) in text
+    stored = str(stawm.inspect(shipped_weights(name)).storage).removeprefix("torch.")
+    assert f"measured at the end of its training. Then the weights were rounded, to be stored as {stored}.\n" in text
+
+
+def test_a_card_tells_of_no_rounding_where_there_was_none() -> None:
+    text = card(stawm.config("stawm-digits"), {"test": {"error": 0.5, "images": 2}}, LOAD)
+    assert "\n\nAs measured at the end of its training.\n\n" in text
+    assert "rounded" not in text
 
 
 def test_a_card_that_is_changed_missing_or_too_many_is_written_anew(tmp_path: Path) -> None:
