@@ -5,14 +5,16 @@
     python docs/pictures.py seeing stawm-mnist-sketchpad mnist:ROOT
     python docs/pictures.py parts stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py looking stawm-mnist-8 mnist:ROOT
+    python docs/pictures.py straightening stawm-mnist-28 mnist:ROOT
     python docs/pictures.py latents stawm-mnist-draw-6 mnist:ROOT
     python docs/pictures.py scenes stawm-cluttered-100 clutter:ROOT
     python docs/pictures.py photographs stawm-cifar-draw-16 folder:PATH runs/bvae-cifar
     python docs/pictures.py figures runs/figure-ground/model.safetensors figure-ground:ROOT,PATH
 
 Each takes a checkpoint or a preset whose weights ship: `seeing` one that classifies and draws, `parts`, `latents` and
-`photographs` one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies. What is
-measured, by `looking`, `parts` and `photographs`, is printed.
+`photographs` one that draws, `figures` one that draws with masks, `looking` and `scenes` one that classifies,
+`straightening` one that classifies by glimpses as large as the image. What is measured, by `looking`, `straightening`,
+`parts` and `photographs`, is printed.
 """
 
 import sys
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import torch
 from sklearn.cluster import KMeans
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from torch import Tensor
 
 import stawm
@@ -180,6 +182,34 @@ def looking(model: Stawm, source: str) -> None:
     sheet.save(figure, IMAGES / "looking.png")
 
 
+def straightening(model: Stawm, source: str) -> None:
+    """Draw what glimpses as large as the image make of a digit, and measure whether digits of a class become alike."""
+    test, train = shuffled_test(model, source), data.load(source, image=model.config.image).train
+    title = "glimpses as large as the image stand digits upright"
+    sheet.save(viz.looks(model, to_unit(test.images[:5]), test.labels[:5], title=title), IMAGES / "straightening.png")
+    known, asked = _views(model, train.take(slice(0, 10000))), _views(model, test)
+    for step, name in enumerate(["the image", *[f"glimpse {step + 1}" for step in range(model.config.glimpses)]]):
+        nearest = NearestCentroid().fit(known[:, step], train.labels[:10000])
+        wrong = 1 - nearest.score(asked[:, step], test.labels)
+        print(f"{name}: {_within(asked[:, step], test.labels):.3f} of the variance is within classes,", end=" ")
+        print(f"{wrong:.1%} are nearest to the mean of another class")
+
+
+def _views(model: Stawm, digits: data.ImageSet) -> Tensor:
+    """Return images, and after each what its glimpses see, as pixels: (b, 1 + n, h w)."""
+    found = []
+    for some in digits.images[:].split(500):
+        seen = model.denormalise(look(model, some).trace.glimpses.flatten(0, 1)).view(len(some), -1, some[0].numel())
+        found.append(torch.cat([to_unit(some).flatten(1)[:, None], seen], dim=1))
+    return torch.cat(found)
+
+
+def _within(views: Tensor, labels: Tensor) -> float:
+    """Return the share of the variance of what is seen that is between digits of the same class."""
+    within = sum((own - own.mean(dim=0)).square().sum() for own in (views[labels == name] for name in labels.unique()))
+    return float(within / (views - views.mean(dim=0)).square().sum())
+
+
 def scenes(model: Stawm, source: str) -> None:
     """Draw how the gaze finds digits in clutter."""
     test = shuffled_test(model, source).take(slice(0, 4))
@@ -194,5 +224,8 @@ def figures(model: Model, source: str) -> None:
 
 if __name__ == "__main__":
     what, given, *rest = sys.argv[1:]
-    ways = {way.__name__: way for way in (memories, seeing, parts, looking, latents, photographs, scenes, figures)}
+    ways = {
+        way.__name__: way
+        for way in (memories, seeing, parts, looking, straightening, latents, photographs, scenes, figures)
+    }
     ways[what](find_model(given), *rest)
