@@ -98,7 +98,7 @@ def test_train_then_eval(capsys: pytest.CaptureFixture[str], tmp_path: Path):
 def test_eval_of_a_preset_whose_weights_ship(capsys: pytest.CaptureFixture[str]):
     said = json.loads(run(capsys, "eval", "stawm-mnist-8", "--data", "digits", "--resize", "--json"))
     assert said["error"] < 0.2  # digits of another set
-    said = fail(capsys, "eval", "stawm-mnist-28", "--data", "digits")
+    said = fail(capsys, "eval", "stawm-cluttered-60", "--data", "digits")
     assert "they come for: " in said
     assert "stawm-mnist-8.fast" in said
 

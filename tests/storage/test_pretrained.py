@@ -228,7 +228,7 @@ def test_what_no_weights_can_be_given_by(given: Any, unchecked: None) -> None:
 def test_weights_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"Did you mean 'stawm-mnist-8\.fast'"):
         resolve_weights("stawm-mnist-8.fst")
-    with pytest.raises(CheckpointError, match=r"Did you mean 'stawm-mnist-8'\?"):
+    with pytest.raises(CheckpointError, match=r"Did you mean 'stawm-mnist-8' or 'stawm-mnist-28'\?"):
         resolve_weights("stawm-mnst-8")
     with pytest.raises(CheckpointError, match="there is no such file, folder or preset"):
         resolve_weights("a/b/c")
