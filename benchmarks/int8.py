@@ -22,7 +22,7 @@ from stawm.export.proof.behaviour import Expected, Trial, answer, expect, judge
 from stawm.export.run.host import HostRunner
 from stawm.export.run.providers import open_session
 from stawm.export.run.walk import Named
-from stawm.heads.cued import cued
+from stawm.heads.recall import RecallHead
 from stawm.models.model import Model
 from stawm.storage.pretrained import resolve_weights
 from stawm.storage.shipped import shipped_names
@@ -81,7 +81,8 @@ def _error(given: Named, trial: Trial) -> float | None:
 
 def measured() -> list[str]:
     """Return the presets whose weights ship, but for those that are asked questions: no cues are tried here."""
-    return [name for name in shipped_names() if not cued(stawm.build(name, pretrained=True).named_heads)]
+    configs = {name: stawm.config(name) for name in shipped_names()}
+    return [n for n, config in configs.items() if not any(isinstance(h, RecallHead.Config) for h in config.heads)]
 
 
 def measure(quick: bool) -> list[Row]:

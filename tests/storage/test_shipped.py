@@ -40,7 +40,13 @@ def test_what_ships_is_loaded_by_its_presets_name(name: str) -> None:
     assert name in registry.list_names("preset", ("*", "*.*"), origin="stawm")
     info, model = stawm.inspect(shipped_weights(name)), stawm.build(name, pretrained=True)
     assert {"seed", "data", "recipe", "test"} <= info.provenance.keys()
+    kinds = {
+        torch.float16: {"F16", "I64"},
+        torch.int8: {"I8", "F32", "I64"},
+        torch.int4: {"I4", "I8", "F32", "I64"},
+    }
     assert info.storage in tool.DTYPES
+    assert {kind for kind, _ in info.tensors.values()} <= kinds[info.storage]
     assert next(model.parameters()).dtype == torch.float32
     assert model.config == info.config == stawm.config(name)
     untagged = stawm.build(name.partition(".")[0], pretrained=True)
